@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#ifndef PROXYFS_PROXYFS_H
+#define PROXYFS_PROXYFS_H
+
+/*
+ * libproxyfs: a client of AGFS servers. All calls to one remote share a few persistent HTTP/2 (or,
+ * where the remote has nothing else, HTTP/1.1) connections; any number of threads may call.
+ *
+ *     struct pfs_option o[] = {{"base_url", "https://dc1.example.com:8443/api/v1"}};
+ *     struct pfs_client *c;
+ *     struct pfs_error e;
+ *     if (pfs_client_new(o, 1, &c, &e) != PFS_OK) { fprintf(stderr, "%s\n", e.text); return 1; }
+ *     struct pfs_data d;
+ *     if (pfs_read(c, "/memfs/config.json", 0, -1, &d, &e) == PFS_OK) { ...; pfs_data_fini(&d); }
+ *     pfs_client_free(c);
+ *
+ * Rules for all functions unless a comment says otherwise:
+ * - Any thread may call. Strings are UTF-8 and NUL-terminated; they are borrowed during the call.
+ * - The result is PFS_OK or the class of the error; *err (may be NULL) is then filled, and no
+ *   out-parameter is touched. On PFS_OK *err is left alone.
+ * - A path begins with '/', has no NUL, is valid UTF-8, at most 4096 bytes, each component at most
+ *   255; it is normalised lexically. Anything else: INVALID, outcome NA, nothing is sent.
+ * - Each call has one absolute deadline over everything it does (option timeout); it returns no
+ *   later, with TIMEOUT. Every class of error.h that is not CONFIG is possible.
+ */
+#include <proxyfs/driver.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define PFS_VERSION "0.1.0"
+
+struct pfs_client;
+
+/* Version of the library and of the libraries below it, one line. Static string. */
+PFS_API const char *pfs_version(void);
+
+/* ---- life ---------------------------------------------------------------------------------- */
+
+/*
+ * Makes a client from n options (README.md, "Options of a mount"; base_url is required). Reads
+ * certificate and key files, contacts nobody: use pfs_health for that. Clients with the same remote
+ * and the same connection options share connections.
+ * *ret belongs to the caller: pfs_client_free. Errors: CONFIG (names the option), NOMEM, NOFILE.
+ */
+PFS_API PFS_MUST_CHECK enum pfs_class pfs_client_new(const struct pfs_option *options, size_t n,
+                                                     struct pfs_client **ret,
+                                                     struct pfs_error *err);
+
+/*
+ * Ends a client: calls in flight complete with SHUTDOWN (at once, outcome as far as known), then
+ * everything is given back. No other thread may call with this client any more, except that calls
+ * already inside may finish. NULL is allowed.
+ */
+PFS_API void pfs_client_free(struct pfs_client *c);
+
+/*
+ * Builds new connections from scratch (names, certificate, key and token files are read again),
+ * proves them with GET /health, then swaps them in; the old ones finish their calls and close. On
+ * error the old ones go on serving. Text of the error: "reload failed: failed to connect after
+ * reload: ...". Blocks for at most connect_timeout + timeout.
+ */
+PFS_API PFS_MUST_CHECK enum pfs_class pfs_reload(struct pfs_client *c, struct pfs_error *err);
+
+/* ---- any operation ------------------------------------------------------------------------- */
+
+/*
+ * Carries out one request and waits. *reply needs no initialisation; it is always filled
+ * (reply->err holds the error) and must be given to pfs_reply_fini. Returns reply->err.cls.
+ */
+PFS_API enum pfs_class pfs_call(struct pfs_client *c, const struct pfs_request *req,
+                                struct pfs_reply *reply);
+
+/*
+ * Starts one request. `done` is called exactly once, from an internal thread or from inside this
+ * call; it must not block and must not call blocking functions of this library. What req points to
+ * must stay valid until then; *req itself only during this call.
+ */
+PFS_API void pfs_submit(struct pfs_client *c, const struct pfs_request *req, pfs_done_fn *done,
+                        void *arg);
+
+/* ---- files --------------------------------------------------------------------------------- */
+
+/* Bytes owned by the caller: pfs_data_fini. `bytes` is NULL when len is 0. */
+struct pfs_data {
+    char *bytes;
+    size_t len;
+};
+PFS_API void pfs_data_fini(struct pfs_data *d);
+
+/* Creates an empty file. EXISTS when there is one. */
+PFS_API PFS_MUST_CHECK enum pfs_class pfs_create(struct pfs_client *c, const char *path,
+                                                 struct pfs_error *err);
+/*
+ * Reads `size` bytes (-1: to the end) from `offset` (>= 0) on; fewer at the end of the file. At
+ * most 64 MiB: LIMIT beyond, use pfs_open_read.
+ */
+PFS_API PFS_MUST_CHECK enum pfs_class pfs_read(struct pfs_client *c, const char *path,
+                                               int64_t offset, int64_t size, struct pfs_data *ret,
+                                               struct pfs_error *err);
+/*
+ * Writes len bytes. offset -1 and flags without APPEND replace the whole content (creating the
+ * file); otherwise exactly what offset and PFS_WRITE_* flags say happens, or UNSUPPORTED with
+ * outcome NA where the remote cannot. *ret_written (may be NULL): bytes written as the remote
+ * counts them.
+ */
+PFS_API PFS_MUST_CHECK enum pfs_class pfs_write(struct pfs_client *c, const char *path,
+                                                const void *data, size_t len, int64_t offset,
+                                                uint32_t flags, int64_t *ret_written,
+                                                struct pfs_error *err);
+PFS_API PFS_MUST_CHECK enum pfs_class pfs_truncate(struct pfs_client *c, const char *path,
+                                                   int64_t size, struct pfs_error *err);
+PFS_API PFS_MUST_CHECK enum pfs_class pfs_touch(struct pfs_client *c, const char *path,
+                                                struct pfs_error *err);
+/* Removes a file or an empty directory; pfs_remove_all: a directory with everything below. */
+PFS_API PFS_MUST_CHECK enum pfs_class pfs_remove(struct pfs_client *c, const char *path,
+                                                 struct pfs_error *err);
+PFS_API PFS_MUST_CHECK enum pfs_class pfs_remove_all(struct pfs_client *c, const char *path,
+                                                     struct pfs_error *err);
+PFS_API PFS_MUST_CHECK enum pfs_class pfs_rename(struct pfs_client *c, const char *from,
+                                                 const char *to, struct pfs_error *err);
+/* mode: permission bits, 0 to 07777. */
+PFS_API PFS_MUST_CHECK enum pfs_class pfs_chmod(struct pfs_client *c, const char *path,
+                                                uint32_t mode, struct pfs_error *err);
+/* *ret must be given to pfs_stat_fini. */
+PFS_API PFS_MUST_CHECK enum pfs_class pfs_stat(struct pfs_client *c, const char *path,
+                                               struct pfs_stat *ret, struct pfs_error *err);
+PFS_API PFS_MUST_CHECK enum pfs_class pfs_symlink(struct pfs_client *c, const char *target,
+                                                  const char *link, struct pfs_error *err);
+/* *ret is malloc'ed text: free(). */
+PFS_API PFS_MUST_CHECK enum pfs_class pfs_readlink(struct pfs_client *c, const char *path,
+                                                   char **ret, struct pfs_error *err);
+/* algorithm: "xxh3" or "md5". *ret is malloc'ed hexadecimal text: free(). */
+PFS_API PFS_MUST_CHECK enum pfs_class pfs_digest(struct pfs_client *c, const char *path,
+                                                 const char *algorithm, char **ret,
+                                                 struct pfs_error *err);
+
+/* ---- directories --------------------------------------------------------------------------- */
+
+PFS_API PFS_MUST_CHECK enum pfs_class pfs_mkdir(struct pfs_client *c, const char *path,
+                                                uint32_t mode, struct pfs_error *err);
+
+/* n entries, owned by the caller: pfs_list_fini. */
+struct pfs_list {
+    struct pfs_stat *entries;
+    size_t n;
+};
+PFS_API void pfs_list_fini(struct pfs_list *l);
+PFS_API PFS_MUST_CHECK enum pfs_class pfs_readdir(struct pfs_client *c, const char *path,
+                                                  struct pfs_list *ret, struct pfs_error *err);
+
+/* n matches, owned by the caller: pfs_matches_fini. */
+struct pfs_matches {
+    struct pfs_match *matches;
+    size_t n;
+};
+PFS_API void pfs_matches_fini(struct pfs_matches *m);
+/* flags: PFS_GREP_*. The pattern's syntax is the remote's (RE2-like). */
+PFS_API PFS_MUST_CHECK enum pfs_class pfs_grep(struct pfs_client *c, const char *path,
+                                               const char *pattern, uint32_t flags,
+                                               struct pfs_matches *ret, struct pfs_error *err);
+
+/* ---- streams: content of any length in constant memory -------------------------------------- */
+
+/* Opens `path` for reading from offset on, size bytes or -1. *ret: pfs_stream_close. */
+PFS_API PFS_MUST_CHECK enum pfs_class pfs_open_read(struct pfs_client *c, const char *path,
+                                                    int64_t offset, int64_t size,
+                                                    struct pfs_stream **ret, struct pfs_error *err);
+/* Opens `path` for replacing its content (flags as pfs_write). length: of the content, -1 unknown.
+ */
+PFS_API PFS_MUST_CHECK enum pfs_class pfs_open_write(struct pfs_client *c, const char *path,
+                                                     int64_t length, uint32_t flags,
+                                                     struct pfs_stream **ret,
+                                                     struct pfs_error *err);
+/*
+ * One stream serves one thread at a time. read: *ret_n == 0 is the end of the content, which is
+ * then proven complete (a cut transfer is TRUNCATED). write: all of buf. finish: commits what was
+ * written; close without finish leaves the old content. Each call waits at most the client's
+ * timeout.
+ */
+PFS_API PFS_MUST_CHECK enum pfs_class pfs_stream_read(struct pfs_stream *s, void *buf, size_t cap,
+                                                      size_t *ret_n, struct pfs_error *err);
+PFS_API PFS_MUST_CHECK enum pfs_class pfs_stream_write(struct pfs_stream *s, const void *buf,
+                                                       size_t len, struct pfs_error *err);
+PFS_API PFS_MUST_CHECK enum pfs_class pfs_stream_finish(struct pfs_stream *s,
+                                                        struct pfs_error *err);
+PFS_API void pfs_stream_close(struct pfs_stream *s);
+
+/* ---- the remote ---------------------------------------------------------------------------- */
+
+/* GET /health: PFS_OK when the remote answers 200. */
+PFS_API PFS_MUST_CHECK enum pfs_class pfs_health(struct pfs_client *c, struct pfs_error *err);
+/* The remote's version (malloc'ed, free()); ret_features may be NULL, its .file are the features.
+ */
+PFS_API PFS_MUST_CHECK enum pfs_class pfs_capabilities(struct pfs_client *c, char **ret_version,
+                                                       struct pfs_matches *ret_features,
+                                                       struct pfs_error *err);
+
+/* Counters since the client's remote was first used. */
+struct pfs_stats {
+    uint64_t calls, attempts, errors;
+    uint64_t bytes_in, bytes_out; /* on the wire */
+    uint64_t connects, reloads;
+    unsigned connections, streams; /* now */
+    unsigned generation;
+};
+PFS_API void pfs_client_stats(struct pfs_client *c, struct pfs_stats *ret);
+
+/* ---- log ----------------------------------------------------------------------------------- */
+
+enum pfs_log_level { PFS_LOG_ERROR, PFS_LOG_WARN, PFS_LOG_INFO, PFS_LOG_DEBUG };
+/* Called with one line without newline, from any thread, one at a time; must not call the library.
+ */
+typedef void pfs_log_fn(void *arg, enum pfs_log_level level, const char *line);
+/* Sets where log lines go (process-wide; default: nowhere) and the most detailed level passed on.
+ */
+PFS_API void pfs_log_to(pfs_log_fn *fn, void *arg, enum pfs_log_level level);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
