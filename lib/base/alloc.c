@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#include "base/alloc.h"
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Counting costs an atomic add on a shared line, so it happens only while a test asks for it. */
+static atomic_bool counting;
+static atomic_ulong count, fail_at;
+
+static bool allocation_fails(void)
+{
+    if (!atomic_load_explicit(&counting, memory_order_relaxed)) {
+        return false;
+    }
+    return atomic_fetch_add(&count, 1) + 1 == atomic_load(&fail_at);
+}
+
+void pfs_alloc_fail_nth(unsigned long nth)
+{
+    atomic_store(&count, 0);
+    atomic_store(&fail_at, nth);
+    atomic_store(&counting, true);
+}
+
+unsigned long pfs_alloc_count(void)
+{
+    return atomic_load(&count);
+}
+
+void *pfs_malloc(size_t n)
+{
+    return allocation_fails() ? NULL : malloc(n ? n : 1);
+}
+
+void *pfs_calloc(size_t n, size_t size)
+{
+    return allocation_fails() ? NULL : calloc(n ? n : 1, size ? size : 1);
+}
+
+void *pfs_realloc(void *p, size_t n)
+{
+    return allocation_fails() ? NULL : realloc(p, n ? n : 1);
+}
+
+void pfs_free(void *p)
+{
+    free(p);
+}
+
+char *pfs_strndup(const char *s, size_t n)
+{
+    char *p = pfs_malloc(n + 1);
+
+    if (p) {
+        memcpy(p, s, n);
+        p[n] = '\0';
+    }
+    return p;
+}
+
+char *pfs_strdup(const char *s)
+{
+    return pfs_strndup(s, strlen(s));
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#ifndef PFS_BASE_ALLOC_H
+#define PFS_BASE_ALLOC_H
+
+/*
+ * The seam through which the library's memory passes, so that tests can fail the n-th allocation.
+ * Blocks are malloc's: what is handed to users is freed with free().
+ */
+#include <stddef.h>
+
+/* As malloc, calloc, realloc, free, strdup; NULL when out of memory. Any thread. */
+void *pfs_malloc(size_t n);
+void *pfs_calloc(size_t n, size_t size);
+void *pfs_realloc(void *p, size_t n);
+void pfs_free(void *p);
+char *pfs_strdup(const char *s);
+/* Copies n bytes and adds a NUL. */
+char *pfs_strndup(const char *s, size_t n);
+
+/* Tests: the allocation number `nth` from now on fails (1 = the next), once. 0: none. */
+void pfs_alloc_fail_nth(unsigned long nth);
+/* Allocations asked for since the last pfs_alloc_fail_nth. */
+unsigned long pfs_alloc_count(void);
+
+#endif

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#include "base/buf.h"
+#include "base/alloc.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+char *pfs_buf_room(struct pfs_buf *b, size_t n)
+{
+    if (b->cap - b->end >= n && b->mem) {
+        return b->mem + b->end;
+    }
+    size_t len = pfs_buf_len(b);
+
+    if (b->cap - len >= n && b->start >= len && b->mem) { /* moving costs less than was consumed */
+        memcpy(b->mem, b->mem + b->start, len);
+    } else {
+        if (n > SIZE_MAX / 4 || len > SIZE_MAX / 4) {
+            return NULL;
+        }
+        size_t cap = b->cap < 256 ? 256 : b->cap;
+
+        while (cap < len + n) {
+            cap *= 2;
+        }
+        char *mem = pfs_malloc(cap);
+        if (!mem) {
+            return NULL;
+        }
+        if (len) {
+            memcpy(mem, b->mem + b->start, len);
+        }
+        pfs_free(b->mem);
+        b->mem = mem;
+        b->cap = cap;
+    }
+    b->start = 0;
+    b->end = len;
+    return b->mem + b->end;
+}
+
+bool pfs_buf_add(struct pfs_buf *b, const void *p, size_t n)
+{
+    char *to = pfs_buf_room(b, n);
+
+    if (!to) {
+        return false;
+    }
+    if (n) {
+        memcpy(to, p, n);
+    }
+    pfs_buf_added(b, n);
+    return true;
+}
+
+bool pfs_buf_add_str(struct pfs_buf *b, const char *s)
+{
+    return pfs_buf_add(b, s, strlen(s));
+}
+
+bool pfs_buf_printf(struct pfs_buf *b, const char *format, ...)
+{
+    va_list args, again;
+    bool ok = false;
+
+    va_start(args, format);
+    va_copy(again, args);
+    int n = vsnprintf(NULL, 0, format, args);
+    char *to = n < 0 ? NULL : pfs_buf_room(b, (size_t)n + 1);
+    if (to) {
+        vsnprintf(to, (size_t)n + 1, format, again);
+        pfs_buf_added(b, (size_t)n);
+        ok = true;
+    }
+    va_end(again);
+    va_end(args);
+    return ok;
+}
+
+void pfs_buf_consume(struct pfs_buf *b, size_t n)
+{
+    b->start += n;
+    if (b->start == b->end) {
+        b->start = b->end = 0;
+    }
+}
+
+char *pfs_buf_take(struct pfs_buf *b, size_t *ret_len)
+{
+    char *end = pfs_buf_room(b, 1);
+
+    if (!end) {
+        return NULL;
+    }
+    *end = '\0';
+    size_t len = pfs_buf_len(b);
+    if (b->start) {
+        memmove(b->mem, b->mem + b->start, len + 1);
+    }
+    char *mem = b->mem;
+
+    *b = (struct pfs_buf){0};
+    if (ret_len) {
+        *ret_len = len;
+    }
+    return mem;
+}
+
+void pfs_buf_fini(struct pfs_buf *b)
+{
+    pfs_free(b->mem);
+    *b = (struct pfs_buf){0};
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+/* Freeing of the values of driver.h. Called by every host and driver. */
+#include "base/alloc.h"
+#include <proxyfs/driver.h>
+
+void pfs_stat_fini(struct pfs_stat *st)
+{
+    for (size_t i = 0; i < st->n_meta; i++) {
+        pfs_free(st->meta[i].key);
+        pfs_free(st->meta[i].value);
+    }
+    pfs_free(st->meta);
+    pfs_free(st->name);
+    pfs_free(st->meta_name);
+    pfs_free(st->meta_type);
+    *st = (struct pfs_stat){0};
+}
+
+void pfs_reply_fini(struct pfs_reply *reply)
+{
+    if (reply->stream) {
+        reply->stream->ops->close(reply->stream);
+    }
+    for (size_t i = 0; i < reply->n_list; i++) {
+        pfs_stat_fini(&reply->list[i]);
+    }
+    for (size_t i = 0; i < reply->n_matches; i++) {
+        pfs_free(reply->matches[i].file);
+        pfs_free(reply->matches[i].content);
+    }
+    pfs_stat_fini(&reply->stat);
+    pfs_free(reply->list);
+    pfs_free(reply->matches);
+    pfs_free(reply->handle.path);
+    pfs_free(reply->data);
+    pfs_free(reply->text);
+    *reply = (struct pfs_reply){0};
+}
