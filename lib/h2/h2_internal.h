@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#ifndef PFS_H2_H2_INTERNAL_H
+#define PFS_H2_H2_INTERNAL_H
+
+/* What session.c, session_cb.c and guard.c share. */
+#include "h2/h2.h"
+#include <nghttp2/nghttp2.h>
+
+/*
+ * Flow control (reliability bar C). The connection's window is given back on receipt, so that one
+ * unread reply cannot stop the others; a stream's only when its consumer took the bytes.
+ */
+#define H2_STREAM_WINDOW (1 << 20)
+#define H2_CONN_WINDOW (16 << 20)
+/* Before the peer's SETTINGS come: what Go and gRPC-go assume. */
+#define H2_STREAMS_ASSUMED 100
+/* A connection whose stream ids are three quarters used up is replaced. */
+#define H2_LAST_STREAM_ID 0x60000000
+/* Frames without use: a burst, then so many a second; beyond, the peer is attacking or broken. */
+#define H2_GLITCH_BURST 1000
+#define H2_GLITCHES_PER_SEC 100
+/* Empty DATA frames in a row (CVE-2019-9518). */
+#define H2_EMPTY_DATA_MAX 100
+
+/* Frames that cost us work and bring nothing, counted against a bucket that refills with time. */
+struct h2_guard {
+    int64_t refilled_ns;
+    unsigned level; /* glitches in the bucket */
+    unsigned empty_data;
+    uint64_t n_window_updates, n_streams, n_data_sent;
+};
+
+struct h2_session {
+    struct session base;
+    struct h2_options options;
+    nghttp2_session *ng;
+    struct h2_guard guard;
+    int64_t now_ns; /* of the feed that runs */
+    bool goaway_seen;
+    int32_t goaway_last;
+    uint32_t goaway_code;
+    char goaway_debug[64];
+    struct pfs_buf rest;    /* output of nghttp2 that did not fit where it was to go */
+    struct pfs_error fatal; /* why the feed must end the connection; cls OK: nothing */
+};
+
+static inline struct h2_session *h2_of(struct session *s)
+{
+    return (struct h2_session *)s;
+}
+
+/* Ends the connection with an error of ours; returns what a callback must return for that. */
+int h2_fatal(struct h2_session *h, enum pfs_class cls, const char *text);
+/* Counts a frame; false: the peer overdoes it and h->fatal is set. */
+bool h2_guard_frame(struct h2_session *h, const nghttp2_frame_hd *hd);
+/* Registers all callbacks of session_cb.c. */
+void h2_set_callbacks(nghttp2_session_callbacks *cbs);
+/* Reads more of the request body of the stream's exchange for nghttp2. */
+ssize_t h2_read_body_cb(nghttp2_session *ng, int32_t id, uint8_t *buf, size_t cap, uint32_t *flags,
+                        nghttp2_data_source *source, void *arg);
+
+#endif

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+/*
+ * One HTTP/2 client session as lib/http/session.h has it. Called by conn under the connection's
+ * lock. Requests are never left queued inside nghttp2: max_open keeps what is submitted below the
+ * peer's limit.
+ */
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "h2/h2_internal.h"
+#include <string.h>
+
+static enum pfs_class h2_feed(struct session *s, const void *data, size_t n, int64_t now_ns,
+                              struct pfs_error *err)
+{
+    struct h2_session *h = h2_of(s);
+
+    h->now_ns = now_ns;
+    if (!s->state.is_up && n >= 5 && memcmp(data, "HTTP/", 5) == 0) {
+        return pfs_fail(err, PFS_PROTOCOL, PFS_OUTCOME_NA, PFS_PHASE_SETTINGS,
+                        "%s answers in HTTP/1.1, not HTTP/2", h->options.authority);
+    }
+    ssize_t used = nghttp2_session_mem_recv(h->ng, data, n);
+    if (h->fatal.cls != PFS_OK) {
+        *err = h->fatal;
+        return err->cls;
+    }
+    if (used < 0) {
+        return pfs_fail(err, used == NGHTTP2_ERR_NOMEM ? PFS_NOMEM : PFS_PROTOCOL, PFS_OUTCOME_UN,
+                        PFS_PHASE_WAIT, "%s breaks HTTP/2: %s", h->options.authority,
+                        nghttp2_strerror((int)used));
+    }
+    return PFS_OK;
+}
+
+static enum pfs_class h2_drain(struct session *s, void *buf, size_t cap, size_t *ret_n,
+                               struct pfs_error *err)
+{
+    struct h2_session *h = h2_of(s);
+    size_t len = pfs_buf_len(&h->rest);
+
+    if (len) { /* what did not fit into the last piece */
+        len = len < cap ? len : cap;
+        memcpy(buf, pfs_buf_data(&h->rest), len);
+        pfs_buf_consume(&h->rest, len);
+    }
+    while (len < cap && pfs_buf_len(&h->rest) == 0) {
+        const uint8_t *data;
+        ssize_t n = nghttp2_session_mem_send(h->ng, &data);
+
+        if (n < 0) {
+            return pfs_fail(err, n == NGHTTP2_ERR_NOMEM ? PFS_NOMEM : PFS_PROTOCOL, PFS_OUTCOME_UN,
+                            PFS_PHASE_SEND, "HTTP/2 session with %s: %s", h->options.authority,
+                            nghttp2_strerror((int)n));
+        }
+        if (n == 0) {
+            break;
+        }
+        size_t fits = (size_t)n < cap - len ? (size_t)n : cap - len;
+        memcpy((char *)buf + len, data, fits);
+        len += fits;
+        if (fits < (size_t)n && !pfs_buf_add(&h->rest, data + fits, (size_t)n - fits)) {
+            return pfs_nomem(err, "HTTP/2 output");
+        }
+    }
+    *ret_n = len;
+    return PFS_OK;
+}
+
+static bool h2_wants_drain(struct session *s)
+{
+    struct h2_session *h = h2_of(s);
+
+    return pfs_buf_len(&h->rest) > 0 || nghttp2_session_want_write(h->ng);
+}
+
+#define FIELD(field_name, name_length, field_value, value_length)                                  \
+    (nghttp2_nv)                                                                                   \
+    {                                                                                              \
+        (uint8_t *)(uintptr_t)(field_name), (uint8_t *)(uintptr_t)(field_value), name_length,      \
+            value_length, NGHTTP2_NV_FLAG_NONE                                                     \
+    }
+#define STATIC_FIELD(name, value) FIELD(name, sizeof(name) - 1, value, strlen(value))
+
+static size_t request_fields(const struct h2_session *h, const struct exchange *ex, nghttp2_nv *nv)
+{
+    size_t n = 0;
+
+    nv[n++] = STATIC_FIELD(":method", ex->method);
+    nv[n++] = STATIC_FIELD(":scheme", h->options.scheme);
+    nv[n++] = STATIC_FIELD(":authority", h->options.authority);
+    nv[n++] = STATIC_FIELD(":path", ex->target);
+    if (ex->content_type) {
+        nv[n++] = STATIC_FIELD("content-type", ex->content_type);
+    }
+    for (unsigned i = 0; i < ex->n_fields; i++) {
+        const struct http_field *f = &ex->fields[i];
+        nv[n++] = FIELD(f->name, strlen(f->name), f->value, strlen(f->value));
+    }
+    return n;
+}
+
+/* content-length in decimal at the end of buf; returns where it begins. */
+static const char *format_length(char buf[24], int64_t v)
+{
+    char *p = buf + 23;
+
+    *p = '\0';
+    do {
+        *--p = (char)('0' + v % 10);
+        v /= 10;
+    } while (v);
+    return p;
+}
+
+static enum pfs_class h2_submit(struct session *s, struct exchange *ex, struct pfs_error *err)
+{
+    struct h2_session *h = h2_of(s);
+    nghttp2_nv nv[6 + EXCHANGE_MAX_FIELDS];
+    nghttp2_data_provider body = {.read_callback = h2_read_body_cb};
+    bool has_body = ex->body_stream || ex->body_len > 0;
+    int64_t length = ex->body_stream ? ex->body_stream_len : (int64_t)ex->body_len;
+    char digits[24];
+
+    if (s->state.is_closing) {
+        return pfs_refuse(err, PFS_SHUTDOWN, "the connection is closing");
+    }
+    if (s->state.n_open >= s->state.max_open) {
+        return pfs_refuse(err, PFS_OVERLOAD, "all streams of the connection are in use");
+    }
+    size_t n = request_fields(h, ex, nv);
+    if (length > 0 || (length == 0 && ex->content_type)) {
+        const char *text = format_length(digits, length);
+        nv[n++] = FIELD("content-length", 14, text, strlen(text));
+    }
+    int32_t id = nghttp2_submit_request(h->ng, NULL, nv, n, has_body ? &body : NULL, ex);
+    if (id < 0) {
+        return id == NGHTTP2_ERR_NOMEM ? pfs_nomem(err, "a request")
+                                       : pfs_refuse(err, PFS_SHUTDOWN, "%s", nghttp2_strerror(id));
+    }
+    ex->stream_id = id;
+    ex->in_session = true;
+    s->state.n_open++;
+    s->state.is_closing |= id > H2_LAST_STREAM_ID;
+    h->guard.n_streams++;
+    list_append(&s->open, &ex->node);
+    return PFS_OK;
+}
+
+static void h2_cancel(struct session *s, struct exchange *ex, const struct pfs_error *why)
+{
+    struct h2_session *h = h2_of(s);
+
+    nghttp2_session_set_stream_user_data(h->ng, ex->stream_id, NULL);
+    if (!ex->reply_ended || !ex->request_sent) {
+        nghttp2_submit_rst_stream(h->ng, NGHTTP2_FLAG_NONE, ex->stream_id, NGHTTP2_CANCEL);
+        s->state.n_resets++;
+    }
+    exchange_fail_at(ex, FAILURE_DEADLINE, why);
+    session_done(s, ex);
+}
+
+static void h2_resume(struct session *s, struct exchange *ex)
+{
+    nghttp2_session_resume_data(h2_of(s)->ng, ex->stream_id);
+}
+
+static void h2_consumed(struct session *s, struct exchange *ex, size_t n)
+{
+    ex->n_unconsumed -= n;
+    if (ex->in_session) {
+        nghttp2_session_consume_stream(h2_of(s)->ng, ex->stream_id, n);
+    }
+}
+
+static void h2_ping(struct session *s)
+{
+    nghttp2_submit_ping(h2_of(s)->ng, NGHTTP2_FLAG_NONE, NULL);
+}
+
+static void h2_shutdown(struct session *s)
+{
+    nghttp2_submit_goaway(h2_of(s)->ng, NGHTTP2_FLAG_NONE, 0, NGHTTP2_NO_ERROR, NULL, 0);
+    s->state.is_closing = true;
+}
+
+static void h2_fail_all(struct session *s, const struct pfs_error *why)
+{
+    struct h2_session *h = h2_of(s);
+
+    s->state.is_closing = true;
+    list_for_each (n, &s->open) {
+        struct exchange *ex = list_entry(n, struct exchange, node);
+
+        nghttp2_session_set_stream_user_data(h->ng, ex->stream_id, NULL);
+        if (!(ex->reply_ended && ex->head.status >= 200)) {
+            exchange_fail(ex, why);
+        }
+        session_done(s, ex);
+    }
+}
+
+static void h2_free(struct session *s)
+{
+    struct h2_session *h = h2_of(s);
+
+    nghttp2_session_del(h->ng);
+    pfs_buf_fini(&h->rest);
+    pfs_free(h);
+}
+
+static const struct session_ops h2_ops = {
+    .name = "h2",
+    .feed = h2_feed,
+    .drain = h2_drain,
+    .wants_drain = h2_wants_drain,
+    .submit = h2_submit,
+    .cancel = h2_cancel,
+    .resume = h2_resume,
+    .consumed = h2_consumed,
+    .ping = h2_ping,
+    .shutdown = h2_shutdown,
+    .fail_all = h2_fail_all,
+    .free = h2_free,
+};
+
+static int make_nghttp2(struct h2_session *h)
+{
+    nghttp2_session_callbacks *cbs = NULL;
+    nghttp2_option *option = NULL;
+    int rc = nghttp2_session_callbacks_new(&cbs);
+
+    if (rc == 0) {
+        rc = nghttp2_option_new(&option);
+    }
+    if (rc == 0) {
+        h2_set_callbacks(cbs);
+        nghttp2_option_set_no_auto_window_update(option, 1);
+        nghttp2_option_set_peer_max_concurrent_streams(option, H2_STREAMS_ASSUMED);
+        nghttp2_option_set_max_outbound_ack(option, 1000);
+        nghttp2_option_set_max_settings(option, 32);
+        rc = nghttp2_session_client_new2(&h->ng, cbs, h, option);
+    }
+    nghttp2_option_del(option);
+    nghttp2_session_callbacks_del(cbs);
+    return rc;
+}
+
+static int submit_preface(struct h2_session *h)
+{
+    const nghttp2_settings_entry settings[] = {
+        {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, H2_STREAM_WINDOW},
+        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, 64 << 10},
+        {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
+    };
+    int rc = nghttp2_submit_settings(h->ng, NGHTTP2_FLAG_NONE, settings,
+                                     sizeof settings / sizeof *settings);
+
+    return rc ? rc
+              : nghttp2_session_set_local_window_size(h->ng, NGHTTP2_FLAG_NONE, 0, H2_CONN_WINDOW);
+}
+
+enum pfs_class h2_session_new(const struct h2_options *o, struct session **ret,
+                              struct pfs_error *err)
+{
+    struct h2_session *h = pfs_calloc(1, sizeof *h);
+
+    if (!h) {
+        return pfs_nomem(err, "an HTTP/2 session");
+    }
+    h->base.ops = &h2_ops;
+    h->base.state.max_open =
+        o->max_streams < H2_STREAMS_ASSUMED ? o->max_streams : H2_STREAMS_ASSUMED;
+    list_init(&h->base.ready);
+    list_init(&h->base.open);
+    h->options = *o;
+    if (make_nghttp2(h) != 0 || submit_preface(h) != 0) {
+        h2_free(&h->base);
+        return pfs_nomem(err, "an HTTP/2 session");
+    }
+    *ret = &h->base;
+    return PFS_OK;
+}

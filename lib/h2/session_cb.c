@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+/*
+ * nghttp2's callbacks: each finds its exchange, translates, returns. Nothing is freed and nobody is
+ * called back from here; the exchange's news is noted for the connection.
+ */
+#include "base/err.h"
+#include "h2/h2_internal.h"
+#include <string.h>
+
+int h2_fatal(struct h2_session *h, enum pfs_class cls, const char *text)
+{
+    if (h->fatal.cls == PFS_OK) {
+        pfs_fail(&h->fatal, cls, PFS_OUTCOME_UN, PFS_PHASE_WAIT, "%s", text);
+    }
+    return NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
+static struct exchange *exchange_of(nghttp2_session *ng, int32_t id)
+{
+    return nghttp2_session_get_stream_user_data(ng, id);
+}
+
+static int on_begin_frame_cb(nghttp2_session *ng, const nghttp2_frame_hd *hd, void *arg)
+{
+    return h2_guard_frame(arg, hd) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
+static int on_header_cb(nghttp2_session *ng, const nghttp2_frame *frame, const uint8_t *name,
+                        size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags,
+                        void *arg)
+{
+    struct exchange *ex = exchange_of(ng, frame->hd.stream_id);
+
+    if (!ex) {
+        return 0;
+    }
+    bool is_trailer = ex->head.status >= 200 && name[0] != ':' && ex->body_received > 0;
+    enum pfs_class cls =
+        exchange_on_field(ex, is_trailer ? "" : (const char *)name, is_trailer ? 0 : name_len,
+                          (const char *)value, value_len);
+    if (cls == PFS_LIMIT) {
+        return h2_fatal(arg, PFS_LIMIT,
+                        "the reply's header is larger than 64 KiB or 128 fields, or has no end");
+    }
+    return cls == PFS_OK ? 0 : h2_fatal(arg, cls, "the reply's header is malformed");
+}
+
+static void on_settings(struct h2_session *h)
+{
+    uint32_t peer =
+        nghttp2_session_get_remote_settings(h->ng, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+    unsigned max = h->options.max_streams;
+
+    h->base.state.is_up = true;
+    h->base.state.max_open = peer < max ? peer : max;
+}
+
+static void on_goaway(struct h2_session *h, const nghttp2_goaway *f)
+{
+    h->goaway_seen = true;
+    h->goaway_last = f->last_stream_id;
+    h->goaway_code = f->error_code;
+    pfs_escape_line(h->goaway_debug, sizeof h->goaway_debug, (const char *)f->opaque_data,
+                    f->opaque_data_len);
+    h->base.state.is_closing = true;
+    h->base.state.calm_down |= f->error_code == NGHTTP2_ENHANCE_YOUR_CALM;
+}
+
+static void on_reply_header(struct h2_session *h, struct exchange *ex)
+{
+    if (exchange_on_header_end(ex) && ex->reply_stream && ex->head.status == 200) {
+        session_note(&h->base, ex, EXCHANGE_HEAD);
+    }
+}
+
+static int on_frame_recv_cb(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
+{
+    struct h2_session *h = arg;
+    struct exchange *ex = frame->hd.stream_id ? exchange_of(ng, frame->hd.stream_id) : NULL;
+
+    if (frame->hd.type == NGHTTP2_SETTINGS && !(frame->hd.flags & NGHTTP2_FLAG_ACK)) {
+        on_settings(h);
+    } else if (frame->hd.type == NGHTTP2_GOAWAY) {
+        on_goaway(h, &frame->goaway);
+    } else if (frame->hd.type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK)) {
+        h->base.state.pings_acked++;
+    } else if (frame->hd.type == NGHTTP2_HEADERS && ex && ex->body_received == 0) {
+        on_reply_header(h, ex);
+    }
+    if (ex && (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) &&
+        (frame->hd.flags & NGHTTP2_FLAG_END_STREAM)) {
+        ex->reply_ended = true;
+    }
+    return 0;
+}
+
+static int on_data_chunk_cb(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t *data,
+                            size_t n, void *arg)
+{
+    struct h2_session *h = arg;
+    struct exchange *ex = exchange_of(ng, id);
+
+    nghttp2_session_consume_connection(ng, n);
+    if (!ex || ex->lost_interest) {
+        nghttp2_session_consume_stream(ng, id, n);
+        return 0;
+    }
+    enum pfs_class cls = exchange_on_body(ex, data, n);
+    if (cls != PFS_OK) {
+        struct pfs_error why;
+
+        pfs_fail(&why, cls, PFS_OUTCOME_AP, PFS_PHASE_BODY,
+                 cls == PFS_LIMIT
+                     ? "the reply is longer than %zu bytes; read it as a stream or in parts"
+                     : "out of memory for a reply (limit %zu)",
+                 ex->reply_max);
+        exchange_fail_at(ex, FAILURE_BODY, &why);
+        nghttp2_submit_rst_stream(ng, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
+        ex->lost_interest = true;
+        return 0;
+    }
+    if (ex->reply_stream && ex->head.status == 200) {
+        ex->n_unconsumed += n;
+        session_note(&h->base, ex, EXCHANGE_DATA);
+    } else {
+        nghttp2_session_consume_stream(ng, id, n);
+    }
+    return 0;
+}
+
+static int on_frame_send_cb(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
+{
+    struct h2_session *h = arg;
+    struct exchange *ex = frame->hd.stream_id ? exchange_of(ng, frame->hd.stream_id) : NULL;
+
+    if (frame->hd.type == NGHTTP2_DATA) {
+        h->guard.n_data_sent++;
+    }
+    if (!ex) {
+        return 0;
+    }
+    if (frame->hd.type == NGHTTP2_HEADERS) {
+        ex->header_sent = true;
+    } else if (frame->hd.type == NGHTTP2_RST_STREAM &&
+               frame->rst_stream.error_code != NGHTTP2_CANCEL) {
+        ex->local_reset = true; /* nghttp2 found a fault of the peer's in this stream */
+    }
+    if ((frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) &&
+        (frame->hd.flags & NGHTTP2_FLAG_END_STREAM)) {
+        ex->request_sent = true;
+    }
+    return 0;
+}
+
+static int on_invalid_frame_recv_cb(nghttp2_session *ng, const nghttp2_frame *frame, int code,
+                                    void *arg)
+{
+    struct exchange *ex = frame->hd.stream_id ? exchange_of(ng, frame->hd.stream_id) : NULL;
+
+    if (ex) {
+        ex->local_reset = true;
+    }
+    return 0;
+}
+
+/*
+ * The frame that was to open the stream could not be sent: nothing reached the peer. nghttp2 has no
+ * stream object then and will not say that it closed, so the exchange ends here.
+ */
+static int on_frame_not_send_cb(nghttp2_session *ng, const nghttp2_frame *frame, int code,
+                                void *arg)
+{
+    struct h2_session *h = arg;
+    struct pfs_error why;
+
+    if (frame->hd.type != NGHTTP2_HEADERS) {
+        return 0;
+    }
+    list_for_each (n, &h->base.open) {
+        struct exchange *ex = list_entry(n, struct exchange, node);
+
+        if (ex->stream_id == frame->hd.stream_id) {
+            pfs_fail(&why, PFS_REFUSED, PFS_OUTCOME_NA, PFS_PHASE_LOCAL,
+                     "the request was not sent: %s", nghttp2_strerror(code));
+            exchange_fail_at(ex, FAILURE_NOT_SENT, &why);
+            session_done(&h->base, ex);
+            break;
+        }
+    }
+    return 0;
+}
+
+/* Which failure a stream that ended early had, from what was seen before (table B2). */
+static void fail_stream(struct h2_session *h, struct exchange *ex, uint32_t code)
+{
+    struct pfs_error why;
+    enum pfs_class cls = ex->local_reset ? PFS_PROTOCOL : PFS_RESET;
+
+    if (code == NGHTTP2_REFUSED_STREAM && h->goaway_seen && ex->stream_id > h->goaway_last) {
+        pfs_fail(&why, PFS_REFUSED, PFS_OUTCOME_NA, PFS_PHASE_WAIT,
+                 "the peer is closing (GOAWAY %s%s%s) and has not processed the request",
+                 nghttp2_http2_strerror(h->goaway_code), h->goaway_debug[0] ? ", " : "",
+                 h->goaway_debug);
+        why.h2_code = h->goaway_code;
+        exchange_fail_at(ex, FAILURE_GOAWAY, &why);
+        return;
+    }
+    h->base.state.n_resets++;
+    if (code == NGHTTP2_REFUSED_STREAM && ex->head.status < 200 && !ex->local_reset) {
+        pfs_fail(&why, PFS_REFUSED, PFS_OUTCOME_NA, PFS_PHASE_WAIT,
+                 "the peer refused the request unprocessed (REFUSED_STREAM)");
+        why.h2_code = code;
+        exchange_fail_at(ex, FAILURE_REFUSED, &why);
+        return;
+    }
+    pfs_fail(&why, cls, PFS_OUTCOME_UN, PFS_PHASE_WAIT,
+             ex->local_reset ? "the reply breaks HTTP/2 (%s)" : "the peer reset the request (%s)",
+             nghttp2_http2_strerror(code));
+    why.h2_code = code;
+    exchange_fail(ex, &why);
+}
+
+static int on_stream_close_cb(nghttp2_session *ng, int32_t id, uint32_t code, void *arg)
+{
+    struct h2_session *h = arg;
+    struct exchange *ex = exchange_of(ng, id);
+
+    if (!ex) {
+        return 0;
+    }
+    nghttp2_session_set_stream_user_data(ng, id, NULL);
+    /* A complete final reply counts, whatever came after it (RFC 9113 section 8.1). */
+    if (!(ex->reply_ended && ex->head.status >= 200 && !ex->local_reset)) {
+        fail_stream(h, ex, code);
+    }
+    session_done(&h->base, ex);
+    return 0;
+}
+
+ssize_t h2_read_body_cb(nghttp2_session *ng, int32_t id, uint8_t *buf, size_t cap, uint32_t *flags,
+                        nghttp2_data_source *source, void *arg)
+{
+    struct h2_session *h = arg;
+    struct exchange *ex = exchange_of(ng, id); /* not source->ptr: it may be gone */
+
+    if (!ex) {
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    }
+    const char *from = ex->body_stream ? ex->chunk : (const char *)ex->body + ex->body_sent;
+    size_t left = ex->body_stream ? ex->chunk_len : ex->body_len - ex->body_sent;
+    size_t n = left < cap ? left : cap;
+
+    if (ex->body_stream && n == 0 && !ex->chunk_last) {
+        return NGHTTP2_ERR_DEFERRED;
+    }
+    if (n) {
+        memcpy(buf, from, n);
+    }
+    ex->body_sent += n;
+    if (ex->body_stream) {
+        ex->chunk += n;
+        ex->chunk_len -= n;
+        if (ex->chunk_len == 0 && n > 0) {
+            session_note(&h->base, ex, EXCHANGE_WRITABLE);
+        }
+    }
+    if (n == left && (!ex->body_stream || ex->chunk_last)) {
+        *flags |= NGHTTP2_DATA_FLAG_EOF;
+    }
+    return (ssize_t)n;
+}
+
+void h2_set_callbacks(nghttp2_session_callbacks *cbs)
+{
+    nghttp2_session_callbacks_set_on_begin_frame_callback(cbs, on_begin_frame_cb);
+    nghttp2_session_callbacks_set_on_header_callback(cbs, on_header_cb);
+    nghttp2_session_callbacks_set_on_frame_recv_callback(cbs, on_frame_recv_cb);
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cbs, on_data_chunk_cb);
+    nghttp2_session_callbacks_set_on_frame_send_callback(cbs, on_frame_send_cb);
+    nghttp2_session_callbacks_set_on_frame_not_send_callback(cbs, on_frame_not_send_cb);
+    nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(cbs, on_invalid_frame_recv_cb);
+    nghttp2_session_callbacks_set_on_stream_close_callback(cbs, on_stream_close_cb);
+}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+/* The exchange's own bookkeeping; called by the sessions of h2 and h1 and by conn. */
+#include "http/exchange.h"
+#include "base/err.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* Reliability bar C: the advertised limit is not enforced by nghttp2, so it is counted here. */
+#define HEADER_BYTES_MAX (64u << 10)
+#define HEADER_FIELDS_MAX 128
+/* A peer may send some 1xx replies (103 hints); without end they are an attack. */
+#define INFORMATIONAL_MAX 16
+
+void exchange_init(struct exchange *ex)
+{
+    memset(ex, 0, sizeof *ex);
+    list_init(&ex->node);
+    list_init(&ex->ready);
+    ex->head.content_length = -1;
+    ex->body_stream_len = -1;
+}
+
+void exchange_fini(struct exchange *ex)
+{
+    pfs_buf_fini(&ex->reply);
+}
+
+bool exchange_add_field(struct exchange *ex, const char *name, const char *value)
+{
+    if (ex->n_fields == EXCHANGE_MAX_FIELDS) {
+        return false;
+    }
+    ex->fields[ex->n_fields++] = (struct http_field){name, value};
+    return true;
+}
+
+/* Three digits, 100 to 999; 0: not a status. */
+static int parse_status(const char *s, size_t n)
+{
+    int status = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (s[i] < '0' || s[i] > '9') {
+            return 0;
+        }
+        status = status * 10 + (s[i] - '0');
+    }
+    return n == 3 && status >= 100 ? status : 0;
+}
+
+static bool parse_length(const char *s, size_t n, int64_t *ret)
+{
+    int64_t v = 0;
+
+    if (n == 0 || n > 18) {
+        return false;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (s[i] < '0' || s[i] > '9') {
+            return false;
+        }
+        v = v * 10 + (s[i] - '0');
+    }
+    *ret = v;
+    return true;
+}
+
+static void keep(char *dst, size_t cap, const char *value, size_t n)
+{
+    if (n < cap) {
+        memcpy(dst, value, n);
+        dst[n] = '\0';
+    }
+}
+
+#define IS(literal) (name_len == sizeof literal - 1 && memcmp(name, literal, name_len) == 0)
+
+enum pfs_class exchange_on_field(struct exchange *ex, const char *name, size_t name_len,
+                                 const char *value, size_t value_len)
+{
+    struct reply_head *h = &ex->head;
+
+    ex->n_header_bytes += name_len + value_len + 32; /* as RFC 9113 section 10.5.1 counts */
+    ex->n_header_fields++;
+    if (ex->n_header_bytes > HEADER_BYTES_MAX || ex->n_header_fields > HEADER_FIELDS_MAX) {
+        return PFS_LIMIT;
+    }
+    if (IS(":status")) {
+        h->status = parse_status(value, value_len);
+        return h->status ? PFS_OK : PFS_PROTOCOL;
+    }
+    if (IS("content-length")) {
+        return parse_length(value, value_len, &h->content_length) ? PFS_OK : PFS_PROTOCOL;
+    }
+    if (IS("content-type")) {
+        keep(h->content_type, sizeof h->content_type, value, value_len);
+    } else if (IS("content-encoding")) {
+        keep(h->content_encoding, sizeof h->content_encoding, value, value_len);
+    } else if (IS("retry-after")) {
+        keep(h->retry_after, sizeof h->retry_after, value, value_len);
+    } else if (IS("agfs-boot")) {
+        keep(h->boot, sizeof h->boot, value, value_len);
+    }
+    return PFS_OK;
+}
+
+bool exchange_on_header_end(struct exchange *ex)
+{
+    if (ex->head.status >= 200) {
+        return true;
+    }
+    ex->n_informational++;
+    ex->head = (struct reply_head){.content_length = -1};
+    if (ex->n_informational > INFORMATIONAL_MAX) {
+        ex->n_header_bytes = HEADER_BYTES_MAX; /* the next field is LIMIT */
+    }
+    return false;
+}
+
+enum pfs_class exchange_on_body(struct exchange *ex, const void *data, size_t n)
+{
+    bool streamed = ex->reply_stream && ex->head.status == 200;
+
+    ex->body_received += (int64_t)n;
+    if (!streamed && pfs_buf_len(&ex->reply) + n > ex->reply_max) {
+        return PFS_LIMIT;
+    }
+    return pfs_buf_add(&ex->reply, data, n) ? PFS_OK : PFS_NOMEM;
+}
+
+void exchange_fail_at(struct exchange *ex, enum failure_point at, const struct pfs_error *why)
+{
+    static const struct {
+        enum pfs_outcome outcome;
+        enum pfs_phase phase;
+    } rows[] = {
+        [FAILURE_NONE] = {PFS_OUTCOME_UN, PFS_PHASE_LOCAL},
+        [FAILURE_NOT_SENT] = {PFS_OUTCOME_NA, PFS_PHASE_QUEUE},
+        [FAILURE_REFUSED] = {PFS_OUTCOME_NA, PFS_PHASE_WAIT},
+        [FAILURE_GOAWAY] = {PFS_OUTCOME_NA, PFS_PHASE_WAIT},
+        [FAILURE_TLS_ALERT] = {PFS_OUTCOME_NA, PFS_PHASE_TLS},
+        [FAILURE_SENDING] = {PFS_OUTCOME_UN, PFS_PHASE_SEND},
+        [FAILURE_WAITING] = {PFS_OUTCOME_UN, PFS_PHASE_WAIT},
+        [FAILURE_DEADLINE] = {PFS_OUTCOME_UN, PFS_PHASE_WAIT},
+        [FAILURE_BODY] = {PFS_OUTCOME_AP, PFS_PHASE_BODY},
+        [FAILURE_LOCAL] = {PFS_OUTCOME_NA, PFS_PHASE_LOCAL},
+    };
+
+    if (ex->failure != FAILURE_NONE) {
+        return;
+    }
+    ex->failure = at;
+    ex->err = *why;
+    ex->err.outcome = rows[at].outcome;
+    if (at != FAILURE_NOT_SENT || why->phase == PFS_PHASE_LOCAL) { /* else: dns, connect, tls */
+        ex->err.phase = rows[at].phase;
+    }
+    if (at == FAILURE_DEADLINE) {
+        if (!ex->header_sent) {
+            ex->err.outcome = PFS_OUTCOME_NA;
+            ex->err.phase = PFS_PHASE_QUEUE;
+        } else if (ex->head.status >= 200) {
+            ex->err.phase = PFS_PHASE_BODY;
+        } else if (!ex->request_sent) {
+            ex->err.phase = PFS_PHASE_SEND;
+        }
+    }
+    if (at == FAILURE_BODY && (why->cls == PFS_CONN_LOST || why->cls == PFS_RESET)) {
+        ex->err.cls = PFS_TRUNCATED;
+    }
+    if (at == FAILURE_BODY && (ex->head.status < 200 || ex->head.status > 299)) {
+        ex->err.outcome = PFS_OUTCOME_UN; /* only a 2xx header is proof that it was applied */
+    }
+}
+
+void exchange_fail(struct exchange *ex, const struct pfs_error *why)
+{
+    enum failure_point at = !ex->header_sent           ? FAILURE_NOT_SENT
+                            : ex->head.status >= 200   ? FAILURE_BODY
+                            : why->cls == PFS_TLS_AUTH ? FAILURE_TLS_ALERT
+                            : ex->request_sent         ? FAILURE_WAITING
+                                                       : FAILURE_SENDING;
+    exchange_fail_at(ex, at, why);
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#ifndef PFS_HTTP_EXCHANGE_H
+#define PFS_HTTP_EXCHANGE_H
+
+/*
+ * An exchange: one HTTP request and its reply, on one HTTP/2 stream or one HTTP/1.1 connection.
+ *
+ * Life: exchange_init -> request members set -> submitted to a session -> events -> EXCHANGE_DONE,
+ * exactly once -> exchange_fini. From submission to DONE everything but `notify`'s owner-private
+ * data belongs to the connection and is touched only under its lock.
+ *
+ * The failure point is what the retry decision needs to know (reliability bar B2); whoever finds
+ * the failure (session, connection, pool) sets it together with `err`.
+ */
+#include "base/buf.h"
+#include "base/list.h"
+#include <proxyfs/error.h>
+#include <stdatomic.h>
+
+/* Failure points of table B2; the statuses P7 to P10 and payloads P12 are found by lib/fs. */
+enum failure_point {
+    FAILURE_NONE,
+    FAILURE_NOT_SENT,  /* P0: nothing reached the transport */
+    FAILURE_REFUSED,   /* P1: RST_STREAM(REFUSED_STREAM) */
+    FAILURE_GOAWAY,    /* P2: above GOAWAY's last stream id */
+    FAILURE_TLS_ALERT, /* P3 */
+    FAILURE_SENDING,   /* P4: lost or reset before END_STREAM was sent */
+    FAILURE_WAITING,   /* P5: lost or reset after the whole request was sent */
+    FAILURE_DEADLINE,  /* P6: deadline passed or cancelled */
+    FAILURE_BODY,      /* P11: lost after a final header */
+    FAILURE_LOCAL      /* P13 */
+};
+
+enum exchange_event {
+    EXCHANGE_HEAD = 1,     /* the final reply header is there (reply_stream only) */
+    EXCHANGE_DATA = 2,     /* more reply body in `reply` (reply_stream only) */
+    EXCHANGE_WRITABLE = 4, /* the chunk given to a streamed request body was taken */
+    EXCHANGE_DONE = 8      /* the end: err.cls says how; nothing follows */
+};
+
+#define EXCHANGE_MAX_FIELDS 6
+#define REPLY_FIELD_MAX 96
+
+/* Request header field besides the pseudo-header ones; both borrowed, name in lower case. */
+struct http_field {
+    const char *name, *value;
+};
+
+/* The reply header: what any operation needs of it. Strings are "" when absent or too long. */
+struct reply_head {
+    int status;             /* 0: none yet */
+    int64_t content_length; /* -1: not said */
+    char content_type[REPLY_FIELD_MAX];
+    char content_encoding[32];
+    char retry_after[48];
+    char boot[REPLY_FIELD_MAX]; /* agfs-boot: which of our servers answered, and its features */
+};
+
+struct conn;
+struct generation;
+struct exchange;
+
+/*
+ * Called after the lock of the connection was given up, on the thread that found the events; DONE
+ * is the last. For one exchange at most one call runs at a time. Must not block.
+ */
+typedef void exchange_notify_fn(struct exchange *ex, unsigned events);
+
+struct exchange {
+    /* request: fixed from submission on; what is pointed to is borrowed until DONE */
+    const char *method, *target, *content_type; /* content_type NULL: no such field */
+    struct http_field fields[EXCHANGE_MAX_FIELDS];
+    unsigned n_fields;
+    const void *body; /* whole body in memory, or NULL */
+    size_t body_len;
+    bool body_stream; /* body comes in chunks (conn_exchange_write), length body_stream_len or -1 */
+    int64_t body_stream_len;
+    size_t reply_max;  /* longer reply bodies are LIMIT */
+    bool reply_stream; /* 200: hand the body over as it comes; reply_max then bounds error bodies */
+    exchange_notify_fn *notify; /* NULL: a blocked caller waits for DONE (conn/wait.c) */
+    int64_t deadline_ns;
+
+    /* progress: under the connection's lock */
+    struct list node;  /* in a queue of waiting ones, or in the session's open ones */
+    struct list ready; /* in the connection's list of those with events */
+    unsigned events;   /* not yet notified */
+    struct conn *conn; /* where it was submitted; holds a reference until exchange_release */
+    _Atomic(struct generation *) gen; /* through which it was submitted: a reference */
+    struct exchange *next;            /* in an inbox or a batch of finished ones */
+    unsigned notify_events;           /* being notified */
+    bool is_queued;                   /* in the generation's queue; under the generation's lock */
+    bool is_notifying;
+    bool is_held;            /* in the connection's list of held ones */
+    atomic_int cancel_class; /* != 0: the owner gave up, with this class */
+    int32_t stream_id;       /* HTTP/2; 0: none */
+    bool in_session, header_sent, request_sent, reply_ended, local_reset;
+    bool lost_interest; /* reply_stream: the consumer closed; drop what comes */
+    size_t body_sent;
+    const char *chunk; /* streamed body: chunk being sent, borrowed until WRITABLE */
+    size_t chunk_len;
+    bool chunk_last; /* no chunk follows this one */
+    size_t n_header_bytes, n_header_fields, n_informational;
+    int64_t body_received; /* bytes of the reply's body so far */
+    uint64_t n_unconsumed; /* bytes in `reply` whose window credit was not given back */
+
+    /* reply: the owner's after DONE */
+    struct reply_head head;
+    struct pfs_buf reply;
+    enum failure_point failure;
+    bool attested;        /* the connection's peer is known to be one of our servers */
+    struct pfs_error err; /* cls PFS_OK: a complete reply, whatever its status */
+
+    /* waking a blocked caller (conn/wait.c) */
+    atomic_uint done;
+    atomic_uint *wake_word; /* set by generation_submit */
+    uint32_t wake_bit;
+};
+
+void exchange_init(struct exchange *ex);
+/* Gives back what the exchange owns. Must be DONE or never submitted. */
+void exchange_fini(struct exchange *ex);
+/* Adds a request header field; false: too many. */
+bool exchange_add_field(struct exchange *ex, const char *name, const char *value);
+
+/*
+ * Takes one field of the reply header into ex->head (":status" included). For use by sessions.
+ * Returns PFS_OK, LIMIT (more than 64 KiB or 128 fields) or PROTOCOL (bad status or length).
+ */
+enum pfs_class exchange_on_field(struct exchange *ex, const char *name, size_t name_len,
+                                 const char *value, size_t value_len);
+/* Called at the end of a header block: true = final, false = 1xx, which is forgotten. */
+bool exchange_on_header_end(struct exchange *ex);
+/* Takes a piece of the reply body. Returns PFS_OK, LIMIT or NOMEM; then the stream must be ended.
+ */
+enum pfs_class exchange_on_body(struct exchange *ex, const void *data, size_t n);
+/*
+ * Sets failure and error once (a second call is ignored) in the words that fit how far it had come:
+ * NOT_SENT, SENDING, WAITING or BODY. `why` gives class, code and text; outcome and phase are set
+ * here.
+ */
+void exchange_fail(struct exchange *ex, const struct pfs_error *why);
+/* The same with the failure point given, for those that are proof: REFUSED, GOAWAY, DEADLINE ... */
+void exchange_fail_at(struct exchange *ex, enum failure_point at, const struct pfs_error *why);
+
+#endif
