@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#include "wire/json_out.h"
+#include "base/utf8.h"
+#include "wire/time.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Bytes that may stand in a string as they are. */
+static bool is_plain(unsigned char c)
+{
+    return c >= 0x20 && c < 0x80 && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&';
+}
+
+/* The escape of one ASCII character that is not plain. */
+static bool out_escape(struct pfs_buf *b, unsigned char c)
+{
+    static const char from[] = "\"\\\b\f\n\r\t", to[] = "\"\\bfnrt";
+    const char *short_form = c ? strchr(from, c) : NULL;
+    char text[7];
+
+    if (short_form) {
+        snprintf(text, sizeof text, "\\%c", to[short_form - from]);
+    } else {
+        snprintf(text, sizeof text, "\\u%04x", (unsigned)c);
+    }
+    return pfs_buf_add_str(b, text);
+}
+
+/* One character that is not plain; *ret_len is its length. */
+static bool out_special(struct pfs_buf *b, const char *s, size_t n, size_t *ret_len)
+{
+    size_t len = pfs_utf8_len(s, n);
+
+    *ret_len = len ? len : 1;
+    if (len == 0) {
+        return pfs_buf_add_str(b, "\\ufffd");
+    }
+    if (len == 1) {
+        return out_escape(b, (unsigned char)*s);
+    }
+    if (len == 3 && memcmp(s, "\xe2\x80\xa8", 3) == 0) {
+        return pfs_buf_add_str(b, "\\u2028");
+    }
+    if (len == 3 && memcmp(s, "\xe2\x80\xa9", 3) == 0) {
+        return pfs_buf_add_str(b, "\\u2029");
+    }
+    return pfs_buf_add(b, s, len);
+}
+
+bool json_out_bytes(struct pfs_buf *b, const char *s, size_t n)
+{
+    size_t i = 0;
+
+    if (!pfs_buf_add(b, "\"", 1)) {
+        return false;
+    }
+    while (i < n) {
+        size_t run = i, len;
+
+        while (run < n && is_plain((unsigned char)s[run])) {
+            run++;
+        }
+        if (run > i) {
+            if (!pfs_buf_add(b, s + i, run - i)) {
+                return false;
+            }
+            i = run;
+        } else {
+            if (!out_special(b, s + i, n - i, &len)) {
+                return false;
+            }
+            i += len;
+        }
+    }
+    return pfs_buf_add(b, "\"", 1);
+}
+
+bool json_out_str(struct pfs_buf *b, const char *s)
+{
+    return json_out_bytes(b, s ? s : "", s ? strlen(s) : 0);
+}
+
+bool json_out_int(struct pfs_buf *b, int64_t v)
+{
+    return pfs_buf_printf(b, "%" PRId64, v);
+}
+
+bool json_out_uint(struct pfs_buf *b, uint64_t v)
+{
+    return pfs_buf_printf(b, "%" PRIu64, v);
+}
+
+bool json_out_bool(struct pfs_buf *b, bool v)
+{
+    return pfs_buf_add_str(b, v ? "true" : "false");
+}
+
+bool json_out_time(struct pfs_buf *b, int64_t ns)
+{
+    char text[WIRE_TIME_MAX];
+    size_t n = wire_time_format(ns, text);
+
+    return pfs_buf_add(b, "\"", 1) && pfs_buf_add(b, text, n) && pfs_buf_add(b, "\"", 1);
+}
+
+bool json_out_key(struct pfs_buf *b, const char *key)
+{
+    size_t len = pfs_buf_len(b);
+    char last = len ? pfs_buf_data(b)[len - 1] : '{';
+
+    if (last != '{' && !pfs_buf_add(b, ",", 1)) {
+        return false;
+    }
+    return pfs_buf_add(b, "\"", 1) && pfs_buf_add_str(b, key) && pfs_buf_add(b, "\":", 2);
+}
