@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#ifndef PFS_CONN_CONN_H
+#define PFS_CONN_CONN_H
+
+/*
+ * One connection: socket + TLS + session, shared by any number of calling threads.
+ *
+ * Who drives (reads the socket, decrypts, feeds the session) is `owner`, changed only under mu:
+ *
+ *   NONE    nobody reads. A lone caller left a moment ago; the sweep makes it IO within
+ * IO_SWEEP_MS. CALLER  one blocked caller reads: it sits in recv() with mu free, so others may
+ * submit and flush. IO      the I/O thread reads when epoll says so.
+ *
+ *   NONE -> CALLER    a blocking caller submits          CALLER -> NONE  its reply came, nothing
+ * pending CALLER -> IO      its reply came, others pending     NONE -> IO      sweep, or a
+ * non-blocking submit IO -> CALLER      a blocking caller submits to a calm connection with nothing
+ * else pending
+ *
+ * Submitting: the exchange is pushed on `inbox` (lock-free). Whoever pushes onto an empty inbox
+ * must see to it that it is drained: by locking mu and draining, or, when the connection is busy
+ * under IO, by asking the I/O thread for a turn. Everyone who finds it not empty has nothing to do.
+ * No request is forgotten: the pusher of the first has not returned before the drain happened or
+ * the turn was asked for, and a turn always drains.
+ *
+ * Under mu no callback is made and no other lock taken; what is to be done afterwards is collected
+ * in a batch: exchanges with events, exchanges to submit elsewhere, the connection's own change of
+ * state.
+ */
+#include "conn/generation.h"
+#include "http/session.h"
+#include <pthread.h>
+
+enum conn_state {
+    CONN_CONNECTING, /* until the peer proved to speak the protocol (HTTP/2: SETTINGS) */
+    CONN_READY,
+    CONN_DRAINING, /* no new exchanges; closes when the last is done */
+    CONN_DEAD
+};
+
+enum conn_owner { OWNER_NONE, OWNER_CALLER, OWNER_IO };
+
+struct dial;
+
+struct conn {
+    /* fixed after create */
+    unsigned id;
+    struct generation *gen;
+    const struct conn_config *config;
+    struct io *io;
+    atomic_uint refs;
+
+    /* the generation's, under its lock */
+    struct list gen_node;
+    unsigned n_picked; /* exchanges given to this connection and not yet DONE or given back */
+    bool is_draining;  /* counted among the draining ones */
+
+    /* lock-free */
+    _Atomic(struct exchange *) inbox;
+    atomic_uint capacity; /* exchanges it takes at once; 0 unless READY */
+    atomic_bool busy;     /* under IO with more than one exchange at a time lately */
+    atomic_bool turn_asked;
+    struct io_task turn_task;
+    struct io_task free_task, connect_task;
+
+    /* under mu */
+    pthread_mutex_t mu;
+    enum conn_state state;
+    enum conn_state reported; /* the state that the generation knows */
+    enum conn_owner owner;
+    struct exchange *rejected; /* not taken: to be submitted elsewhere after mu was given up */
+    struct exchange *held, **held_tail; /* wait for the answer to a PING after a long silence */
+    bool slow_timer;                    /* the timer is set for idleness; use must set it anew */
+    int fd; /* -1 before and after; closed by the I/O thread when the last reference goes */
+    struct io_watch watch;
+    struct tls *tls;          /* NULL: clear text */
+    struct pfs_buf plain_out; /* clear text waiting for the socket */
+    struct session *session;  /* NULL until the handshake is done */
+    bool out_blocked;         /* the socket takes no more: EPOLLOUT is watched */
+    unsigned calm;            /* turns in a row with at most one exchange */
+    int64_t created_ns, last_rx_ns, last_use_ns,
+        ping_sent_ns; /* ping_sent_ns 0: none outstanding */
+    uint64_t pings_acked_before;
+    int64_t keepalive_ns; /* interval; doubles when the peer complains */
+    int64_t max_age_ns;
+    struct pfs_error death;
+    bool attested; /* a reply came from one of our servers on this very connection */
+    char *raw;     /* receive buffer for clear text */
+
+    /* I/O thread */
+    struct io_timer timer;
+    struct io_sweep sweep;
+    struct dial *dial; /* while connecting: names and addresses */
+    int64_t connect_deadline_ns;
+};
+
+/* What is to be done after mu was given up. */
+struct batch {
+    struct exchange *first, **tail; /* with events, by exchange.next, in order */
+    struct exchange *rejected;      /* to be submitted through the generation again */
+    unsigned n_done;
+    bool became_ready, is_draining, died, was_ready;
+};
+
+/* So many turns with a single exchange, and a lone caller may drive. */
+#define CONN_CALM_TURNS 16
+#define CONN_RAW_SIZE (64u << 10)
+/* SO_RCVTIMEO: a driving caller looks up this often. */
+#define CONN_DRIVE_TICK_MS 40
+
+/* conn.c: life and state */
+enum pfs_class pfs_conn_new(struct generation *g, const struct conn_config *config, struct io *io,
+                            unsigned id, struct conn **ret, struct pfs_error *err);
+struct conn *conn_ref(struct conn *c);
+void conn_unref(struct conn *c);
+const char *conn_state_name(enum conn_state s);
+void conn_go_locked(struct conn *c, enum conn_state to, const char *why);
+/* Ends the connection: every open exchange fails as far as it had come. */
+void conn_die_locked(struct conn *c, const struct pfs_error *why);
+/* Lets exchanges in flight finish, then closes. */
+void conn_drain_locked(struct conn *c, const char *why);
+
+/* conn_io.c: bytes; all under mu */
+/* Moves session output through TLS into the socket; may end the connection. */
+void conn_flush_locked(struct conn *c);
+/* Decrypts what came in and feeds the session; may end the connection. */
+void conn_feed_locked(struct conn *c, size_t n_received);
+/* Where recv() may put bytes, CONN_RAW_SIZE of them; NULL: no memory, the connection was ended. */
+char *conn_recv_room_locked(struct conn *c, size_t *ret_cap);
+/* What recv() answered: bytes, end, or error. */
+void conn_received_locked(struct conn *c, ssize_t n, int eno);
+/* Watches what owner and out_blocked ask for. */
+void conn_watch_locked(struct conn *c);
+
+/* submit.c: exchanges in, events out */
+/* Hands ex over. may_drive: the caller will wait; true: it now owns the connection and must drive.
+ */
+bool conn_submit(struct conn *c, struct exchange *ex, bool may_drive);
+void conn_drain_inbox_locked(struct conn *c);
+void batch_init(struct batch *b);
+/* Collects events, rejected exchanges and changes of state. Last thing before mu is given up. */
+void conn_collect_locked(struct conn *c, struct batch *b);
+/* Carries the batch out; no lock held. `mine` is not woken: its caller runs this. */
+void conn_run_batch(struct conn *c, struct batch *b, const struct exchange *mine);
+/* Makes the I/O thread the owner. */
+void conn_give_to_io_locked(struct conn *c);
+/* Asks the I/O thread for a turn with this connection. Any thread, any lock. */
+void conn_ask_for_turn(struct conn *c);
+/* One turn of the I/O thread: `events` from epoll, 0 when asked for. */
+void pfs_conn_turn(struct conn *c, uint32_t events);
+/* A blocked caller drives until ex is done. */
+void conn_drive(struct conn *c, struct exchange *ex);
+
+/* keepalive.c */
+/* What time brings: pings, death, idleness, age. Sets the next timer. */
+void conn_tick_locked(struct conn *c, int64_t now);
+void conn_on_time(struct io_timer *t);
+/* Sends a PING unless one is outstanding. */
+void conn_ask_for_life_locked(struct conn *c);
+
+/* connect.c: on the I/O thread */
+/* Starts to connect, from any thread; the result comes as READY or death. */
+void conn_connect(struct conn *c);
+/* The connection died while names or addresses were tried: stops that. */
+void conn_abort_dial(struct conn *c);
+/* The handshake's part of a turn; under mu. */
+void conn_handshake_locked(struct conn *c);
+
+/* generation.c: what connections tell their generation; no lock held */
+void generation_conn_ready(struct generation *g, struct conn *c);
+void generation_conn_draining(struct generation *g, struct conn *c);
+void generation_conn_gone(struct generation *g, struct conn *c, const struct pfs_error *why,
+                          bool was_ready);
+void generation_released(struct generation *g, struct conn *c, unsigned n);
+void generation_resubmit(struct generation *g, struct exchange *ex);
+/* The last reference of a connection went. */
+void generation_conn_freed(struct generation *g);
+struct tls_ctx *generation_tls(const struct generation *g);
+
+/* As generation_submit, for a caller that will wait: the connection to drive, or NULL. */
+struct conn *generation_submit_for_caller(struct generation *g, struct exchange *ex);
+
+/* wait.c */
+/* Marks exchanges of blocked callers and wakes them together. */
+void wake_callers(atomic_uint *word, uint32_t bits);
+/* ex is at its end, with no connection involved: notifies or wakes. */
+void exchange_finish(struct exchange *ex);
+
+#endif

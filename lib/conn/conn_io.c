@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+/* Bytes between socket, TLS and session. Everything here runs under the connection's lock. */
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "conn/conn.h"
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+/*
+ * Frames are gathered into records of at most 16 KiB (one record costs some 6,000 instructions each
+ * way) and records into one send; no more than this waits for the socket, the rest stays with the
+ * session, where it can still be cancelled.
+ */
+#define PIECE_SIZE 16384
+#define OUT_HIGH (256u << 10)
+
+static size_t out_len(const struct conn *c)
+{
+    size_t n;
+
+    if (!c->tls) {
+        return pfs_buf_len(&c->plain_out);
+    }
+    tls_out(c->tls, &n);
+    return n;
+}
+
+/* False: the connection was ended. */
+static bool send_out(struct conn *c)
+{
+    while (out_len(c) > 0) {
+        size_t n = pfs_buf_len(&c->plain_out);
+        const char *p = c->tls ? tls_out(c->tls, &n) : pfs_buf_data(&c->plain_out);
+        ssize_t sent = send(c->fd, p, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+        if (sent < 0 && errno == EINTR) {
+            continue;
+        }
+        if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+            c->out_blocked = true;
+            return true;
+        }
+        if (sent < 0) {
+            struct pfs_error why;
+
+            pfs_fail(&why, PFS_CONN_LOST, PFS_OUTCOME_UN, PFS_PHASE_SEND,
+                     "connection to %s broke: %s", c->config->authority, strerror(errno));
+            why.sys_errno = errno;
+            conn_die_locked(c, &why);
+            return false;
+        }
+        atomic_fetch_add_explicit(&c->config->counters->bytes_out, (unsigned long long)sent,
+                                  memory_order_relaxed);
+        if (c->tls) {
+            tls_out_sent(c->tls, (size_t)sent);
+        } else {
+            pfs_buf_consume(&c->plain_out, (size_t)sent);
+        }
+    }
+    c->out_blocked = false;
+    return true;
+}
+
+/* Takes one piece from the session; false: nothing more, or the connection was ended. */
+static bool take_piece(struct conn *c)
+{
+    char piece[PIECE_SIZE];
+    size_t n = 0;
+    struct pfs_error err;
+    enum pfs_class cls = c->session->ops->drain(c->session, piece, sizeof piece, &n, &err);
+
+    if (cls == PFS_OK && n == 0) {
+        return false;
+    }
+    if (cls == PFS_OK && c->tls) {
+        cls = tls_write(c->tls, piece, n, &err);
+    } else if (cls == PFS_OK && !pfs_buf_add(&c->plain_out, piece, n)) {
+        cls = pfs_nomem(&err, "output");
+    }
+    if (cls != PFS_OK) {
+        conn_die_locked(c, &err);
+    }
+    return cls == PFS_OK;
+}
+
+void conn_flush_locked(struct conn *c)
+{
+    bool more = true;
+
+    while (more && c->state != CONN_DEAD && c->fd >= 0) {
+        while ((more = c->session && out_len(c) < OUT_HIGH && take_piece(c))) {
+        }
+        if (c->state == CONN_DEAD || !send_out(c)) {
+            return;
+        }
+        more = c->session && !c->out_blocked && c->session->ops->wants_drain(c->session);
+    }
+    if (c->state != CONN_DEAD) {
+        conn_watch_locked(c);
+    }
+}
+
+void conn_watch_locked(struct conn *c)
+{
+    bool hold = c->session && c->session->state.hold_reading;
+    uint32_t events =
+        (c->owner == OWNER_IO && !hold ? EPOLLIN : 0u) | (c->out_blocked ? EPOLLOUT : 0u);
+
+    if (c->fd < 0 || c->state == CONN_DEAD) {
+        events = 0;
+    }
+    if (events != c->watch.events && !io_watch_set(c->io, &c->watch, events) && events) {
+        struct pfs_error why;
+
+        pfs_nomem(&why, "watching a connection");
+        conn_die_locked(c, &why);
+    }
+}
+
+char *conn_recv_room_locked(struct conn *c, size_t *ret_cap)
+{
+    struct pfs_error why;
+
+    if (c->tls) {
+        char *room = tls_in_room(c->tls, ret_cap);
+        if (room) {
+            return room;
+        }
+    } else {
+        if (!c->raw) {
+            c->raw = pfs_malloc(CONN_RAW_SIZE);
+        }
+        *ret_cap = CONN_RAW_SIZE;
+        if (c->raw) {
+            return c->raw;
+        }
+    }
+    pfs_nomem(&why, "input");
+    conn_die_locked(c, &why);
+    return NULL;
+}
+
+static void feed_session(struct conn *c, const char *data, size_t n)
+{
+    struct pfs_error err;
+    bool was_up = c->session->state.is_up;
+
+    if (c->session->ops->feed(c->session, data, n, c->last_rx_ns, &err) != PFS_OK) {
+        conn_flush_locked(c); /* the reason, as GOAWAY */
+        conn_die_locked(c, &err);
+        return;
+    }
+    if (!was_up && c->session->state.is_up && c->state == CONN_CONNECTING) {
+        conn_go_locked(c, CONN_READY, "peer is up");
+    }
+    if (c->session->state.pings_acked != c->pings_acked_before) {
+        c->pings_acked_before = c->session->state.pings_acked;
+        c->ping_sent_ns = 0;
+    }
+}
+
+/* The peer's end of the connection is over; in_order: it said so (FIN, or close_notify under TLS).
+ */
+static void on_eof(struct conn *c, bool in_order)
+{
+    struct pfs_error why;
+    bool before = c->state == CONN_CONNECTING;
+
+    if (in_order && c->session && c->session->ops->eof) {
+        c->session->ops->eof(c->session);
+    }
+
+    pfs_fail(&why, before ? PFS_CONN : PFS_CONN_LOST, before ? PFS_OUTCOME_NA : PFS_OUTCOME_UN,
+             before ? PFS_PHASE_SETTINGS : PFS_PHASE_WAIT, "%s closed the connection%s",
+             c->config->authority, before ? " before it was ready" : "");
+    conn_die_locked(c, &why);
+}
+
+static void feed_decrypted(struct conn *c)
+{
+    char piece[PIECE_SIZE];
+
+    while (c->state != CONN_DEAD && !c->session->state.hold_reading) {
+        struct pfs_error err;
+        bool clean = false;
+        ssize_t n = tls_read(c->tls, piece, sizeof piece, &clean, &err);
+
+        if (n > 0) {
+            feed_session(c, piece, (size_t)n);
+        } else if (n == 0) {
+            return;
+        } else if (n == TLS_READ_EOF) {
+            on_eof(c, clean);
+        } else {
+            conn_die_locked(c, &err);
+        }
+    }
+}
+
+void conn_feed_locked(struct conn *c, size_t n_received)
+{
+    if (!c->session && c->tls) {
+        conn_handshake_locked(c);
+    }
+    if (c->state == CONN_DEAD || !c->session) {
+        return;
+    }
+    if (c->tls) {
+        feed_decrypted(c);
+    } else if (n_received) {
+        feed_session(c, c->raw, n_received);
+    }
+}
+
+void conn_received_locked(struct conn *c, ssize_t n, int eno)
+{
+    if (c->state == CONN_DEAD) {
+        return;
+    }
+    if (n > 0) {
+        c->last_rx_ns = pfs_now();
+        atomic_fetch_add_explicit(&c->config->counters->bytes_in, (unsigned long long)n,
+                                  memory_order_relaxed);
+        if (c->tls) {
+            tls_in_added(c->tls, (size_t)n);
+        }
+        conn_feed_locked(c, (size_t)n);
+        return;
+    }
+    if (n == 0) {
+        if (c->tls) {
+            tls_in_eof(c->tls);
+            conn_feed_locked(c, 0);
+        }
+        if (c->state != CONN_DEAD) {
+            on_eof(c, !c->tls);
+        }
+        return;
+    }
+    if (eno != EAGAIN && eno != EWOULDBLOCK && eno != EINTR) {
+        struct pfs_error why;
+
+        pfs_fail(&why, c->state == CONN_CONNECTING ? PFS_CONN : PFS_CONN_LOST, PFS_OUTCOME_UN,
+                 c->state == CONN_CONNECTING ? PFS_PHASE_TLS : PFS_PHASE_WAIT,
+                 "connection to %s broke: %s", c->config->authority, strerror(eno));
+        why.sys_errno = eno;
+        conn_die_locked(c, &why);
+    }
+}

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+/* What an exchange's owner does with it while it is under way: give up, move its bodies, let go. */
+#include "base/err.h"
+#include "conn/generation_internal.h"
+#include <string.h>
+
+void exchange_detach(struct exchange *ex)
+{
+    conn_unref(ex->conn);
+    ex->conn = NULL;
+    generation_unref(atomic_exchange(&ex->gen, NULL));
+}
+
+void exchange_release(struct exchange *ex)
+{
+    exchange_detach(ex);
+    exchange_fini(ex);
+}
+
+/* ex's generation, locked, or NULL when it was never submitted. */
+static struct generation *lock_generation(struct exchange *ex)
+{
+    for (;;) {
+        struct generation *g = atomic_load(&ex->gen);
+
+        if (!g) {
+            return NULL;
+        }
+        pthread_mutex_lock(&g->mu);
+        if (atomic_load(&ex->gen) == g) {
+            return g;
+        }
+        pthread_mutex_unlock(&g->mu); /* an heir took it meanwhile */
+    }
+}
+
+static void unhold_locked(struct conn *c, struct exchange *ex)
+{
+    for (struct exchange **p = &c->held; *p; p = &(*p)->next) {
+        if (*p == ex) {
+            *p = ex->next;
+            break;
+        }
+    }
+    c->held_tail = &c->held;
+    while (*c->held_tail) {
+        c->held_tail = &(*c->held_tail)->next;
+    }
+    ex->is_held = false;
+}
+
+static void cancel_on_conn(struct conn *c, struct exchange *ex, const struct pfs_error *why)
+{
+    struct batch b;
+
+    batch_init(&b);
+    pthread_mutex_lock(&c->mu);
+    if (ex->in_session) {
+        c->session->ops->cancel(c->session, ex, why);
+        conn_ask_for_life_locked(c);
+        conn_flush_locked(c);
+    } else if (ex->is_held) {
+        unhold_locked(c, ex);
+        exchange_fail_at(ex, FAILURE_DEADLINE, why);
+        session_note(c->session, ex, EXCHANGE_DONE);
+    }
+    conn_collect_locked(c, &b);
+    pthread_mutex_unlock(&c->mu);
+    conn_run_batch(c, &b, NULL);
+}
+
+void exchange_cancel(struct exchange *ex, enum pfs_class cls)
+{
+    struct pfs_error why;
+    struct generation *g;
+
+    pfs_fail(&why, cls, PFS_OUTCOME_UN, PFS_PHASE_WAIT, "%s",
+             cls == PFS_TIMEOUT ? "the deadline passed" : pfs_class_text(cls));
+    atomic_store(&ex->cancel_class, (int)cls);
+    g = lock_generation(ex);
+    if (!g) {
+        return;
+    }
+    bool queued = ex->is_queued;
+    struct conn *c = ex->conn ? conn_ref(ex->conn) : NULL;
+    if (queued) {
+        list_remove(&ex->node);
+        ex->is_queued = false;
+        if (g->outage_since_ns) { /* say what it waited for */
+            pfs_fail(&why, cls, PFS_OUTCOME_NA, PFS_PHASE_QUEUE, "the deadline passed; last: %s",
+                     g->last_error.text);
+        }
+    }
+    pthread_mutex_unlock(&g->mu);
+    if (queued) {
+        exchange_fail_at(ex, FAILURE_DEADLINE, &why);
+        exchange_finish(ex);
+    } else if (c) {
+        cancel_on_conn(c, ex, &why);
+    }
+    conn_unref(c);
+}
+
+static size_t copy_out(struct exchange *ex, void *buf, size_t cap)
+{
+    size_t n = pfs_buf_len(&ex->reply);
+
+    n = n < cap ? n : cap;
+    if (n) {
+        memcpy(buf, pfs_buf_data(&ex->reply), n);
+        pfs_buf_consume(&ex->reply, n);
+    }
+    return n;
+}
+
+size_t exchange_take(struct exchange *ex, void *buf, size_t cap, bool *ret_end)
+{
+    struct conn *c = ex->conn;
+    struct batch b;
+    size_t n;
+
+    if (!c) { /* detached */
+        n = copy_out(ex, buf, cap);
+        *ret_end = pfs_buf_len(&ex->reply) == 0;
+        return n;
+    }
+    batch_init(&b);
+    pthread_mutex_lock(&c->mu);
+    n = copy_out(ex, buf, cap);
+    if (n) {
+        bool held = c->session->state.hold_reading;
+
+        c->session->ops->consumed(c->session, ex, n);
+        if (held && !c->session->state.hold_reading) {
+            conn_feed_locked(
+                c, 0); /* TLS may hold decrypted bytes; then the socket is watched again */
+            conn_flush_locked(c);
+        } else if (c->session->ops->wants_drain(c->session)) {
+            conn_flush_locked(c);
+        }
+    }
+    *ret_end = pfs_buf_len(&ex->reply) == 0 && !ex->in_session && ex->failure == FAILURE_NONE;
+    conn_collect_locked(c, &b);
+    pthread_mutex_unlock(&c->mu);
+    conn_run_batch(c, &b, NULL);
+    return n;
+}
+
+void exchange_give(struct exchange *ex, const void *chunk, size_t n, bool last)
+{
+    struct generation *g = lock_generation(ex);
+    struct conn *c = g && ex->conn ? conn_ref(ex->conn) : NULL;
+    struct batch b;
+
+    if (!c) { /* still waits for a connection: nobody else looks at it */
+        ex->chunk = chunk;
+        ex->chunk_len = n;
+        ex->chunk_last = last;
+    }
+    if (g) {
+        pthread_mutex_unlock(&g->mu);
+    }
+    if (!c) {
+        return;
+    }
+    batch_init(&b);
+    pthread_mutex_lock(&c->mu);
+    ex->chunk = chunk;
+    ex->chunk_len = n;
+    ex->chunk_last = last;
+    if (ex->in_session) {
+        c->session->ops->resume(c->session, ex);
+        conn_flush_locked(c);
+    }
+    conn_collect_locked(c, &b);
+    pthread_mutex_unlock(&c->mu);
+    conn_run_batch(c, &b, NULL);
+    conn_unref(c);
+}

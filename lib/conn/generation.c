@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+/* The set of connections: choose, grow, retire, close. Pattern: lock, decide, unlock, act. */
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "conn/generation_internal.h"
+
+/* Below so many exchanges on the least loaded connection another one brings nothing (measured). */
+#define GROW_AT 24
+
+enum pfs_class generation_new(const struct conn_config *config, struct io *io, struct tls_ctx *tls,
+                              unsigned id, struct generation **ret, struct pfs_error *err)
+{
+    struct generation *g = pfs_calloc(1, sizeof *g);
+
+    if (!g) {
+        return pfs_nomem(err, "a generation of connections");
+    }
+    g->config = config;
+    g->io = io;
+    g->tls = tls ? tls_ctx_ref(tls) : NULL;
+    g->id = id;
+    atomic_init(&g->refs, 1);
+    pthread_mutex_init(&g->mu, NULL);
+    pthread_cond_init(&g->freed, NULL);
+    list_init(&g->conns);
+    list_init(&g->draining);
+    list_init(&g->queue);
+    g->timer.on_time = outage_on_time;
+    *ret = g;
+    return PFS_OK;
+}
+
+unsigned generation_id(const struct generation *g)
+{
+    return g->id;
+}
+
+struct tls_ctx *generation_tls(const struct generation *g)
+{
+    return g->tls;
+}
+
+struct generation *generation_ref(struct generation *g)
+{
+    atomic_fetch_add(&g->refs, 1);
+    return g;
+}
+
+void generation_unref(struct generation *g)
+{
+    if (g && atomic_fetch_sub(&g->refs, 1) == 1) {
+        generation_unref(g->heir);
+        tls_ctx_unref(g->tls);
+        pthread_cond_destroy(&g->freed);
+        pthread_mutex_destroy(&g->mu);
+        pfs_free(g);
+    }
+}
+
+/* The READY connection with the fewest exchanges that takes one more, or NULL. */
+static struct conn *pick_locked(struct generation *g)
+{
+    struct conn *best = NULL;
+
+    list_for_each (n, &g->conns) {
+        struct conn *c = list_entry(n, struct conn, gen_node);
+
+        if (c->n_picked < atomic_load_explicit(&c->capacity, memory_order_relaxed) &&
+            (!best || c->n_picked < best->n_picked)) {
+            best = c;
+        }
+    }
+    return best;
+}
+
+struct conn *generation_wants_conn_locked(struct generation *g, int64_t now)
+{
+    static atomic_uint next_id;
+    struct conn *c;
+    struct pfs_error err;
+
+    if (g->closing || g->heir || g->n_connecting > 0 || g->n_conns >= g->config->max_connections ||
+        now < g->next_attempt_ns) {
+        return NULL;
+    }
+    if (pfs_conn_new(g, g->config, g->io, atomic_fetch_add(&next_id, 1) + 1, &c, &err) != PFS_OK) {
+        return NULL; /* what waits fails at its deadline, or finds memory at the next attempt */
+    }
+    list_append(&g->conns, &c->gen_node);
+    g->n_conns++;
+    g->n_connecting++;
+    g->n_alive++;
+    return c;
+}
+
+void generation_start_conn(struct generation *g, struct conn *c)
+{
+    if (c) {
+        atomic_fetch_add(&g->config->counters->connects, 1);
+        atomic_fetch_add(&g->config->counters->connections, 1);
+        conn_connect(c);
+    }
+}
+
+static void give_locked(struct conn *c, struct exchange *ex)
+{
+    c->n_picked++;
+    ex->conn = conn_ref(c);
+}
+
+/* What came of trying to place an exchange, decided under the lock. */
+struct placement {
+    struct conn *conn;  /* submit it here */
+    struct conn *start; /* connect this one */
+    bool fail;
+    struct pfs_error why;
+};
+
+static void place_locked(struct generation *g, struct exchange *ex, struct placement *p)
+{
+    int64_t now = pfs_now();
+    struct conn *best = pick_locked(g);
+
+    g->last_demand_ns = now;
+    if (!best || best->n_picked >= GROW_AT) {
+        p->start = generation_wants_conn_locked(g, now);
+    }
+    if (best) {
+        give_locked(best, ex);
+        p->conn = best;
+    } else if (outage_fails_fast_locked(g, now)) {
+        p->fail = true;
+        p->why = g->last_error;
+    } else {
+        ex->is_queued = true;
+        list_append(&g->queue, &ex->node);
+        if (g->n_connecting == 0 && !p->start && g->timer.index == 0) {
+            io_timer_set(g->io, &g->timer, g->next_attempt_ns);
+        }
+    }
+}
+
+/* The generation that takes exchanges in g's place, locked; ex is made to refer to it. */
+static struct generation *lock_living(struct generation *g, struct exchange *ex)
+{
+    pthread_mutex_lock(&g->mu);
+    while (g->heir) {
+        struct generation *heir = generation_ref(g->heir);
+
+        pthread_mutex_unlock(&g->mu);
+        pthread_mutex_lock(&heir->mu);
+        generation_unref(atomic_exchange(&ex->gen, heir));
+        g = heir;
+    }
+    return g;
+}
+
+static void finish_with(struct exchange *ex, enum failure_point at, const struct pfs_error *why)
+{
+    exchange_fail_at(ex, at, why);
+    exchange_finish(ex);
+}
+
+static struct conn *submit(struct generation *g, struct exchange *ex, bool may_drive)
+{
+    struct placement p = {0};
+    int cancelled = atomic_load(&ex->cancel_class);
+
+    g = lock_living(g, ex);
+    ex->wake_word = g->config->wake_word;
+    if (cancelled || g->closing) {
+        p.fail = true;
+        pfs_refuse(&p.why, cancelled ? (enum pfs_class)cancelled : PFS_SHUTDOWN, "%s",
+                   cancelled ? "given up while it waited to be sent"
+                             : "the remote is being closed");
+    } else {
+        place_locked(g, ex, &p);
+    }
+    pthread_mutex_unlock(&g->mu);
+    generation_start_conn(g, p.start);
+    if (p.fail) {
+        finish_with(ex, cancelled ? FAILURE_DEADLINE : FAILURE_NOT_SENT, &p.why);
+    } else if (p.conn && conn_submit(p.conn, ex, may_drive)) {
+        return p.conn;
+    }
+    return NULL;
+}
+
+void generation_submit(struct generation *g, struct exchange *ex)
+{
+    atomic_store(&ex->gen, generation_ref(g));
+    submit(g, ex, false);
+}
+
+struct conn *generation_submit_for_caller(struct generation *g, struct exchange *ex)
+{
+    atomic_store(&ex->gen, generation_ref(g));
+    return submit(g, ex, true);
+}
+
+void generation_resubmit(struct generation *g, struct exchange *ex)
+{
+    pthread_mutex_lock(&g->mu);
+    struct conn *old = ex->conn;
+    ex->conn = NULL;
+    pthread_mutex_unlock(&g->mu);
+    conn_unref(old);
+    submit(g, ex, false);
+}
+
+void generation_dispatch(struct generation *g)
+{
+    for (;;) {
+        struct conn *c = NULL;
+        struct exchange *ex = NULL;
+
+        pthread_mutex_lock(&g->mu);
+        if (!list_is_empty(&g->queue) && (c = pick_locked(g)) != NULL) {
+            ex = list_entry(list_take_first(&g->queue), struct exchange, node);
+            ex->is_queued = false;
+            give_locked(c, ex);
+        }
+        /* HTTP/1.1 takes one exchange each: more connections while some still wait. */
+        struct conn *start = !c && !list_is_empty(&g->queue) && g->n_connecting == 0
+                                 ? generation_wants_conn_locked(g, pfs_now())
+                                 : NULL;
+        pthread_mutex_unlock(&g->mu);
+        generation_start_conn(g, start);
+        if (!c) {
+            return;
+        }
+        conn_submit(c, ex, false);
+    }
+}
+
+void generation_released(struct generation *g, struct conn *c, unsigned n)
+{
+    pthread_mutex_lock(&g->mu);
+    c->n_picked -= n;
+    bool waiting = !list_is_empty(&g->queue);
+    pthread_mutex_unlock(&g->mu);
+    if (waiting) {
+        generation_dispatch(g);
+    }
+}
+
+void generation_conn_ready(struct generation *g, struct conn *c)
+{
+    pthread_mutex_lock(&g->mu);
+    g->n_connecting--;
+    outage_over_locked(g);
+    pthread_mutex_unlock(&g->mu);
+    log_info("c%u connected to %s (generation %u)", c->id, g->config->authority, g->id);
+    pthread_mutex_lock(&c->mu);
+    conn_tick_locked(c, pfs_now());
+    pthread_mutex_unlock(&c->mu);
+    generation_dispatch(g);
+}
+
+void generation_take_queue_locked(struct generation *g, struct list *out)
+{
+    list_for_each (n, &g->queue) {
+        list_entry(n, struct exchange, node)->is_queued = false;
+    }
+    list_move_all(out, &g->queue);
+}
+
+void generation_fail_list(struct list *exchanges, const struct pfs_error *why)
+{
+    for (struct list *n; (n = list_take_first(exchanges)) != NULL;) {
+        finish_with(list_entry(n, struct exchange, node), FAILURE_NOT_SENT, why);
+    }
+}
+
+void generation_conn_draining(struct generation *g, struct conn *c)
+{
+    pthread_mutex_lock(&g->mu);
+    list_remove(&c->gen_node);
+    list_append(&g->draining, &c->gen_node);
+    c->is_draining = true;
+    g->n_conns--;
+    pthread_mutex_unlock(&g->mu);
+    generation_dispatch(g);
+}
+
+void generation_conn_gone(struct generation *g, struct conn *c, const struct pfs_error *why,
+                          bool was_ready)
+{
+    struct list failed;
+    struct conn *start = NULL;
+    bool fail = false;
+    int64_t now = pfs_now();
+
+    list_init(&failed);
+    pthread_mutex_lock(&g->mu);
+    list_remove(&c->gen_node);
+    if (!c->is_draining) {
+        g->n_conns--;
+    }
+    if (!was_ready) {
+        g->n_connecting--;
+        outage_on_failure_locked(g, c, why, now, &fail);
+    }
+    if (fail) {
+        generation_take_queue_locked(g, &failed);
+    } else if (!list_is_empty(&g->queue)) {
+        start = generation_wants_conn_locked(g, now);
+    }
+    pthread_mutex_unlock(&g->mu);
+    if (!was_ready) {
+        log_warn("c%u cannot connect to %s: %s", c->id, g->config->authority, why->text);
+    }
+    generation_start_conn(g, start);
+    generation_fail_list(&failed, why);
+    conn_unref(c); /* the list's */
+}
+
+void generation_conn_freed(struct generation *g)
+{
+    atomic_fetch_sub(&g->config->counters->connections, 1);
+    pthread_mutex_lock(&g->mu);
+    g->n_alive--;
+    pthread_cond_broadcast(&g->freed);
+    pthread_mutex_unlock(&g->mu);
+}
+
+bool generation_is_empty(struct generation *g)
+{
+    pthread_mutex_lock(&g->mu);
+    bool empty = g->n_alive == 0;
+    pthread_mutex_unlock(&g->mu);
+    return empty;
+}

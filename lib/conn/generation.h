@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#ifndef PFS_CONN_GENERATION_H
+#define PFS_CONN_GENERATION_H
+
+/*
+ * A generation: the set of connections made by one (re)load of a remote. It chooses a connection
+ * for each exchange, makes more when streams queue, waits and backs off when none can be had, and
+ * ends them. Exchanges that cannot be sent at once wait here, in order, each under its own
+ * deadline.
+ *
+ * Locks: a generation's lock and a connection's are never held together.
+ */
+#include "conn/io.h"
+#include "http/exchange.h"
+#include "net/tls.h"
+#include <pthread.h>
+
+struct generation;
+
+enum wire_protocol { PROTOCOL_AUTO, PROTOCOL_H2, PROTOCOL_H1 };
+
+/* What connections need to know; fixed, borrowed for the generation's life. */
+struct conn_config {
+    const char *host, *authority; /* authority: "host:port" as in the URL */
+    const char *server_name;      /* name that the certificate must have */
+    uint16_t port;
+    bool use_tls;
+    bool warn_insecure; /* the peer is not verified: say so at each connect */
+    enum wire_protocol protocol;
+    int64_t connect_timeout_ns, keepalive_interval_ns, keepalive_timeout_ns;
+    unsigned max_connections, max_streams;
+    atomic_uint *wake_word; /* blocked callers of all generations of the remote sleep on this */
+    struct conn_counters *counters;
+};
+
+/* Counters of a remote, shared by its generations. */
+struct conn_counters {
+    atomic_ullong bytes_in, bytes_out, connects;
+    atomic_uint connections, streams;
+};
+
+/*
+ * Makes a generation without connections; the first exchange makes one. tls: NULL for clear text; a
+ * reference is taken. Errors: NOMEM. *ret holds one reference; generation_close before the last
+ * generation_unref.
+ */
+PFS_MUST_CHECK enum pfs_class generation_new(const struct conn_config *config, struct io *io,
+                                             struct tls_ctx *tls, unsigned id,
+                                             struct generation **ret, struct pfs_error *err);
+unsigned generation_id(const struct generation *g);
+struct generation *generation_ref(struct generation *g);
+void generation_unref(struct generation *g);
+
+/*
+ * Submits an exchange whose request members are set; DONE follows exactly once, perhaps before this
+ * returns. The exchange must stay valid until exchange_release. Any thread, never blocks.
+ */
+void generation_submit(struct generation *g, struct exchange *ex);
+/*
+ * Submits (notify must be NULL) and waits for DONE, driving the connection when nobody else does;
+ * at ex->deadline_ns the exchange is given up with TIMEOUT.
+ */
+void generation_call(struct generation *g, struct exchange *ex);
+/* Gives an exchange up with class cls (TIMEOUT, CANCELLED, SHUTDOWN); DONE follows as always. */
+void exchange_cancel(struct exchange *ex, enum pfs_class cls);
+/* After DONE (or when it was never submitted): gives back what the exchange holds. */
+void exchange_release(struct exchange *ex);
+
+/* After DONE: lets go of connection and generation; what came of the reply can still be taken. */
+void exchange_detach(struct exchange *ex);
+
+/* ---- streamed bodies; while DONE has not come ---- */
+
+/*
+ * Takes up to cap bytes of the reply body that came so far; 0: none now. *ret_end: the reply is
+ * complete and nothing is left. After DONE with an error the rest is still handed out first.
+ */
+size_t exchange_take(struct exchange *ex, void *buf, size_t cap, bool *ret_end);
+/* Gives the next chunk (borrowed until WRITABLE or DONE); last: none follows. One at a time. */
+void exchange_give(struct exchange *ex, const void *chunk, size_t n, bool last);
+
+/* ---- the end ---- */
+
+/* No new exchange from now on (they go to `heir`, as those that wait do); connections drain and
+ * close. */
+void generation_retire(struct generation *g, struct generation *heir);
+/*
+ * Ends everything now: all exchanges are DONE with SHUTDOWN, all connections closed and freed when
+ * this returns (a stuck notify function is waited for). Not on the I/O thread.
+ */
+void generation_close(struct generation *g);
+/* True once a retired generation has no connection left. */
+bool generation_is_empty(struct generation *g);
+
+#endif

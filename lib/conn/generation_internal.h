@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#ifndef PFS_CONN_GENERATION_INTERNAL_H
+#define PFS_CONN_GENERATION_INTERNAL_H
+
+/* What generation.c and outage.c share. */
+#include "conn/conn.h"
+
+struct generation {
+    /* fixed after create */
+    const struct conn_config *config;
+    struct io *io;
+    struct tls_ctx *tls;
+    unsigned id;
+    atomic_uint refs;
+
+    pthread_mutex_t mu;
+    pthread_cond_t freed; /* n_alive fell to 0 */
+    /* under mu */
+    struct list conns;       /* CONNECTING and READY ones, by gen_node; each a reference */
+    unsigned n_conns;        /* length of conns */
+    struct list draining;    /* the other ones that are not yet DEAD, likewise */
+    unsigned n_connecting;   /* of those, CONNECTING */
+    unsigned n_alive;        /* connections whose memory is not yet given back */
+    struct list queue;       /* exchanges that wait, by exchange.node, in order */
+    struct generation *heir; /* a reference: where everything goes after retirement */
+    bool closing;
+    /* an outage: nothing READY since the first failed attempt */
+    int64_t outage_since_ns; /* 0: none */
+    int64_t next_attempt_ns; /* not before */
+    int64_t backoff_ns, last_demand_ns;
+    struct pfs_error last_error;
+    struct io_timer timer;
+};
+
+/* A connection to make, if one is wanted now; counted already. NULL otherwise. The lock is held. */
+struct conn *generation_wants_conn_locked(struct generation *g, int64_t now);
+/* Starts what generation_wants_conn_locked gave; no lock. NULL allowed. */
+void generation_start_conn(struct generation *g, struct conn *c);
+/* Sends queued exchanges as long as a connection takes them; no lock held. */
+void generation_dispatch(struct generation *g);
+/* Moves the queue to `out`; the lock is held. */
+void generation_take_queue_locked(struct generation *g, struct list *out);
+/* Ends exchanges taken from the queue with *why; no lock held. */
+void generation_fail_list(struct list *exchanges, const struct pfs_error *why);
+
+/* outage.c */
+/* True: an exchange must fail now with last_error instead of waiting. The lock is held. */
+bool outage_fails_fast_locked(const struct generation *g, int64_t now);
+/* A connection could not be made: backoff; *ret_fail: the queue must fail now. The lock is held. */
+void outage_on_failure_locked(struct generation *g, const struct conn *c,
+                              const struct pfs_error *why, int64_t now, bool *ret_fail);
+void outage_over_locked(struct generation *g);
+void outage_on_time(struct io_timer *t);
+
+#endif

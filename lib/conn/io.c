@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+/*
+ * The I/O thread's loop: epoll for descriptors, a heap for timers, a lock-free stack for tasks.
+ * It sleeps only when there is nothing to do: `sleeping` is set before the last look at tasks and
+ * timers, and whoever adds one afterwards writes the eventfd, so no wake-up is lost.
+ */
+#include "conn/io.h"
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "conn/timers.h"
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define EVENTS_PER_TURN 64
+
+struct io {
+    int epoll_fd, wake_fd; /* fixed after create */
+    pthread_t thread;
+    _Atomic(struct io_task *) tasks;
+    atomic_bool sleeping, stopping;
+    pthread_mutex_t mu; /* timers, sweeps */
+    struct timers timers;
+    struct list sweeps;
+    int64_t next_sweep_ns;
+};
+
+/* The process's I/O thread and how many use it. */
+static pthread_mutex_t shared_mu = PTHREAD_MUTEX_INITIALIZER;
+static struct io *shared;
+static unsigned n_users;
+
+static void wake(struct io *io)
+{
+    if (atomic_exchange(&io->sleeping, false)) {
+        uint64_t one = 1;
+        ssize_t n = write(io->wake_fd, &one, sizeof one);
+
+        (void)n; /* can only fail when the counter is full: it is awake then */
+    }
+}
+
+void io_post(struct io *io, struct io_task *t)
+{
+    struct io_task *head = atomic_load(&io->tasks);
+
+    do {
+        t->next = head;
+    } while (!atomic_compare_exchange_weak(&io->tasks, &head, t));
+    wake(io);
+}
+
+/* Runs what was posted, in the order of posting. */
+static void run_tasks(struct io *io)
+{
+    struct io_task *newest = atomic_exchange(&io->tasks, NULL), *oldest = NULL;
+
+    while (newest) {
+        struct io_task *next = newest->next;
+
+        newest->next = oldest;
+        oldest = newest;
+        newest = next;
+    }
+    while (oldest) {
+        struct io_task *next = oldest->next; /* the task may free itself */
+
+        oldest->run(oldest);
+        oldest = next;
+    }
+}
+
+static void run_timers(struct io *io, int64_t now)
+{
+    for (;;) {
+        pthread_mutex_lock(&io->mu);
+        struct io_timer *t = timers_first(&io->timers);
+
+        if (t && t->when_ns <= now) {
+            timers_remove(&io->timers, t);
+        } else {
+            t = NULL;
+        }
+        pthread_mutex_unlock(&io->mu);
+        if (!t) {
+            return;
+        }
+        t->on_time(t);
+    }
+}
+
+static void run_sweeps(struct io *io, int64_t now)
+{
+    struct list due;
+
+    list_init(&due);
+    pthread_mutex_lock(&io->mu);
+    if (now >= io->next_sweep_ns) {
+        io->next_sweep_ns = now + IO_SWEEP_MS * PFS_MS;
+        list_move_all(&due, &io->sweeps);
+    }
+    for (;;) {
+        struct list *n = list_take_first(&due);
+
+        if (!n) {
+            break;
+        }
+        struct io_sweep *s = list_entry(n, struct io_sweep, node);
+
+        pthread_mutex_unlock(&io->mu);
+        bool again = s->on_sweep(s);
+        pthread_mutex_lock(&io->mu);
+        if (again && list_is_empty(&s->node)) {
+            list_append(&io->sweeps, &s->node);
+        }
+    }
+    pthread_mutex_unlock(&io->mu);
+}
+
+/* How long epoll may sleep, in ms, -1: until woken. */
+static int sleep_ms(struct io *io)
+{
+    int64_t now = pfs_now(), until = PFS_NEVER;
+
+    pthread_mutex_lock(&io->mu);
+    struct io_timer *t = timers_first(&io->timers);
+    if (t) {
+        until = t->when_ns;
+    }
+    if (!list_is_empty(&io->sweeps)) {
+        until = pfs_earlier(until, io->next_sweep_ns);
+    }
+    pthread_mutex_unlock(&io->mu);
+    return until == PFS_NEVER ? -1 : pfs_ms_until(now, until, 60000);
+}
+
+static void handle_event(struct io *io, const struct epoll_event *e)
+{
+    struct io_watch *w = e->data.ptr;
+
+    if (w) {
+        w->on_ready(w, e->events);
+    } else {
+        uint64_t n;
+        ssize_t got = read(io->wake_fd, &n, sizeof n);
+
+        (void)got;
+    }
+}
+
+static void *io_main(void *arg)
+{
+    struct io *io = arg;
+    struct epoll_event events[EVENTS_PER_TURN];
+
+    while (!atomic_load(&io->stopping)) {
+        atomic_store(&io->sleeping, true);
+        int ms = atomic_load(&io->tasks) || atomic_load(&io->stopping) ? 0 : sleep_ms(io);
+        int n = epoll_wait(io->epoll_fd, events, EVENTS_PER_TURN, ms);
+
+        atomic_store(&io->sleeping, false);
+        for (int i = 0; i < n; i++) {
+            handle_event(io, &events[i]);
+        }
+        int64_t now = pfs_now();
+        run_timers(io, now);
+        run_sweeps(io, now);
+        run_tasks(io); /* last: a task may free what an event of this turn named */
+    }
+    run_tasks(io);
+    return NULL;
+}
+
+static void io_free(struct io *io)
+{
+    if (io) {
+        if (io->epoll_fd >= 0) {
+            close(io->epoll_fd);
+        }
+        if (io->wake_fd >= 0) {
+            close(io->wake_fd);
+        }
+        timers_fini(&io->timers);
+        pthread_mutex_destroy(&io->mu);
+        pfs_free(io);
+    }
+}
+
+/* Signals are the host's business: our thread takes none. */
+static int start_thread(struct io *io)
+{
+    sigset_t all, before;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int rc = pthread_create(&io->thread, NULL, io_main, io);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (rc == 0) {
+        pthread_setname_np(io->thread, "proxyfs-io");
+    }
+    return rc;
+}
+
+static enum pfs_class io_new(struct io **ret, struct pfs_error *err)
+{
+    struct io *io = pfs_calloc(1, sizeof *io);
+    struct epoll_event e = {.events = EPOLLIN};
+
+    if (!io) {
+        return pfs_nomem(err, "the I/O thread");
+    }
+    pthread_mutex_init(&io->mu, NULL);
+    list_init(&io->sweeps);
+    io->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    io->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (io->wake_fd < 0 || io->epoll_fd < 0 ||
+        epoll_ctl(io->epoll_fd, EPOLL_CTL_ADD, io->wake_fd, &e) != 0) {
+        enum pfs_class cls = pfs_class_of_errno(errno);
+
+        pfs_refuse(err, cls, "I/O thread: %s", strerror(errno));
+        io_free(io);
+        return cls;
+    }
+    int rc = start_thread(io);
+    if (rc != 0) {
+        io_free(io);
+        return pfs_refuse(err, PFS_NOMEM, "the I/O thread cannot be started: %s", strerror(rc));
+    }
+    *ret = io;
+    return PFS_OK;
+}
+
+enum pfs_class io_get(struct io **ret, struct pfs_error *err)
+{
+    enum pfs_class cls = PFS_OK;
+
+    pthread_mutex_lock(&shared_mu);
+    if (!shared) {
+        cls = io_new(&shared, err);
+    }
+    if (cls == PFS_OK) {
+        n_users++;
+        *ret = shared;
+    }
+    pthread_mutex_unlock(&shared_mu);
+    return cls;
+}
+
+void io_put(struct io *io)
+{
+    pthread_mutex_lock(&shared_mu);
+    bool last = --n_users == 0;
+    if (last) {
+        shared = NULL;
+    }
+    pthread_mutex_unlock(&shared_mu);
+    if (last) {
+        atomic_store(&io->stopping, true);
+        atomic_store(&io->sleeping, true);
+        wake(io);
+        pthread_join(io->thread, NULL);
+        io_free(io);
+    }
+}
+
+bool io_is_own_thread(const struct io *io)
+{
+    return pthread_equal(io->thread, pthread_self());
+}
+
+bool io_watch_set(struct io *io, struct io_watch *w, uint32_t events)
+{
+    struct epoll_event e = {.events = events, .data.ptr = w};
+    int op = !events ? EPOLL_CTL_DEL : w->events ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+
+    if (events == w->events) {
+        return true;
+    }
+    if (epoll_ctl(io->epoll_fd, op, w->fd, &e) != 0) {
+        return false;
+    }
+    w->events = events;
+    return true;
+}
+
+bool io_timer_set(struct io *io, struct io_timer *t, int64_t when_ns)
+{
+    pthread_mutex_lock(&io->mu);
+    bool ok = timers_set(&io->timers, t, when_ns);
+    bool first = ok && timers_first(&io->timers) == t;
+    pthread_mutex_unlock(&io->mu);
+    if (first) {
+        wake(io);
+    }
+    return ok;
+}
+
+bool io_timer_cancel(struct io *io, struct io_timer *t)
+{
+    pthread_mutex_lock(&io->mu);
+    bool was = timers_remove(&io->timers, t);
+    pthread_mutex_unlock(&io->mu);
+    return was;
+}
+
+void io_sweep_add(struct io *io, struct io_sweep *s)
+{
+    pthread_mutex_lock(&io->mu);
+    bool first = list_is_empty(&io->sweeps);
+    if (list_is_empty(&s->node)) {
+        list_append(&io->sweeps, &s->node);
+    }
+    pthread_mutex_unlock(&io->mu);
+    if (first) {
+        wake(io);
+    }
+}
+
+void io_sweep_remove(struct io *io, struct io_sweep *s)
+{
+    pthread_mutex_lock(&io->mu);
+    list_remove(&s->node);
+    pthread_mutex_unlock(&io->mu);
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#ifndef PFS_CONN_IO_H
+#define PFS_CONN_IO_H
+
+/*
+ * The I/O thread: one per process, started with the first user and joined with the last. It watches
+ * idle connections, drives contended ones, makes new ones, and keeps the time for asynchronous
+ * work. Everything it calls runs with no lock of this file held.
+ */
+#include "base/list.h"
+#include <proxyfs/error.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+struct io;
+
+/* Takes a reference to the process's I/O thread, starting it when there is none. Errors: NOMEM,
+ * NOFILE. */
+PFS_MUST_CHECK enum pfs_class io_get(struct io **ret, struct pfs_error *err);
+/*
+ * Gives the reference back; the last one stops and joins the thread (from the thread itself: lets
+ * it end by itself). Nothing of the caller's may be watched or armed any more; posted tasks still
+ * run.
+ */
+void io_put(struct io *io);
+bool io_is_own_thread(const struct io *io);
+
+/* A function to be run once on the I/O thread. The memory is the caller's until it runs. */
+struct io_task {
+    struct io_task *next;
+    void (*run)(struct io_task *t);
+};
+void io_post(struct io *io, struct io_task *t);
+
+/* A file descriptor being watched. Change and remove from any thread; events come on the I/O
+ * thread. */
+struct io_watch {
+    void (*on_ready)(struct io_watch *w,
+                     uint32_t events); /* EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP */
+    int fd;
+    uint32_t events; /* watched for now; 0: not registered */
+};
+/*
+ * Watches for exactly `events` (level-triggered; 0: not at all). False: the kernel has no memory.
+ * An event found before may still be delivered afterwards; so w lives until a task posted later has
+ * run.
+ */
+bool io_watch_set(struct io *io, struct io_watch *w, uint32_t events);
+
+/* A point in time at which `on_time` is called once on the I/O thread. */
+struct io_timer {
+    void (*on_time)(struct io_timer *t);
+    int64_t when_ns;
+    unsigned index; /* in the heap, from 1; 0: not armed */
+};
+/* Arms or moves a timer. Any thread. False: out of memory, not armed. */
+bool io_timer_set(struct io *io, struct io_timer *t, int64_t when_ns);
+/* True: it was armed and will not be called; false: it was not, or is being called now. */
+bool io_timer_cancel(struct io *io, struct io_timer *t);
+
+/*
+ * Connections that no thread watches (a caller drives them, or did a moment ago) are looked after:
+ * `on_sweep` is called on the I/O thread every IO_SWEEP_MS until it answers false.
+ */
+#define IO_SWEEP_MS 20
+struct io_sweep {
+    struct list node; /* list_init before first use */
+    bool (*on_sweep)(struct io_sweep *s);
+};
+/* Any thread; a second add is ignored. */
+void io_sweep_add(struct io *io, struct io_sweep *s);
+/* On the I/O thread. */
+void io_sweep_remove(struct io *io, struct io_sweep *s);
+
+#endif

@@ -1,0 +1,459 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+/*
+ * Exchanges into a connection and their events out of it, and the turns in which that happens. The
+ * rules of who drives stand in conn.h.
+ */
+#include "base/clock.h"
+#include "base/err.h"
+#include "conn/conn.h"
+#include <errno.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+/* A connection with this many resets and timeouts is replaced (reliability bar C). */
+#define RESETS_MAX 20
+/* SO_RCVTIMEO of the socket: how long a driving caller may overlook what others did. */
+#define DRIVE_TICK_NS (CONN_DRIVE_TICK_MS * PFS_MS)
+
+void batch_init(struct batch *b)
+{
+    *b = (struct batch){.tail = &b->first};
+}
+
+static void take_exchange(struct conn *c, struct exchange *ex)
+{
+    struct pfs_error err;
+    int cls = atomic_load(&ex->cancel_class);
+
+    if (cls != 0) {
+        pfs_fail(&err, (enum pfs_class)cls, PFS_OUTCOME_NA, PFS_PHASE_QUEUE,
+                 "given up while it waited to be sent");
+        exchange_fail_at(ex, FAILURE_DEADLINE, &err);
+        session_note(c->session, ex, EXCHANGE_DONE);
+        return;
+    }
+    if (c->session->ops->submit(c->session, ex, &err) == PFS_OK) {
+        c->last_use_ns = pfs_now();
+        if (c->slow_timer) {
+            c->slow_timer = false;
+            io_timer_set(c->io, &c->timer, c->last_use_ns + PFS_SEC);
+        }
+        return;
+    }
+    ex->next = c->rejected;
+    c->rejected = ex;
+}
+
+/* After a silence longer than the keepalive interval the peer may be gone: ask before sending. */
+static bool must_probe(const struct conn *c)
+{
+    return c->state == CONN_READY && c->session->ops->ping && c->session->state.n_open == 0 &&
+           (c->held || pfs_now() - c->last_rx_ns > c->keepalive_ns);
+}
+
+static void hold_exchange(struct conn *c, struct exchange *ex)
+{
+    if (!c->held) {
+        c->session->ops->ping(c->session);
+        c->ping_sent_ns = pfs_now();
+        c->slow_timer = false;
+        io_timer_set(c->io, &c->timer, c->ping_sent_ns + PFS_SEC);
+    }
+    ex->is_held = true;
+    ex->next = NULL;
+    *c->held_tail = ex;
+    c->held_tail = &ex->next;
+}
+
+/* Held exchanges go once the PING was answered, or elsewhere when the connection is no more. */
+static void release_held(struct conn *c)
+{
+    struct exchange *ex = c->held;
+
+    if (!ex || (c->state == CONN_READY && c->ping_sent_ns != 0)) {
+        return;
+    }
+    c->held = NULL;
+    c->held_tail = &c->held;
+    while (ex) {
+        struct exchange *next = ex->next;
+
+        ex->is_held = false;
+        if (c->state == CONN_READY) {
+            take_exchange(c, ex);
+        } else {
+            ex->next = c->rejected;
+            c->rejected = ex;
+        }
+        ex = next;
+    }
+}
+
+void conn_drain_inbox_locked(struct conn *c)
+{
+    struct exchange *newest = atomic_exchange(&c->inbox, NULL), *oldest = NULL;
+
+    while (newest) {
+        struct exchange *next = newest->next;
+
+        newest->next = oldest;
+        oldest = newest;
+        newest = next;
+    }
+    while (oldest) {
+        struct exchange *next = oldest->next;
+
+        if (c->state != CONN_READY) {
+            oldest->next = c->rejected;
+            c->rejected = oldest;
+        } else if (must_probe(c)) {
+            hold_exchange(c, oldest);
+        } else {
+            take_exchange(c, oldest);
+        }
+        oldest = next;
+    }
+    release_held(c);
+}
+
+/* What the session's state asks of the connection. */
+static void follow_session(struct conn *c)
+{
+    const struct session_state *s = &c->session->state;
+
+    if (c->state == CONN_READY && s->is_closing) {
+        conn_drain_locked(c, "peer or session is closing");
+    } else if (c->state == CONN_READY && s->n_resets > RESETS_MAX) {
+        conn_drain_locked(c, "too many resets and timeouts");
+    }
+    if (s->calm_down && c->keepalive_ns < PFS_NEVER / 4) {
+        c->session->state.calm_down = false;
+        c->keepalive_ns *= 2;
+    }
+    if (c->state == CONN_DRAINING && s->n_open == 0) {
+        struct pfs_error why;
+
+        pfs_fail(&why, PFS_SHUTDOWN, PFS_OUTCOME_NA, PFS_PHASE_QUEUE,
+                 "the connection was closed in order");
+        conn_flush_locked(c);
+        conn_die_locked(c, &why);
+    }
+    if (c->state == CONN_READY) {
+        atomic_store(&c->capacity, s->max_open);
+    }
+}
+
+void conn_collect_locked(struct conn *c, struct batch *b)
+{
+    if (c->session) {
+        release_held(c);
+        follow_session(c);
+        list_for_each (n, &c->session->ready) {
+            struct exchange *ex = list_entry(n, struct exchange, ready);
+
+            if (ex->is_notifying) {
+                continue; /* whoever notifies looks again afterwards */
+            }
+            list_remove(&ex->ready);
+            ex->notify_events = ex->events;
+            ex->events = 0;
+            if (ex->notify_events & EXCHANGE_DONE) {
+                b->n_done++;
+                c->attested |= ex->head.boot[0] != '\0';
+                ex->attested = c->attested;
+            } else {
+                ex->is_notifying = true;
+            }
+            ex->next = NULL;
+            *b->tail = ex;
+            b->tail = &ex->next;
+        }
+    }
+    if (c->state == CONN_DEAD) { /* what came after the end */
+        conn_drain_inbox_locked(c);
+    }
+    b->rejected = c->rejected;
+    c->rejected = NULL;
+    b->became_ready = c->state == CONN_READY && c->reported == CONN_CONNECTING;
+    b->is_draining = c->state == CONN_DRAINING && c->reported == CONN_READY;
+    b->died = c->state == CONN_DEAD && c->reported != CONN_DEAD;
+    b->was_ready = c->reported != CONN_CONNECTING;
+    c->reported = c->state;
+}
+
+/* Notifies one exchange; true: it has more events already. */
+static bool notify_one(struct conn *c, struct exchange *ex, const struct exchange *mine,
+                       uint32_t *bits)
+{
+    unsigned events = ex->notify_events;
+
+    if (!ex->notify) {
+        uint32_t bit = ex->wake_bit; /* the caller may reuse the exchange once done is set */
+
+        if (events & EXCHANGE_DONE) {
+            atomic_store(&ex->done, 1);
+            if (ex != mine) {
+                *bits |= bit;
+            }
+        }
+        return false;
+    }
+    ex->notify(ex, events);
+    if (events & EXCHANGE_DONE) {
+        return false;
+    }
+    pthread_mutex_lock(&c->mu);
+    ex->is_notifying = false;
+    bool more = ex->events != 0;
+    pthread_mutex_unlock(&c->mu);
+    return more;
+}
+
+static void notify_all(struct conn *c, struct batch *b, const struct exchange *mine)
+{
+    bool again;
+
+    do {
+        uint32_t bits = 0;
+        again = false;
+
+        for (struct exchange *ex = b->first; ex;) {
+            struct exchange *next = ex->next;
+
+            again |= notify_one(c, ex, mine, &bits);
+            ex = next;
+        }
+        if (bits) {
+            wake_callers(c->config->wake_word, bits);
+        }
+        if (again) {
+            batch_init(b);
+            pthread_mutex_lock(&c->mu);
+            conn_collect_locked(c, b);
+            pthread_mutex_unlock(&c->mu);
+            generation_released(c->gen, c, b->n_done);
+        }
+    } while (again);
+}
+
+void conn_run_batch(struct conn *c, struct batch *b, const struct exchange *mine)
+{
+    struct generation *g = c->gen;
+
+    conn_ref(c); /* the exchanges, which hold it otherwise, may go during this */
+    if (b->became_ready) {
+        generation_conn_ready(g, c);
+    }
+    if (b->is_draining) {
+        generation_conn_draining(g, c);
+    }
+    if (b->died) {
+        generation_conn_gone(g, c, &c->death, b->was_ready);
+    }
+    if (b->n_done) {
+        generation_released(g, c, b->n_done);
+    }
+    for (struct exchange *ex = b->rejected; ex;) {
+        struct exchange *next = ex->next;
+
+        generation_released(g, c, 1);
+        generation_resubmit(g, ex);
+        ex = next;
+    }
+    notify_all(c, b, mine);
+    conn_unref(c);
+}
+
+void conn_give_to_io_locked(struct conn *c)
+{
+    c->owner = OWNER_IO;
+    conn_watch_locked(c);
+}
+
+void conn_ask_for_turn(struct conn *c)
+{
+    if (!atomic_exchange(&c->turn_asked, true)) {
+        conn_ref(c);
+        io_post(c->io, &c->turn_task);
+    }
+}
+
+/* Decides who drives now that ex is in the session; true: the caller of conn_submit. */
+static bool take_ownership(struct conn *c, const struct exchange *ex, bool may_drive)
+{
+    bool live = c->state != CONN_DEAD && (ex->in_session || ex->is_held);
+
+    if (live && may_drive && c->owner == OWNER_NONE) {
+        c->owner = OWNER_CALLER;
+        return true;
+    }
+    if (live && may_drive && c->owner == OWNER_IO && c->calm >= CONN_CALM_TURNS &&
+        c->session->state.n_open <= 1 && !c->out_blocked) {
+        c->owner = OWNER_CALLER;
+        conn_watch_locked(c);
+        io_sweep_add(c->io, &c->sweep);
+        return true;
+    }
+    if (c->state != CONN_DEAD && c->owner == OWNER_NONE) {
+        conn_give_to_io_locked(c);
+    }
+    return false;
+}
+
+bool conn_submit(struct conn *c, struct exchange *ex, bool may_drive)
+{
+    struct exchange *head = atomic_load(&c->inbox);
+    struct batch b;
+
+    conn_ref(c); /* once pushed, ex and the reference it holds may go at any time */
+    do {
+        ex->next = head;
+    } while (!atomic_compare_exchange_weak(&c->inbox, &head, ex));
+    if (head != NULL || atomic_load(&c->busy)) {
+        if (head == NULL) {
+            conn_ask_for_turn(c);
+        }
+        conn_unref(c);
+        return false;
+    }
+    batch_init(&b);
+    pthread_mutex_lock(&c->mu);
+    conn_drain_inbox_locked(c);
+    bool drive = may_drive && take_ownership(c, ex, may_drive);
+    if (!drive) {
+        if (!may_drive) {
+            take_ownership(c, ex, false);
+        }
+        conn_flush_locked(c);
+    }
+    conn_collect_locked(c, &b);
+    pthread_mutex_unlock(&c->mu);
+    conn_run_batch(c, &b, NULL);
+    conn_unref(c);
+    return drive;
+}
+
+void pfs_conn_turn(struct conn *c, uint32_t events)
+{
+    struct batch b;
+
+    batch_init(&b);
+    pthread_mutex_lock(&c->mu);
+    if (events & EPOLLOUT) {
+        c->out_blocked = false;
+    }
+    conn_drain_inbox_locked(c);
+    if (c->owner == OWNER_IO && (events & (EPOLLIN | EPOLLERR | EPOLLHUP)) &&
+        c->state != CONN_DEAD) {
+        size_t cap;
+        char *room = conn_recv_room_locked(c, &cap);
+
+        if (room) {
+            ssize_t n = recv(c->fd, room, cap, MSG_DONTWAIT);
+
+            conn_received_locked(c, n, errno);
+        }
+    }
+    unsigned left = c->session ? c->session->state.n_open : 0;
+    conn_flush_locked(c);
+    conn_collect_locked(c, &b);
+    c->calm = b.n_done + left > 1 ? 0 : c->calm + 1;
+    atomic_store(&c->busy,
+                 c->owner == OWNER_IO && c->calm < CONN_CALM_TURNS && c->state == CONN_READY);
+    bool dead = c->state == CONN_DEAD;
+    pthread_mutex_unlock(&c->mu);
+    if (dead) {
+        conn_abort_dial(c);
+    }
+    conn_run_batch(c, &b, NULL);
+}
+
+/* Blocks in recv, outside the lock, until bytes come, the tick is over or the deadline is reached.
+ */
+static ssize_t wait_and_recv(struct conn *c, char *room, size_t cap, int64_t deadline_ns)
+{
+    int64_t now = pfs_now();
+
+    if (deadline_ns - now > 2 * DRIVE_TICK_NS) {
+        return recv(c->fd, room, cap, 0); /* SO_RCVTIMEO ends it */
+    }
+    struct pollfd p = {.fd = c->fd, .events = POLLIN};
+    poll(&p, 1, pfs_ms_until(now, deadline_ns, CONN_DRIVE_TICK_MS));
+    return recv(c->fd, room, cap, MSG_DONTWAIT);
+}
+
+static void give_up_locked(struct conn *c, struct exchange *ex)
+{
+    struct pfs_error why;
+
+    pfs_fail(&why, PFS_TIMEOUT, PFS_OUTCOME_UN, PFS_PHASE_WAIT, "the deadline passed");
+    if (ex->in_session) {
+        c->session->ops->cancel(c->session, ex, &why);
+        conn_ask_for_life_locked(c);
+    }
+}
+
+/* The caller leaves: the I/O thread goes on with what others wait for. */
+static void stop_driving_locked(struct conn *c)
+{
+    c->last_use_ns = pfs_now();
+    if (c->state == CONN_DEAD) {
+        c->owner = OWNER_NONE;
+    } else if (c->session->state.n_open > 0 || c->held || atomic_load(&c->inbox)) {
+        c->calm = 0;
+        conn_give_to_io_locked(c);
+        conn_ask_for_turn(c);
+    } else {
+        c->owner = OWNER_NONE;
+    }
+}
+
+void conn_drive(struct conn *c, struct exchange *ex)
+{
+    struct batch b;
+    size_t cap;
+
+    conn_ref(c);
+    for (;;) {
+        batch_init(&b);
+        pthread_mutex_lock(&c->mu);
+        conn_flush_locked(c);
+        char *room = c->state != CONN_DEAD && (ex->in_session || ex->is_held)
+                         ? conn_recv_room_locked(c, &cap)
+                         : NULL;
+        if (!room) {
+            break;
+        }
+        conn_collect_locked(c, &b);
+        pthread_mutex_unlock(&c->mu);
+        conn_run_batch(c, &b, ex);
+
+        ssize_t n = wait_and_recv(c, room, cap, ex->deadline_ns);
+        int eno = errno;
+
+        batch_init(&b);
+        pthread_mutex_lock(&c->mu);
+        conn_received_locked(c, n, eno);
+        if (pfs_now() >= ex->deadline_ns) {
+            if (ex->is_held) {
+                break; /* the waiting caller gives it up */
+            }
+            give_up_locked(c, ex);
+        }
+        if (!ex->in_session && !ex->is_held) {
+            break;
+        }
+        conn_collect_locked(c, &b);
+        pthread_mutex_unlock(&c->mu);
+        conn_run_batch(c, &b, ex);
+    }
+    conn_flush_locked(c);
+    stop_driving_locked(c);
+    batch_init(&b);
+    conn_collect_locked(c, &b);
+    pthread_mutex_unlock(&c->mu);
+    conn_run_batch(c, &b, ex);
+    conn_unref(c);
+}
