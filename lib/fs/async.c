@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#include "fs/async.h"
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/err.h"
+
+static struct async_op *of_exchange(struct exchange *ex)
+{
+    return (struct async_op *)((char *)ex - offsetof(struct async_op, op.ex));
+}
+
+struct async_op *async_ref(struct async_op *a)
+{
+    atomic_fetch_add(&a->refs, 1);
+    return a;
+}
+
+void async_unref(struct async_op *a)
+{
+    if (atomic_fetch_sub(&a->refs, 1) == 1) {
+        op_fini(&a->op);
+        if (a->is_stream) {
+            stream_fini(&a->stream);
+        }
+        pthread_mutex_destroy(&a->mu);
+        pfs_free(a);
+    }
+}
+
+void async_disarm(struct async_op *a)
+{
+    if (io_timer_cancel(remote_io(a->op.client->remote), &a->timer)) {
+        async_unref(a);
+    }
+}
+
+void async_set_deadline(struct async_op *a, int64_t when_ns)
+{
+    struct io *io = remote_io(a->op.client->remote);
+
+    async_disarm(a);
+    async_ref(a);
+    if (!io_timer_set(io, &a->timer, when_ns)) {
+        async_unref(a); /* no memory for the timer: the connection's own limits must do */
+    }
+}
+
+/* The operation is over; the reply goes to whoever asked. */
+static void complete(struct async_op *a)
+{
+    struct pfs_reply reply = a->reply;
+
+    a->reply = (struct pfs_reply){0};
+    async_disarm(a);
+    client_leave(a->op.client, &a->op);
+    a->done(a->arg, &reply);
+    async_unref(a);
+}
+
+static void on_exchange(struct exchange *ex, unsigned events);
+
+/* The reply is a stream, which lives on with a reference of its own. */
+static void announce_stream(struct async_op *a, bool is_write)
+{
+    struct pfs_reply reply = {.stream = stream_init(&a->stream, a, is_write)};
+
+    async_ref(a);
+    a->is_stream = true;
+    async_disarm(a);
+    a->done(a->arg, &reply);
+}
+
+/* Sends the step at hand. */
+static void attempt(struct async_op *a)
+{
+    struct op *op = &a->op;
+
+    if (op_prepare(op) != PFS_OK) {
+        complete(a);
+        return;
+    }
+    op->ex.notify = on_exchange;
+    op->ex.reply_stream = op->step == STEP_MAIN &&
+                          (op->req.op == PFS_OP_OPEN_READ || op->req.op == PFS_OP_HANDLE_STREAM);
+    if (op->step == STEP_MAIN && op->req.op == PFS_OP_OPEN_WRITE) {
+        op->ex.body_stream = true;
+        op->ex.body_stream_len = op->req.size;
+    }
+    pthread_mutex_lock(&a->mu);
+    a->in_flight = true;
+    enum pfs_class cancelled = a->cancelled;
+    pthread_mutex_unlock(&a->mu);
+    if (cancelled != PFS_OK) { /* given up between two attempts */
+        atomic_store(&op->ex.cancel_class, (int)cancelled);
+    }
+    struct generation *g = remote_generation(op->client->remote);
+    if (op->ex.body_stream) {
+        announce_stream(a, true); /* its content comes through it */
+    }
+    generation_submit(g, &op->ex);
+    generation_unref(g);
+}
+
+/* The exchange is DONE: judge it, go on or complete. */
+static void judge(struct async_op *a)
+{
+    int64_t delay_ns;
+
+    if (!op_judge(&a->op, &delay_ns)) {
+        complete(a);
+        return;
+    }
+    if (delay_ns == 0) {
+        attempt(a);
+        return;
+    }
+    pthread_mutex_lock(&a->mu);
+    bool go_on = a->cancelled == PFS_OK;
+    a->backing_off = go_on;
+    pthread_mutex_unlock(&a->mu);
+    if (go_on) {
+        async_set_deadline(a, pfs_after(pfs_now(), delay_ns));
+    } else {
+        attempt(a);
+    }
+}
+
+/* True: the caller goes on with the finished exchange; false: async_cancel, which is running, will.
+ */
+static bool take_done(struct async_op *a)
+{
+    pthread_mutex_lock(&a->mu);
+    bool mine = !a->cancelling;
+    a->done_meanwhile = !mine;
+    a->in_flight = false;
+    pthread_mutex_unlock(&a->mu);
+    return mine;
+}
+
+static void after_done(struct async_op *a)
+{
+    if (a->is_stream) {
+        stream_on_done(&a->stream);
+    } else {
+        judge(a);
+    }
+}
+
+static void on_exchange(struct exchange *ex, unsigned events)
+{
+    struct async_op *a = of_exchange(ex);
+
+    if (events & EXCHANGE_HEAD) {
+        announce_stream(a, false);
+    }
+    if (a->is_stream && (events & (EXCHANGE_DATA | EXCHANGE_WRITABLE))) {
+        stream_on_news(&a->stream);
+    }
+    if ((events & EXCHANGE_DONE) && take_done(a)) {
+        after_done(a);
+    }
+}
+
+void async_cancel(struct async_op *a, enum pfs_class cls)
+{
+    pthread_mutex_lock(&a->mu);
+    if (a->cancelled == PFS_OK) {
+        a->cancelled = cls;
+    }
+    bool act = a->in_flight && !a->cancelling;
+    a->cancelling |= act;
+    bool waiting = a->backing_off;
+    a->backing_off = false;
+    pthread_mutex_unlock(&a->mu);
+    if (waiting) {
+        async_disarm(a);
+        attempt(a); /* completes at once with cls */
+        return;
+    }
+    if (!act) {
+        return;
+    }
+    exchange_cancel(&a->op.ex, cls);
+    pthread_mutex_lock(&a->mu);
+    a->cancelling = false;
+    bool finish = a->done_meanwhile;
+    a->done_meanwhile = false;
+    pthread_mutex_unlock(&a->mu);
+    if (finish) {
+        after_done(a);
+    }
+}
+
+static void on_time(struct io_timer *t)
+{
+    struct async_op *a = (struct async_op *)((char *)t - offsetof(struct async_op, timer));
+
+    pthread_mutex_lock(&a->mu);
+    bool next = a->backing_off;
+    a->backing_off = false;
+    pthread_mutex_unlock(&a->mu);
+    if (next) {
+        async_set_deadline(a, a->op.deadline_ns);
+        attempt(a);
+    } else {
+        async_cancel(a, PFS_TIMEOUT);
+    }
+    async_unref(a); /* the timer's */
+}
+
+static void answer(pfs_done_fn *done, void *arg, struct pfs_reply *reply)
+{
+    done(arg, reply);
+}
+
+void pfs_submit(struct pfs_client *c, const struct pfs_request *req, pfs_done_fn *done, void *arg)
+{
+    struct async_op *a = pfs_calloc(1, sizeof *a);
+    struct pfs_reply reply = {0};
+
+    if (!a) {
+        pfs_nomem(&reply.err, "an operation");
+        answer(done, arg, &reply);
+        return;
+    }
+    atomic_init(&a->refs, 1);
+    pthread_mutex_init(&a->mu, NULL);
+    a->done = done;
+    a->arg = arg;
+    a->timer.on_time = on_time;
+    enum pfs_class cls = op_init(&a->op, c, req, &a->reply);
+    if (cls == PFS_OK && !client_enter(c, &a->op)) {
+        cls = pfs_refuse(&a->reply.err, PFS_SHUTDOWN, "the client is being freed");
+    }
+    if (cls != PFS_OK) {
+        reply = a->reply;
+        async_unref(a);
+        answer(done, arg, &reply);
+        return;
+    }
+    a->op.async = a;
+    async_set_deadline(a, a->op.deadline_ns);
+    attempt(a);
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#ifndef PFS_FS_ASYNC_H
+#define PFS_FS_ASYNC_H
+
+/*
+ * An operation that nobody waits for: driven by the completion of its exchanges and by the I/O
+ * thread's timer. `mu` decides between the two; the loser of the race leaves the work to the
+ * winner.
+ */
+#include "fs/stream.h"
+
+struct async_op {
+    struct op op;
+    struct pfs_reply reply;
+    pfs_done_fn *done;
+    void *arg;
+    atomic_uint refs; /* the running operation, the armed timer, a stream */
+    struct io_timer timer;
+    pthread_mutex_t mu;
+    /* under mu */
+    bool in_flight;  /* the exchange was submitted and is not DONE */
+    bool cancelling; /* exchange_cancel runs; DONE is then left to it */
+    bool done_meanwhile;
+    bool backing_off;         /* the timer starts the next attempt */
+    enum pfs_class cancelled; /* != OK: no further attempt */
+    bool is_stream;           /* the reply was given: events go to `stream` */
+    struct stream stream;
+};
+
+struct async_op *async_ref(struct async_op *a);
+void async_unref(struct async_op *a);
+/* The timer no longer calls. */
+void async_disarm(struct async_op *a);
+/* Gives the operation up: it completes with class cls as far as known. Any thread; no lock held. */
+void async_cancel(struct async_op *a, enum pfs_class cls);
+/* Arms the deadline anew (streams: each call has its own). */
+void async_set_deadline(struct async_op *a, int64_t deadline_ns);
+
+#endif

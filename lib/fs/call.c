@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+/* Blocking calls: the caller's own thread carries the operation, and the connection when it is
+ * alone. */
+#include "base/clock.h"
+#include "base/err.h"
+#include "fs/op.h"
+#include <sched.h>
+#include <time.h>
+
+static void sleep_ns(int64_t ns)
+{
+    struct timespec t = {.tv_sec = ns / PFS_SEC, .tv_nsec = ns % PFS_SEC};
+
+    while (ns > 0 && clock_nanosleep(CLOCK_MONOTONIC, 0, &t, &t) != 0) {
+    }
+}
+
+/* One exchange; meanwhile pfs_client_free may give it up. */
+static void exchange_once(struct op *op)
+{
+    struct generation *g = remote_generation(op->client->remote);
+    int live = OP_PIN_LIVE;
+
+    atomic_store(&op->pin, OP_PIN_LIVE);
+    generation_call(g, &op->ex);
+    generation_unref(g);
+    while (!atomic_compare_exchange_weak(&op->pin, &live, OP_PIN_NONE)) {
+        live = OP_PIN_LIVE; /* pinned: only for the moment of being given up */
+        sched_yield();
+    }
+}
+
+static void run(struct op *op)
+{
+    int64_t delay_ns = 0;
+
+    do {
+        sleep_ns(delay_ns);
+        if (atomic_load_explicit(&op->client->closing, memory_order_relaxed)) {
+            pfs_refuse(&op->reply->err, PFS_SHUTDOWN, "the client is being freed");
+            return;
+        }
+        if (op_prepare(op) != PFS_OK) {
+            return;
+        }
+        exchange_once(op);
+    } while (op_judge(op, &delay_ns));
+}
+
+/* A call that only the asynchronous way can do: waits for its completion, which its deadline
+ * bounds. */
+struct waiter {
+    pthread_mutex_t mu;
+    pthread_cond_t cond;
+    bool done;
+    struct pfs_reply *reply;
+};
+
+static void on_done(void *arg, struct pfs_reply *reply)
+{
+    struct waiter *w = arg;
+
+    pthread_mutex_lock(&w->mu);
+    *w->reply = *reply;
+    w->done = true;
+    pthread_cond_signal(&w->cond);
+    pthread_mutex_unlock(&w->mu);
+}
+
+static enum pfs_class submit_and_wait(struct pfs_client *c, const struct pfs_request *req,
+                                      struct pfs_reply *reply)
+{
+    struct waiter w = {
+        .mu = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER, .reply = reply};
+
+    pfs_submit(c, req, on_done, &w);
+    pthread_mutex_lock(&w.mu);
+    while (!w.done) {
+        pthread_cond_wait(&w.cond, &w.mu);
+    }
+    pthread_mutex_unlock(&w.mu);
+    return reply->err.cls;
+}
+
+enum pfs_class pfs_call(struct pfs_client *c, const struct pfs_request *req,
+                        struct pfs_reply *reply)
+{
+    struct op op;
+
+    *reply = (struct pfs_reply){0};
+    if (req->op == PFS_OP_OPEN_READ || req->op == PFS_OP_OPEN_WRITE ||
+        req->op == PFS_OP_HANDLE_STREAM) {
+        return submit_and_wait(c, req, reply);
+    }
+    if (op_init(&op, c, req, reply) == PFS_OK) {
+        if (client_enter(c, &op)) {
+            run(&op);
+            client_leave(c, &op);
+        } else {
+            pfs_refuse(&reply->err, PFS_SHUTDOWN, "the client is being freed");
+        }
+    }
+    op_fini(&op);
+    return reply->err.cls;
+}

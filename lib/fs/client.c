@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+/* Clients: create, count what is in flight, end. */
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "fs/async.h"
+
+enum pfs_class pfs_client_new(const struct pfs_option *list, size_t n, struct pfs_client **ret,
+                              struct pfs_error *err)
+{
+    struct pfs_client *c = pfs_calloc(1, sizeof *c);
+
+    if (!c) {
+        return pfs_nomem(err, "a client");
+    }
+    enum pfs_class cls = client_options_parse(list, n, &c->options, err);
+    if (cls == PFS_OK) {
+        cls = remote_get(&c->options, &c->remote, err);
+    }
+    if (cls != PFS_OK) {
+        client_options_fini(&c->options);
+        pfs_free(c);
+        return cls;
+    }
+    pthread_mutex_init(&c->mu, NULL);
+    pthread_cond_init(&c->idle, NULL);
+    list_init(&c->ops);
+    *ret = c;
+    return PFS_OK;
+}
+
+bool client_enter(struct pfs_client *c, struct op *op)
+{
+    pthread_mutex_lock(&c->mu);
+    bool open = !c->closing;
+    if (open) {
+        list_append(&c->ops, &op->node);
+    }
+    pthread_mutex_unlock(&c->mu);
+    return open;
+}
+
+void client_leave(struct pfs_client *c, struct op *op)
+{
+    pthread_mutex_lock(&c->mu);
+    list_remove(&op->node);
+    if (c->closing && list_is_empty(&c->ops)) {
+        pthread_cond_broadcast(&c->idle);
+    }
+    pthread_mutex_unlock(&c->mu);
+}
+
+/* The next operation in flight that was not given up yet, pinned or referenced; NULL: none. */
+static struct op *take_victim_locked(struct pfs_client *c)
+{
+    list_for_each (n, &c->ops) {
+        struct op *op = list_entry(n, struct op, node);
+        int live = OP_PIN_LIVE;
+
+        if (op->was_cancelled) {
+            continue;
+        }
+        op->was_cancelled = true;
+        if (op->async) {
+            async_ref(op->async);
+            return op;
+        }
+        if (atomic_compare_exchange_strong(&op->pin, &live, OP_PIN_PINNED)) {
+            return op;
+        } /* else between two attempts: it sees `closing` itself */
+    }
+    return NULL;
+}
+
+static void cancel_all(struct pfs_client *c)
+{
+    struct op *op;
+
+    pthread_mutex_lock(&c->mu);
+    atomic_store(&c->closing, true);
+    while ((op = take_victim_locked(c)) != NULL) {
+        pthread_mutex_unlock(&c->mu);
+        if (op->async) {
+            struct async_op *a = op->async;
+
+            async_cancel(a, PFS_SHUTDOWN);
+            async_unref(a);
+        } else {
+            exchange_cancel(&op->ex, PFS_SHUTDOWN);
+            atomic_store(&op->pin, OP_PIN_LIVE);
+        }
+        pthread_mutex_lock(&c->mu);
+    }
+    pthread_mutex_unlock(&c->mu);
+}
+
+void pfs_client_free(struct pfs_client *c)
+{
+    if (!c) {
+        return;
+    }
+    cancel_all(c);
+    pthread_mutex_lock(&c->mu);
+    while (!list_is_empty(&c->ops)) {
+        pthread_cond_wait(&c->idle, &c->mu);
+    }
+    pthread_mutex_unlock(&c->mu);
+    remote_put(c->remote);
+    client_options_fini(&c->options);
+    pthread_cond_destroy(&c->idle);
+    pthread_mutex_destroy(&c->mu);
+    pfs_free(c);
+}
+
+enum pfs_class pfs_reload(struct pfs_client *c, struct pfs_error *err)
+{
+    int64_t bound = pfs_after(c->options.connect_timeout_ns, c->options.timeout_ns);
+
+    return remote_reload(c->remote, pfs_after(pfs_now(), bound), err);
+}
+
+void pfs_client_stats(struct pfs_client *c, struct pfs_stats *ret)
+{
+    remote_stats(c->remote, ret);
+}

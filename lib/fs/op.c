@@ -1,0 +1,468 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+/* The steps of an operation: validate, encode, judge what came back. */
+#include "fs/op.h"
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/path.h"
+#include "fs/secret.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+/* A chain of servers longer than this is taken for a ring of mounts. */
+#define HOPS_MAX 8
+#define DEADLINE_CAP_NS (3600 * PFS_SEC)
+/* Data takes time: so much more for each MiB of the request (reliability bar C). */
+#define NS_PER_MIB PFS_SEC
+
+static bool is_modification(enum pfs_op op)
+{
+    enum op_safety s = op_safety(op);
+
+    return (s != SAFETY_R && op != PFS_OP_READ && op != PFS_OP_OPEN_READ &&
+            op != PFS_OP_HANDLE_READ && op != PFS_OP_HANDLE_SEEK && op != PFS_OP_HANDLE_STREAM &&
+            op != PFS_OP_HANDLE_CLOSE && op != PFS_OP_HANDLE_OPEN) ||
+           op == PFS_OP_TRUNCATE;
+}
+
+/* True for operations on the path of a file. */
+static bool needs_path(enum pfs_op op)
+{
+    return op <= PFS_OP_GREP || op == PFS_OP_OPEN_READ || op == PFS_OP_OPEN_WRITE ||
+           op == PFS_OP_HANDLE_OPEN;
+}
+
+static enum pfs_class check_numbers(const struct pfs_request *r, struct pfs_error *err)
+{
+    bool write = r->op == PFS_OP_WRITE || r->op == PFS_OP_OPEN_WRITE;
+
+    if (r->len > 0 && !r->data) {
+        return pfs_refuse(err, PFS_INVALID, "%s: no data given for %zu bytes", pfs_op_name(r->op),
+                          r->len);
+    }
+    if (r->offset < -1 || r->size < -1 || (r->offset > 0 && r->size > INT64_MAX - r->offset)) {
+        return pfs_refuse(err, PFS_INVALID, "%s: offset %lld or size %lld is out of range",
+                          pfs_op_name(r->op), (long long)r->offset, (long long)r->size);
+    }
+    if (write && (r->flags & ~PFS_WRITE_ALL_FLAGS)) {
+        return pfs_refuse(err, PFS_INVALID, "%s: unknown flags %#x", pfs_op_name(r->op), r->flags);
+    }
+    if (write && (r->flags & PFS_WRITE_APPEND) && r->offset >= 0) {
+        return pfs_refuse(err, PFS_INVALID, "%s: append and an offset exclude each other",
+                          pfs_op_name(r->op));
+    }
+    if (r->op == PFS_OP_TRUNCATE && r->size < 0) {
+        return pfs_refuse(err, PFS_INVALID, "truncate: size must be non-negative");
+    }
+    if (r->mode > 07777) {
+        return pfs_refuse(err, PFS_INVALID, "%s: mode %#o is out of range", pfs_op_name(r->op),
+                          r->mode);
+    }
+    if ((r->op == PFS_OP_DIGEST || r->op == PFS_OP_GREP || r->op == PFS_OP_MOUNT) && !r->text) {
+        return pfs_refuse(err, PFS_INVALID, "%s: %s is required", pfs_op_name(r->op),
+                          r->op == PFS_OP_DIGEST ? "algorithm"
+                          : r->op == PFS_OP_GREP ? "pattern"
+                                                 : "fstype");
+    }
+    return PFS_OK;
+}
+
+/* The remote's name of `path`: normalised, below remote_path. dst has PFS_PATH_MAX + 1 bytes. */
+static enum pfs_class remote_name(const struct pfs_client *c, const char *path, char *dst,
+                                  struct pfs_error *err)
+{
+    char local[PFS_PATH_MAX + 1];
+
+    if (!path) {
+        return pfs_refuse(err, PFS_INVALID, "path is required");
+    }
+    enum pfs_class cls = pfs_path_normalize(path, strlen(path), local, err);
+    if (cls == PFS_OK && !pfs_path_join(dst, c->options.remote_path, local)) {
+        cls = pfs_refuse(err, PFS_INVALID, "path with remote_path before it: file name too long");
+    }
+    return cls;
+}
+
+static enum pfs_class set_paths(struct op *op, const struct pfs_request *req, struct pfs_error *err)
+{
+    char first[PFS_PATH_MAX + 1] = "", second[PFS_PATH_MAX + 1] = "";
+    bool two = req->op == PFS_OP_RENAME;
+    enum pfs_class cls = remote_name(op->client, req->path, first, err);
+
+    if (cls == PFS_OK && two) {
+        cls = remote_name(op->client, req->path2, second, err);
+    }
+    if (cls == PFS_OK && req->op == PFS_OP_SYMLINK && !req->path2) {
+        cls = pfs_refuse(err, PFS_INVALID, "target is required");
+    }
+    if (cls != PFS_OK) {
+        return cls;
+    }
+    size_t n = strlen(first) + 1;
+    op->paths = pfs_malloc(n + strlen(second) + 1);
+    if (!op->paths) {
+        return pfs_nomem(err, "a path");
+    }
+    memcpy(op->paths, first, n);
+    memcpy(op->paths + n, second, strlen(second) + 1);
+    op->req.path = op->paths;
+    op->req.path2 = two ? op->paths + n : req->path2;
+    return PFS_OK;
+}
+
+static void set_deadline(struct op *op, const struct pfs_request *req)
+{
+    int64_t now = pfs_now();
+    int64_t own = op->client->options.timeout_ns + (int64_t)(req->len >> 20) * NS_PER_MIB;
+
+    op->deadline_ns = pfs_after(now, own);
+    if (req->deadline_ns > 0) {
+        op->deadline_ns = pfs_earlier(req->deadline_ns, now + DEADLINE_CAP_NS);
+    }
+}
+
+/* 128 random bits in hexadecimal: the same for all attempts of one operation. */
+static void make_req_id(char id[33])
+{
+    unsigned char bytes[16];
+
+    if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes) {
+        id[0] = '\0';
+        return;
+    }
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        snprintf(id + 2 * i, 3, "%02x", bytes[i]);
+    }
+}
+
+/* A write that is more than "replace the whole file" (which is all that a stock server can do). */
+static bool is_extended_write(const struct pfs_request *r)
+{
+    if (r->op != PFS_OP_WRITE && r->op != PFS_OP_OPEN_WRITE) {
+        return false;
+    }
+    bool replaces = r->offset == -1 || (r->offset == 0 && (r->flags & PFS_WRITE_TRUNCATE));
+
+    return !replaces || (r->flags & (PFS_WRITE_APPEND | PFS_WRITE_EXCLUSIVE | PFS_WRITE_SYNC)) ||
+           (r->offset == 0 && !(r->flags & PFS_WRITE_CREATE));
+}
+
+enum pfs_class op_init(struct op *op, struct pfs_client *c, const struct pfs_request *req,
+                       struct pfs_reply *reply)
+{
+    struct pfs_error *err = &reply->err;
+    enum pfs_class cls = PFS_OK;
+
+    *op = (struct op){.client = c, .req = *req, .reply = reply, .written = 0};
+    list_init(&op->node);
+    if ((unsigned)req->op >= PFS_N_OPS) {
+        return pfs_refuse(err, PFS_INVALID, "unknown operation %u", (unsigned)req->op);
+    }
+    if (c->options.read_only && is_modification(req->op)) {
+        return pfs_refuse(err, PFS_DENIED, "%s: permission denied (the mount is read-only)",
+                          pfs_op_name(req->op));
+    }
+    if (req->hops >= HOPS_MAX) {
+        return pfs_refuse(err, PFS_INVALID,
+                          "too many servers in a row (%u): the mounts form a loop", req->hops);
+    }
+    cls = check_numbers(req, err);
+    if (cls == PFS_OK && needs_path(req->op)) {
+        cls = set_paths(op, req, err);
+    }
+    if (cls != PFS_OK) {
+        return cls;
+    }
+    set_deadline(op, req);
+    if (op_safety(req->op) != SAFETY_R) {
+        if (req->req_id) {
+            snprintf(op->req_id, sizeof op->req_id, "%s", req->req_id);
+        } else {
+            make_req_id(op->req_id);
+        }
+    }
+    snprintf(op->hops, sizeof op->hops, "%u", req->hops + 1);
+    if (remote_has_authorization(c->remote)) {
+        op->authorization = remote_authorization(c->remote);
+        if (!op->authorization) {
+            return pfs_nomem(err, "a request");
+        }
+    }
+    if (is_extended_write(&op->req)) {
+        struct remote_knowledge k = remote_knows(c->remote);
+        op->extended = k.features & FEATURE_OFFSET;
+        op->step = op->extended ? STEP_MAIN : STEP_PROBE;
+    }
+    atomic_fetch_add_explicit(&remote_counters(c->remote)->calls, 1, memory_order_relaxed);
+    return PFS_OK;
+}
+
+void op_release_exchange(struct op *op)
+{
+    if (op->ex_live) {
+        exchange_release(&op->ex);
+        wire_message_fini(&op->msg);
+        op->ex_live = false;
+    }
+}
+
+void op_fini(struct op *op)
+{
+    op_release_exchange(op);
+    secret_free(op->authorization);
+    pfs_free(op->paths);
+}
+
+/* The request that the step at hand sends. */
+static struct pfs_request step_request(const struct op *op)
+{
+    const struct pfs_request *r = &op->req;
+    struct pfs_request out = PFS_REQUEST_INIT;
+
+    out.handle = op->handle;
+    switch (op->step) {
+    case STEP_MAIN:
+        return *r;
+    case STEP_PROBE:
+        out.op = PFS_OP_CAPABILITIES;
+        break;
+    case STEP_OPEN:
+        out.op = PFS_OP_HANDLE_OPEN;
+        out.path = r->path;
+        out.mode = r->mode ? r->mode : 0644;
+        out.flags = PFS_OPEN_WRONLY | (r->flags & PFS_WRITE_APPEND ? PFS_OPEN_APPEND : 0) |
+                    (r->flags & (PFS_WRITE_CREATE | PFS_WRITE_EXCLUSIVE) ? PFS_OPEN_CREATE : 0) |
+                    (r->flags & PFS_WRITE_EXCLUSIVE ? PFS_OPEN_EXCL : 0) |
+                    (r->flags & PFS_WRITE_TRUNCATE ? PFS_OPEN_TRUNC : 0);
+        break;
+    case STEP_WRITE:
+        out.op = PFS_OP_HANDLE_WRITE;
+        out.data = r->data;
+        out.len = r->len;
+        out.offset = r->offset;
+        break;
+    case STEP_SYNC:
+        out.op = PFS_OP_HANDLE_SYNC;
+        break;
+    case STEP_CLOSE:
+        out.op = PFS_OP_HANDLE_CLOSE;
+        break;
+    }
+    return out;
+}
+
+static void add_fields(struct op *op)
+{
+    struct exchange *ex = &op->ex;
+
+    if (op->authorization && op->authorization[0]) {
+        exchange_add_field(ex, "authorization", op->authorization);
+    }
+    exchange_add_field(ex, "agfs-hops", op->hops);
+    if (op->req_id[0] && op->step == STEP_MAIN) {
+        exchange_add_field(ex, "x-req-id", op->req_id);
+    }
+    if (op->attempts > 0) {
+        snprintf(op->attempt_text, sizeof op->attempt_text, "%u", op->attempts + 1);
+        exchange_add_field(ex, "x-attempt", op->attempt_text);
+    }
+}
+
+enum pfs_class op_prepare(struct op *op)
+{
+    struct pfs_request req = step_request(op);
+    struct exchange *ex = &op->ex;
+    enum pfs_class cls =
+        wire_encode(&req, op->client->options.base_path, op->extended, &op->msg, &op->reply->err);
+
+    if (cls != PFS_OK) {
+        return cls;
+    }
+    exchange_init(ex);
+    op->ex_live = true;
+    ex->method = op->msg.method;
+    ex->target = op->msg.target;
+    ex->content_type = op->msg.content_type;
+    ex->body = op->msg.body;
+    ex->body_len = op->msg.body_len;
+    ex->reply_max = op->msg.reply_max;
+    ex->deadline_ns = op->deadline_ns;
+    add_fields(op);
+    atomic_fetch_add_explicit(&remote_counters(op->client->remote)->attempts, 1,
+                              memory_order_relaxed);
+    return PFS_OK;
+}
+
+static void gather_facts(const struct op *op, const struct pfs_error *err, struct retry_facts *f)
+{
+    const struct exchange *ex = &op->ex;
+    struct remote_knowledge k = remote_knows(op->client->remote);
+    bool same_process = k.boot[0] && strcmp(k.boot, op->boot) == 0;
+
+    *f = (struct retry_facts){
+        .safety = op_safety(step_request(op).op),
+        .failure = ex->failure,
+        .status = ex->head.status,
+        .says_not_applied = err->outcome == PFS_OUTCOME_NA,
+        .attested = ex->attested || op->client->options.trust_refused,
+        .atomic_body = ex->attested && (k.features & FEATURE_ATOMIC_BODY),
+        .dedupe =
+            (k.features & FEATURE_DEDUPE) && same_process && op->req_id[0] && op->step == STEP_MAIN,
+        .retry_writes = op->client->options.retry_writes,
+        .body_gone = ex->body_stream,
+        .attempts = op->attempts,
+        .max_attempts = op->client->options.retries,
+        .used_free_retry = op->used_free_retry,
+        .h2_code = err->h2_code,
+        .retry_after_ms = err->retry_after_ms,
+        .tokens = remote_tokens(op->client->remote),
+        .random = (uint32_t)random(),
+    };
+}
+
+/* The failed step again? Fills in the outcome that the evidence allows. */
+static bool try_again(struct op *op, struct pfs_error *err, int64_t *ret_delay_ns)
+{
+    struct retry_facts f;
+
+    op->attempts++;
+    gather_facts(op, err, &f);
+    struct retry_verdict v = retry_decide(&f);
+    if (f.failure != FAILURE_NONE && f.failure != FAILURE_DEADLINE && f.failure != FAILURE_BODY) {
+        err->outcome = v.outcome; /* of a complete reply, the reply says it */
+    }
+    bool in_time = pfs_after(pfs_now(), v.delay_ns) < op->deadline_ns;
+    log_debug("%s attempt %u: %s (%s), evidence %s: %s", pfs_op_name(op->req.op), op->attempts,
+              pfs_class_name(err->cls), pfs_outcome_name(err->outcome), v.evidence,
+              v.again && in_time ? "again" : "final");
+    if (!v.again || !in_time) {
+        return false;
+    }
+    op->used_free_retry |= v.is_free;
+    if (!v.is_free) {
+        remote_token_change(op->client->remote, -RETRY_TOKEN_COST);
+    }
+    *ret_delay_ns = v.delay_ns;
+    return true;
+}
+
+/* The result of a step that failed for good; a handle that is open gets closed first. */
+static bool end_with(struct op *op, const struct pfs_error *err)
+{
+    op->reply->err = *err;
+    atomic_fetch_add_explicit(&remote_counters(op->client->remote)->errors, 1,
+                              memory_order_relaxed);
+    if (op->step == STEP_WRITE || op->step == STEP_SYNC) {
+        op->step = STEP_CLOSE;
+        op->attempts = 0;
+        return true;
+    }
+    return false;
+}
+
+/* A step succeeded: what follows? False: the operation is over. */
+static bool next_step(struct op *op, struct pfs_reply *reply)
+{
+    op->attempts = 0;
+    op->used_free_retry = false;
+    switch (op->step) {
+    case STEP_MAIN:
+        break;
+    case STEP_PROBE:
+        op->extended = remote_knows(op->client->remote).features & FEATURE_OFFSET;
+        op->step = op->extended ? STEP_MAIN : STEP_OPEN;
+        return true;
+    case STEP_OPEN:
+        op->handle = reply->handle.id;
+        op->step = STEP_WRITE;
+        return true;
+    case STEP_WRITE:
+        op->written = reply->count;
+        op->step = op->req.flags & PFS_WRITE_SYNC ? STEP_SYNC : STEP_CLOSE;
+        return true;
+    case STEP_SYNC:
+        op->step = STEP_CLOSE;
+        return true;
+    case STEP_CLOSE:
+        if (op->reply->err.cls == PFS_OK) {
+            op->reply->count = op->written;
+        }
+        return false;
+    }
+    *op->reply = *reply;
+    *reply = (struct pfs_reply){0};
+    return false;
+}
+
+/* Servers without handles, or without this one: the write cannot be done there, and was not. */
+static void explain_unsupported(const struct op *op, struct pfs_error *err)
+{
+    bool no_way = err->cls == PFS_UNSUPPORTED || (op->step == STEP_OPEN && err->http_status == 405);
+
+    if (op->step == STEP_OPEN && no_way) {
+        pfs_refuse(err, PFS_UNSUPPORTED,
+                   "the remote replaces whole files only and has no handles here: writing at an "
+                   "offset, appending or "
+                   "exclusive creation is not supported; nothing was changed");
+        err->phase = PFS_PHASE_REPLY;
+    }
+}
+
+void op_decode(struct op *op, struct pfs_reply *reply)
+{
+    struct exchange *ex = &op->ex;
+    struct pfs_request req = step_request(op);
+    struct wire_head head = {
+        .status = ex->head.status,
+        .content_type = ex->head.content_type[0] ? ex->head.content_type : NULL,
+        .content_encoding = ex->head.content_encoding[0] ? ex->head.content_encoding : NULL,
+        .retry_after = ex->head.retry_after[0] ? ex->head.retry_after : NULL};
+    size_t len = pfs_buf_len(&ex->reply);
+    char *body = len ? pfs_buf_take(&ex->reply, NULL) : NULL;
+
+    if (len && !body) {
+        pfs_fail(&reply->err, PFS_NOMEM, PFS_OUTCOME_UN, PFS_PHASE_REPLY,
+                 "out of memory for a reply");
+    } else {
+        wire_decode(&req, &head, body, len, op->client->options.authority, reply);
+    }
+}
+
+bool op_judge(struct op *op, int64_t *ret_delay_ns)
+{
+    struct pfs_reply reply = {0};
+    struct exchange *ex = &op->ex;
+    bool again;
+
+    *ret_delay_ns = 0;
+    if (ex->head.status != 0) {
+        remote_learn(op->client->remote, ex->head.boot);
+    }
+    if (!op->boot[0]) {
+        snprintf(op->boot, sizeof op->boot, "%s", remote_knows(op->client->remote).boot);
+    }
+    if (ex->failure == FAILURE_NONE) {
+        op_decode(op, &reply);
+    } else {
+        reply.err = ex->err;
+    }
+    if (reply.err.cls == PFS_OK) {
+        remote_token_change(op->client->remote, 1);
+        again = next_step(op, &reply);
+    } else if (op->step == STEP_CLOSE) { /* the write's own result stands */
+        log_debug("closing the handle of %s: %s", op->req.path, reply.err.text);
+        again = next_step(op, &reply);
+    } else if (try_again(op, &reply.err, ret_delay_ns)) {
+        again = true;
+    } else {
+        explain_unsupported(op, &reply.err);
+        again = end_with(op, &reply.err);
+    }
+    pfs_reply_fini(&reply);
+    op_release_exchange(op);
+    return again;
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#ifndef PFS_FS_OP_H
+#define PFS_FS_OP_H
+
+/*
+ * An operation: what the caller asked, carried out by one or more exchanges under one absolute
+ * deadline.
+ *
+ *   op_init -> [op_prepare -> exchange -> op_judge] until AGAIN no more -> reply filled -> op_fini
+ *
+ * Blocking callers run these steps themselves (call.c); asynchronous operations are driven by the
+ * completion of their exchanges and by timers (async.c).
+ */
+#include "fs/remote.h"
+#include "fs/retry.h"
+#include "wire/wire.h"
+#include <pthread.h>
+
+/* What an exchange of an operation is for. */
+enum op_step {
+    STEP_MAIN,  /* the operation itself */
+    STEP_PROBE, /* GET /capabilities: does this server honour offset and flags? */
+    STEP_OPEN,  /* a write at an offset, done by handle on a server that does not: open, */
+    STEP_WRITE, /* write, */
+    STEP_SYNC,  /* sync, */
+    STEP_CLOSE  /* close */
+};
+
+struct pfs_client {
+    struct remote *remote;
+    struct options options;
+    /* operations and streams in flight, so that pfs_client_free can end them */
+    pthread_mutex_t mu;
+    pthread_cond_t idle;
+    struct list ops;     /* by op.node */
+    atomic_bool closing; /* set under mu */
+};
+
+struct op {
+    struct pfs_client *client;
+    struct list node;
+    struct pfs_request req; /* path and path2 normalised, below remote_path */
+    char *paths;            /* memory of both */
+    int64_t deadline_ns;
+    enum op_step step;
+    bool extended;           /* the server honours offset and flags on PUT */
+    struct wire_message msg; /* of the step */
+    struct exchange ex;      /* of the step */
+    bool ex_live;            /* ex was initialised and not released */
+    unsigned attempts;
+    bool used_free_retry;
+    uint64_t handle; /* STEP_WRITE and later */
+    int64_t written;
+    char boot[40]; /* server process that the first attempt went to */
+    char req_id[33];
+    char hops[12], attempt_text[12];
+    char *authorization;     /* owned, NULL: none */
+    struct pfs_reply *reply; /* where the result goes */
+    struct async_op *async;  /* NULL: a blocking call */
+    bool was_cancelled;      /* by pfs_client_free; under the client's mu */
+    atomic_int pin;          /* a blocking call's exchange: enum op_pin */
+};
+
+/* Which member of the request is NULL or out of range is INVALID; nothing was sent then. */
+PFS_MUST_CHECK enum pfs_class op_init(struct op *op, struct pfs_client *c,
+                                      const struct pfs_request *req, struct pfs_reply *reply);
+void op_fini(struct op *op);
+/* Makes op->ex for the step at hand. Errors: NOMEM, INVALID, UNSUPPORTED; the operation is over
+ * then. */
+PFS_MUST_CHECK enum pfs_class op_prepare(struct op *op);
+/*
+ * Looks at the finished exchange. True: go on with op_prepare after *ret_delay_ns. False: the
+ * operation is over and op->reply is filled.
+ */
+bool op_judge(struct op *op, int64_t *ret_delay_ns);
+/* op->ex is DONE and no longer needed. */
+void op_release_exchange(struct op *op);
+
+/*
+ * A blocking call's exchange may be given up by pfs_client_free while it is LIVE; it is PINNED
+ * while that happens, and its caller waits for the end of it before it lets go.
+ */
+enum op_pin { OP_PIN_NONE, OP_PIN_LIVE, OP_PIN_PINNED };
+
+/* Decodes the complete reply of op->ex, which loses its body. */
+void op_decode(struct op *op, struct pfs_reply *reply);
+
+/* Adds to and takes from the client's operations in flight; false: the client is closing. */
+bool client_enter(struct pfs_client *c, struct op *op);
+void client_leave(struct pfs_client *c, struct op *op);
+
+#endif

@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#include "fs/remote.h"
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "fs/retry.h"
+#include "fs/secret.h"
+#include <stdio.h>
+#include <string.h>
+
+/* Retired generations whose last exchanges are not done yet; a reload beyond waits for none of
+ * them. */
+#define RETIRED_MAX 8
+
+struct remote {
+    /* fixed after create */
+    struct options options; /* the first client's; all that matters here is equal for all */
+    char *key;
+    struct conn_config config;
+    struct io *io;
+    struct remote *next; /* registry_mu */
+    unsigned n_users;    /* registry_mu */
+
+    atomic_uint wake_word;
+    struct conn_counters conn_counters;
+    struct remote_counters counters;
+    atomic_ullong n_reloads;
+    atomic_int tokens;
+
+    pthread_mutex_t mu; /* current, retired, authorization, knowledge */
+    struct generation *current;
+    struct generation *retired[RETIRED_MAX];
+    char *authorization; /* "Bearer ..."; NULL: none */
+    struct remote_knowledge knowledge;
+
+    pthread_mutex_t reload_mu; /* one reload at a time */
+    unsigned next_generation;  /* reload_mu */
+};
+
+static pthread_mutex_t registry_mu = PTHREAD_MUTEX_INITIALIZER;
+static struct remote *registry;
+
+static enum pfs_class make_tls(const struct options *o, struct tls_ctx **ret, struct pfs_error *err)
+{
+    struct tls_options t = {
+        .ca_file = o->ca_file,
+        .cert_file = o->client_cert,
+        .key_file = o->client_key,
+        .crl_file = o->crl_file,
+        .min_tls = o->min_tls,
+        .insecure_skip_verify = o->insecure_skip_verify,
+        .alpn = o->protocol == PROTOCOL_H2   ? "h2"
+                : o->protocol == PROTOCOL_H1 ? "http/1.1"
+                                             : "h2,http/1.1",
+    };
+
+    *ret = NULL;
+    return o->use_tls ? tls_ctx_new(&t, ret, err) : PFS_OK;
+}
+
+/* Files are read here and only here: certificates, keys, token. */
+static enum pfs_class make_generation(struct remote *r, struct generation **ret,
+                                      char **ret_authorization, struct pfs_error *err)
+{
+    struct tls_ctx *tls = NULL;
+    enum pfs_class cls = secret_authorization(&r->options, ret_authorization, err);
+
+    if (cls == PFS_OK) {
+        cls = make_tls(&r->options, &tls, err);
+    }
+    if (cls == PFS_OK) {
+        cls = generation_new(&r->config, r->io, tls, ++r->next_generation, ret, err);
+    }
+    tls_ctx_unref(tls);
+    if (cls != PFS_OK) {
+        secret_free(*ret_authorization);
+        *ret_authorization = NULL;
+    }
+    return cls;
+}
+
+static void set_config(struct remote *r)
+{
+    const struct options *o = &r->options;
+
+    r->config = (struct conn_config){
+        .host = o->host,
+        .authority = o->authority,
+        .server_name = o->server_name ? o->server_name : o->host,
+        .port = o->port,
+        .use_tls = o->use_tls,
+        .warn_insecure = o->insecure_skip_verify,
+        .protocol = o->protocol,
+        .connect_timeout_ns = o->connect_timeout_ns,
+        .keepalive_interval_ns = o->keepalive_interval_ns,
+        .keepalive_timeout_ns = o->keepalive_timeout_ns,
+        .max_connections = o->max_connections,
+        .max_streams = o->max_streams,
+        .wake_word = &r->wake_word,
+        .counters = &r->conn_counters,
+    };
+}
+
+static void close_generation(struct generation *g)
+{
+    if (g) {
+        generation_close(g);
+        generation_unref(g);
+    }
+}
+
+static void remote_free(struct remote *r)
+{
+    close_generation(r->current);
+    for (unsigned i = 0; i < RETIRED_MAX; i++) {
+        close_generation(r->retired[i]);
+    }
+    if (r->io) {
+        io_put(r->io);
+    }
+    secret_free(r->authorization);
+    client_options_fini(&r->options);
+    pfs_free(r->key);
+    pthread_mutex_destroy(&r->mu);
+    pthread_mutex_destroy(&r->reload_mu);
+    pfs_free(r);
+}
+
+static enum pfs_class remote_new(const struct options *o, char *key, struct remote **ret,
+                                 struct pfs_error *err)
+{
+    struct remote *r = pfs_calloc(1, sizeof *r);
+
+    if (!r) {
+        pfs_free(key);
+        return pfs_nomem(err, "a remote");
+    }
+    r->key = key;
+    pthread_mutex_init(&r->mu, NULL);
+    pthread_mutex_init(&r->reload_mu, NULL);
+    atomic_init(&r->tokens, RETRY_TOKENS_MAX);
+    enum pfs_class cls = client_options_copy(o, &r->options) ? PFS_OK : pfs_nomem(err, "a remote");
+    if (cls == PFS_OK) {
+        set_config(r);
+        cls = io_get(&r->io, err);
+    }
+    if (cls == PFS_OK) {
+        cls = make_generation(r, &r->current, &r->authorization, err);
+    }
+    if (cls != PFS_OK) {
+        remote_free(r);
+        return cls;
+    }
+    r->n_users = 1;
+    *ret = r;
+    return PFS_OK;
+}
+
+enum pfs_class remote_get(const struct options *o, struct remote **ret, struct pfs_error *err)
+{
+    char *key = client_options_key(o);
+    enum pfs_class cls = PFS_OK;
+    struct remote *r;
+
+    if (!key) {
+        return pfs_nomem(err, "a remote");
+    }
+    pthread_mutex_lock(&registry_mu);
+    for (r = registry; r && strcmp(r->key, key) != 0; r = r->next) {
+    }
+    if (r) {
+        r->n_users++;
+        pfs_free(key);
+    } else {
+        cls = remote_new(o, key, &r, err);
+        if (cls == PFS_OK) {
+            r->next = registry;
+            registry = r;
+        }
+    }
+    pthread_mutex_unlock(&registry_mu);
+    if (cls == PFS_OK) {
+        *ret = r;
+    }
+    return cls;
+}
+
+void remote_put(struct remote *r)
+{
+    pthread_mutex_lock(&registry_mu);
+    bool last = --r->n_users == 0;
+    if (last) {
+        struct remote **p = &registry;
+        while (*p != r) {
+            p = &(*p)->next;
+        }
+        *p = r->next;
+    }
+    pthread_mutex_unlock(&registry_mu);
+    if (last) {
+        remote_free(r);
+    }
+}
+
+struct generation *remote_generation(struct remote *r)
+{
+    pthread_mutex_lock(&r->mu);
+    struct generation *g = generation_ref(r->current);
+    pthread_mutex_unlock(&r->mu);
+    return g;
+}
+
+struct io *remote_io(struct remote *r)
+{
+    return r->io;
+}
+
+bool remote_has_authorization(struct remote *r)
+{
+    return r->options.userinfo || r->options.token_file;
+}
+
+char *remote_authorization(struct remote *r)
+{
+    pthread_mutex_lock(&r->mu);
+    char *copy = pfs_strdup(r->authorization ? r->authorization : "");
+    pthread_mutex_unlock(&r->mu);
+    return copy;
+}
+
+/* GET /health through generation g; anything but 200 is an error. */
+static enum pfs_class check_health(struct remote *r, struct generation *g,
+                                   const char *authorization, int64_t deadline_ns,
+                                   struct pfs_error *err)
+{
+    struct exchange ex;
+    char target[512];
+    enum pfs_class cls = PFS_OK;
+
+    exchange_init(&ex);
+    snprintf(target, sizeof target, "%s/health", r->options.base_path);
+    ex.method = "GET";
+    ex.target = target;
+    ex.reply_max = 64 << 10;
+    ex.deadline_ns = deadline_ns;
+    if (authorization) {
+        exchange_add_field(&ex, "authorization", authorization);
+    }
+    generation_call(g, &ex);
+    if (ex.failure != FAILURE_NONE) {
+        cls = ex.err.cls;
+        *err = ex.err;
+    } else if (ex.head.status != 200) {
+        cls = pfs_fail(err, PFS_IO, PFS_OUTCOME_NA, PFS_PHASE_REPLY, "HTTP %d from %s/health",
+                       ex.head.status, r->options.masked_url);
+        err->http_status = ex.head.status;
+    } else {
+        remote_learn(r, ex.head.boot);
+    }
+    exchange_release(&ex);
+    return cls;
+}
+
+/* Keeps a retired generation until its connections are gone; the oldest is closed when there are
+ * many. */
+static struct generation *keep_retired_locked(struct remote *r, struct generation *g)
+{
+    struct generation *oldest;
+
+    for (unsigned i = 0; i < RETIRED_MAX; i++) {
+        if (r->retired[i] && generation_is_empty(r->retired[i])) {
+            generation_unref(r->retired[i]);
+            r->retired[i] = NULL;
+        }
+    }
+    for (unsigned i = 0; i < RETIRED_MAX; i++) {
+        if (!r->retired[i]) {
+            r->retired[i] = g;
+            return NULL;
+        }
+    }
+    oldest = r->retired[0];
+    memmove(r->retired, r->retired + 1, sizeof r->retired - sizeof r->retired[0]);
+    r->retired[RETIRED_MAX - 1] = g;
+    return oldest;
+}
+
+static void swap_in(struct remote *r, struct generation *fresh, char *authorization)
+{
+    pthread_mutex_lock(&r->mu);
+    struct generation *old = r->current;
+    char *old_authorization = r->authorization;
+    r->current = fresh;
+    r->authorization = authorization;
+    pthread_mutex_unlock(&r->mu);
+    generation_retire(old, fresh);
+    pthread_mutex_lock(&r->mu);
+    struct generation *too_many = keep_retired_locked(r, old);
+    pthread_mutex_unlock(&r->mu);
+    close_generation(too_many);
+    secret_free(old_authorization);
+    atomic_fetch_add(&r->n_reloads, 1);
+}
+
+enum pfs_class remote_reload(struct remote *r, int64_t deadline_ns, struct pfs_error *err)
+{
+    struct generation *fresh = NULL;
+    char *authorization = NULL;
+    struct pfs_error local;
+
+    err = err ? err : &local;
+    pthread_mutex_lock(&r->reload_mu);
+    enum pfs_class cls = make_generation(r, &fresh, &authorization, err);
+    if (cls == PFS_OK) {
+        cls = check_health(r, fresh, authorization, deadline_ns, err);
+    }
+    if (cls == PFS_OK) {
+        swap_in(r, fresh, authorization);
+        log_info("%s: reloaded, generation %u", r->options.masked_url, r->next_generation);
+    } else {
+        close_generation(fresh);
+        secret_free(authorization);
+        pfs_err_prefix(err, "reload failed: failed to connect after reload");
+        err->outcome = PFS_OUTCOME_NA;
+        log_warn("%s: %s; the old connections go on serving", r->options.masked_url, err->text);
+    }
+    pthread_mutex_unlock(&r->reload_mu);
+    return cls;
+}
+
+/* "<id>; features=offset,flags,..." */
+static struct remote_knowledge parse_boot(const char *boot)
+{
+    static const struct {
+        const char *name;
+        unsigned bit;
+    } names[] = {{"offset", FEATURE_OFFSET},
+                 {"atomic-body", FEATURE_ATOMIC_BODY},
+                 {"dedupe", FEATURE_DEDUPE}};
+    struct remote_knowledge k = {.features = FEATURE_KNOWN};
+    size_t n = strcspn(boot, ";");
+    const char *list = strstr(boot, "features=");
+
+    snprintf(k.boot, sizeof k.boot, "%.*s", (int)n, boot);
+    for (list = list ? list + 9 : ""; *list;) {
+        size_t len = strcspn(list, ",; ");
+
+        for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+            if (len == strlen(names[i].name) && strncmp(list, names[i].name, len) == 0) {
+                k.features |= names[i].bit;
+            }
+        }
+        list += len + (list[len] != '\0');
+    }
+    return k;
+}
+
+void remote_learn(struct remote *r, const char *boot)
+{
+    pthread_mutex_lock(&r->mu);
+    size_t n = strlen(r->knowledge.boot);
+    bool known = (r->knowledge.features & FEATURE_KNOWN) &&
+                 strncmp(boot, r->knowledge.boot, n) == 0 && (boot[n] == '\0' || boot[n] == ';') &&
+                 (n > 0) == (boot[0] != '\0');
+    if (!known) {
+        r->knowledge = parse_boot(boot);
+    }
+    pthread_mutex_unlock(&r->mu);
+}
+
+struct remote_knowledge remote_knows(struct remote *r)
+{
+    pthread_mutex_lock(&r->mu);
+    struct remote_knowledge k = r->knowledge;
+    pthread_mutex_unlock(&r->mu);
+    return k;
+}
+
+unsigned remote_tokens(struct remote *r)
+{
+    return (unsigned)atomic_load_explicit(&r->tokens, memory_order_relaxed);
+}
+
+void remote_token_change(struct remote *r, int tenths)
+{
+    int old = atomic_load_explicit(&r->tokens, memory_order_relaxed), fresh;
+
+    if (tenths > 0 && old == RETRY_TOKENS_MAX) {
+        return; /* the usual case: full, and stays so */
+    }
+    do {
+        fresh = old + tenths;
+        fresh = fresh < 0 ? 0 : fresh > RETRY_TOKENS_MAX ? RETRY_TOKENS_MAX : fresh;
+    } while (!atomic_compare_exchange_weak(&r->tokens, &old, fresh));
+}
+
+struct remote_counters *remote_counters(struct remote *r)
+{
+    return &r->counters;
+}
+
+void remote_stats(struct remote *r, struct pfs_stats *ret)
+{
+    struct generation *g = remote_generation(r);
+
+    *ret = (struct pfs_stats){
+        .calls = atomic_load(&r->counters.calls),
+        .attempts = atomic_load(&r->counters.attempts),
+        .errors = atomic_load(&r->counters.errors),
+        .bytes_in = atomic_load(&r->conn_counters.bytes_in),
+        .bytes_out = atomic_load(&r->conn_counters.bytes_out),
+        .connects = atomic_load(&r->conn_counters.connects),
+        .reloads = atomic_load(&r->n_reloads),
+        .connections = atomic_load(&r->conn_counters.connections),
+        .generation = generation_id(g),
+    };
+    generation_unref(g);
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#ifndef PFS_FS_REMOTE_H
+#define PFS_FS_REMOTE_H
+
+/*
+ * A remote: one base URL with its options; owns its connections, a generation of them at a time.
+ * Clients with the same connection options share one remote (a registry by key), and so a reload by
+ * one of them renews the connections of all.
+ */
+#include "conn/generation.h"
+#include "fs/options.h"
+#include <proxyfs/proxyfs.h>
+
+struct remote;
+
+/* What is known of the server behind the current connections, from its agfs-boot header field. */
+#define FEATURE_KNOWN 1u  /* a reply was seen: the rest is true */
+#define FEATURE_OFFSET 2u /* PUT honours offset and flags */
+#define FEATURE_ATOMIC_BODY 4u
+#define FEATURE_DEDUPE 8u
+
+struct remote_knowledge {
+    unsigned features;
+    char boot[40]; /* id of the server process; "": not one of ours, or not known */
+};
+
+/* Takes a reference of the remote with these options, making it when there is none. Errors: CONFIG,
+ * NOMEM, NOFILE. */
+PFS_MUST_CHECK enum pfs_class remote_get(const struct options *o, struct remote **ret,
+                                         struct pfs_error *err);
+/* The last one closes all connections; waits for that. */
+void remote_put(struct remote *r);
+
+/* The current generation with a reference: generation_unref. */
+struct generation *remote_generation(struct remote *r);
+struct io *remote_io(struct remote *r);
+/* Value of the authorization header field, "" when none; valid until *ret is freed with free().
+ * NULL: no memory. */
+char *remote_authorization(struct remote *r);
+bool remote_has_authorization(struct remote *r);
+
+/* Reload as design.md section 5 has it. `deadline_ns` bounds it. */
+PFS_MUST_CHECK enum pfs_class remote_reload(struct remote *r, int64_t deadline_ns,
+                                            struct pfs_error *err);
+
+/* What a reply told about the server (head.boot), and what is known now. */
+void remote_learn(struct remote *r, const char *boot);
+struct remote_knowledge remote_knows(struct remote *r);
+
+/* The retry budget: tokens in tenths; a success gives one tenth back, a retryable failure costs
+ * ten. */
+unsigned remote_tokens(struct remote *r);
+void remote_token_change(struct remote *r, int tenths);
+
+void remote_stats(struct remote *r, struct pfs_stats *ret);
+/* Counters that operations add to. */
+struct remote_counters {
+    atomic_ullong calls, attempts, errors;
+};
+struct remote_counters *remote_counters(struct remote *r);
+
+#endif

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#include "fs/retry.h"
+#include "base/clock.h"
+
+#define BACKOFF_FIRST_NS (100 * PFS_MS)
+#define BACKOFF_CAP_NS PFS_SEC
+/* 425 and 421: once (RFC 8470 section 5.2, RFC 9110 section 15.5.20). */
+#define TOO_EARLY 425
+#define MISDIRECTED 421
+
+enum op_safety op_safety(enum pfs_op op)
+{
+    static const enum op_safety table[PFS_N_OPS] = {
+#define X(id, name, safety) [PFS_OP_##id] = SAFETY_##safety,
+        PFS_OP_TABLE(X)
+#undef X
+    };
+
+    return (unsigned)op < PFS_N_OPS ? table[op] : SAFETY_Q;
+}
+
+static struct retry_verdict no(enum pfs_outcome outcome, const char *evidence)
+{
+    return (struct retry_verdict){.outcome = outcome, .evidence = evidence};
+}
+
+static int64_t backoff(const struct retry_facts *f)
+{
+    int64_t ns = BACKOFF_FIRST_NS << (f->attempts < 5 ? f->attempts - 1 : 4);
+
+    ns = pfs_earlier(ns, BACKOFF_CAP_NS);
+    return ns / 100 * (80 + f->random % 41);
+}
+
+/* Within the budget: attempts left, body at hand, tokens. */
+static struct retry_verdict budget(const struct retry_facts *f, enum pfs_outcome outcome,
+                                   const char *evidence)
+{
+    if (f->attempts >= f->max_attempts || f->tokens <= RETRY_TOKENS_OFF || f->body_gone ||
+        f->reply_started) {
+        return no(outcome, evidence);
+    }
+    int64_t delay = f->retry_after_ms ? f->retry_after_ms * PFS_MS : backoff(f);
+
+    return (struct retry_verdict){
+        .again = true, .delay_ns = delay, .outcome = outcome, .evidence = evidence};
+}
+
+/* P1, P2: proven unprocessed. The first is repeated at once and for free. */
+static struct retry_verdict unprocessed(const struct retry_facts *f, const char *evidence)
+{
+    if (f->safety == SAFETY_Q && !f->attested) { /* a proxy may say so without knowing */
+        return no(PFS_OUTCOME_UN, evidence);
+    }
+    if (!f->used_free_retry && !f->body_gone) {
+        return (struct retry_verdict){
+            .again = true, .is_free = true, .outcome = PFS_OUTCOME_NA, .evidence = evidence};
+    }
+    return budget(f, PFS_OUTCOME_NA, evidence);
+}
+
+/* P5, P8: it may have run. */
+static struct retry_verdict maybe_run(const struct retry_facts *f, const char *evidence)
+{
+    if (f->dedupe || f->safety == SAFETY_R || (f->safety == SAFETY_W && f->retry_writes)) {
+        return budget(f, PFS_OUTCOME_UN, evidence);
+    }
+    return no(PFS_OUTCOME_UN, evidence);
+}
+
+static struct retry_verdict by_status(const struct retry_facts *f)
+{
+    switch (f->status) {
+    case 429:
+        return budget(f, PFS_OUTCOME_NA, "P7");
+    case 503:
+        return f->says_not_applied ? budget(f, PFS_OUTCOME_NA, "P7") : maybe_run(f, "P8");
+    case 502:
+    case 504:
+        return f->says_not_applied ? no(PFS_OUTCOME_NA, "P8") : maybe_run(f, "P8");
+    case 500:
+    case 408:
+        return no(f->says_not_applied ? PFS_OUTCOME_NA : PFS_OUTCOME_UN, "P8");
+    case TOO_EARLY:
+    case MISDIRECTED:
+        if (f->attempts == 1 && !f->body_gone) {
+            return (struct retry_verdict){
+                .again = true, .outcome = PFS_OUTCOME_NA, .evidence = "P9"};
+        }
+        return no(PFS_OUTCOME_NA, "P9");
+    default:
+        return no(PFS_OUTCOME_NA, "P10");
+    }
+}
+
+struct retry_verdict retry_decide(const struct retry_facts *f)
+{
+    switch (f->failure) {
+    case FAILURE_NONE:
+        return by_status(f);
+    case FAILURE_NOT_SENT: /* the wait for a connection has its own grace: here it is over */
+        return no(PFS_OUTCOME_NA, "P0");
+    case FAILURE_REFUSED:
+        return unprocessed(f, "P1");
+    case FAILURE_GOAWAY:
+        if (f->h2_code != 0 && f->used_free_retry) {
+            return no(PFS_OUTCOME_NA, "P2"); /* every connection ends like this: stop */
+        }
+        return unprocessed(f, "P2");
+    case FAILURE_TLS_ALERT:
+        return no(PFS_OUTCOME_NA, "P3");
+    case FAILURE_SENDING:
+        if (f->atomic_body) {
+            return budget(f, PFS_OUTCOME_NA, "P4");
+        }
+        return f->safety == SAFETY_R || f->dedupe ? budget(f, PFS_OUTCOME_UN, "P4")
+                                                  : no(PFS_OUTCOME_UN, "P4");
+    case FAILURE_WAITING:
+        return maybe_run(f, "P5");
+    case FAILURE_DEADLINE:
+        return no(PFS_OUTCOME_UN, "P6");
+    case FAILURE_BODY:
+        return f->safety == SAFETY_R || f->dedupe ? budget(f, PFS_OUTCOME_AP, "P11")
+                                                  : no(PFS_OUTCOME_AP, "P11");
+    case FAILURE_LOCAL:
+        return no(PFS_OUTCOME_NA, "P13");
+    }
+    return no(PFS_OUTCOME_UN, "?");
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#ifndef PFS_FS_RETRY_H
+#define PFS_FS_RETRY_H
+
+/*
+ * The one place where it is decided whether a failed exchange is made again: table B2 of the
+ * reliability bar, with the budget of B3. Pure: facts in, verdict out.
+ */
+#include "http/exchange.h"
+#include <proxyfs/driver.h>
+
+/* How safe an operation is to repeat (B1); a later value is never safer than an earlier one. */
+enum op_safety {
+    SAFETY_R, /* reads */
+    SAFETY_W, /* writes something absolute */
+    SAFETY_M, /* changes something that a repetition would find changed */
+    SAFETY_Q  /* may act each time; also everything that is not known better */
+};
+enum op_safety op_safety(enum pfs_op op);
+
+struct retry_facts {
+    enum op_safety safety;
+    enum failure_point failure; /* NONE: a complete reply, see status */
+    int status;                 /* of a complete reply; 0: none */
+    bool says_not_applied;      /* our own server's error body said NA */
+    bool attested;              /* the peer is one of our servers, or trust_refused is set */
+    bool atomic_body;           /* it promised that an incomplete request has no effect */
+    bool dedupe;                /* it remembers request ids, and still is the same process */
+    bool retry_writes;          /* the user allows W to be repeated when the outcome is unknown */
+    bool reply_started;         /* bytes of the reply were given to the caller already */
+    bool body_gone;             /* the request body cannot be sent again (streamed) */
+    unsigned attempts;          /* made so far, >= 1 */
+    unsigned max_attempts;
+    bool used_free_retry; /* the one immediate retry of P1, P2 was taken */
+    uint32_t h2_code;     /* of GOAWAY or RST_STREAM */
+    unsigned retry_after_ms;
+    unsigned tokens; /* in the remote's budget, in tenths */
+    uint32_t random; /* for the jitter */
+};
+
+struct retry_verdict {
+    bool again;
+    bool is_free;             /* takes no token: P0, first P1, first P2 */
+    int64_t delay_ns;         /* before the next attempt */
+    enum pfs_outcome outcome; /* when it is not made again */
+    const char *evidence;     /* the row of the table, for the log: "P5" */
+};
+
+/* Tokens: at most 10, +0.1 per success, -1 per retryable failure, none given at 5 or less. In
+ * tenths. */
+#define RETRY_TOKENS_MAX 100
+#define RETRY_TOKENS_OFF 50
+#define RETRY_TOKEN_COST 10
+
+struct retry_verdict retry_decide(const struct retry_facts *f);
+
+#endif

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#include "fs/secret.h"
+#include "base/alloc.h"
+#include "base/err.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TOKEN_MAX 8192
+
+void secret_free(char *s)
+{
+    if (s) {
+        explicit_bzero(s, strlen(s));
+        pfs_free(s);
+    }
+}
+
+static enum pfs_class read_token(const char *file, char token[TOKEN_MAX + 1], struct pfs_error *err)
+{
+    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    ssize_t n = fd >= 0 ? read(fd, token, TOKEN_MAX + 1) : -1;
+    int eno = errno;
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    if (n < 0) {
+        return pfs_refuse(err, PFS_CONFIG, "token_file '%s': %s", file, strerror(eno));
+    }
+    while (n > 0 && (token[n - 1] == '\n' || token[n - 1] == '\r' || token[n - 1] == ' ')) {
+        n--;
+    }
+    if (n == 0 || n > TOKEN_MAX) {
+        return pfs_refuse(err, PFS_CONFIG, "token_file '%s' is %s", file,
+                          n ? "longer than 8 KiB" : "empty");
+    }
+    for (ssize_t i = 0; i < n; i++) {
+        if (token[i] <= ' ' || token[i] > '~') {
+            return pfs_refuse(err, PFS_CONFIG,
+                              "token_file '%s' has a blank or control character in it", file);
+        }
+    }
+    token[n] = '\0';
+    return PFS_OK;
+}
+
+static char *join(const char *scheme, const char *value)
+{
+    size_t n = strlen(scheme) + strlen(value) + 2;
+    char *s = pfs_malloc(n);
+
+    if (s) {
+        snprintf(s, n, "%s %s", scheme, value);
+    }
+    return s;
+}
+
+/* RFC 4648 section 4. */
+static char *base64(const char *s)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    size_t n = strlen(s);
+    char *out = pfs_malloc((n + 2) / 3 * 4 + 1), *p = out;
+
+    for (size_t i = 0; out && i < n; i += 3) {
+        unsigned b0 = (unsigned char)s[i], b1 = i + 1 < n ? (unsigned char)s[i + 1] : 0,
+                 b2 = i + 2 < n ? (unsigned char)s[i + 2] : 0;
+
+        *p++ = digits[b0 >> 2];
+        *p++ = digits[(b0 & 3) << 4 | b1 >> 4];
+        *p++ = i + 1 < n ? digits[(b1 & 15) << 2 | b2 >> 6] : '=';
+        *p++ = i + 2 < n ? digits[b2 & 63] : '=';
+    }
+    if (out) {
+        *p = '\0';
+    }
+    return out;
+}
+
+enum pfs_class secret_authorization(const struct options *o, char **ret, struct pfs_error *err)
+{
+    char token[TOKEN_MAX + 1];
+    enum pfs_class cls = PFS_OK;
+
+    *ret = NULL;
+    if (o->token_file) {
+        cls = read_token(o->token_file, token, err);
+        if (cls == PFS_OK) {
+            *ret = join("Bearer", token);
+        }
+        explicit_bzero(token, sizeof token);
+    } else if (o->userinfo) {
+        char *encoded = base64(o->userinfo);
+        *ret = encoded ? join("Basic", encoded) : NULL;
+        secret_free(encoded);
+    } else {
+        return PFS_OK;
+    }
+    return cls != PFS_OK || *ret ? cls : pfs_nomem(err, "an authorization");
+}

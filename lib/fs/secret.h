@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#ifndef PFS_FS_SECRET_H
+#define PFS_FS_SECRET_H
+
+#include "fs/options.h"
+
+/*
+ * The value of the authorization header field: from token_file (Bearer, RFC 6750) or from the user
+ * and password of base_url (Basic, RFC 7617). *ret: secret_free; NULL when there is neither.
+ * Errors: CONFIG (file unreadable, empty, longer than 8 KiB, with control characters), NOMEM. Never
+ * shown anywhere.
+ */
+PFS_MUST_CHECK enum pfs_class secret_authorization(const struct options *o, char **ret,
+                                                   struct pfs_error *err);
+/* Overwrites and frees. NULL allowed. */
+void secret_free(char *s);
+
+#endif

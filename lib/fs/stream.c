@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#include "fs/stream.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "fs/async.h"
+
+static struct stream *of_base(struct pfs_stream *base)
+{
+    return (struct stream *)base;
+}
+
+/* Ends the call in flight, if it is still there; the lock is held and given up. */
+static void end_call_unlock(struct stream *s, size_t n, const struct pfs_error *err)
+{
+    static const struct pfs_error ok = {.cls = PFS_OK};
+    struct pfs_error copy = err ? *err : ok;
+    pfs_io_fn *done = s->call == STREAM_IDLE ? NULL : s->done;
+    void *arg = s->arg;
+
+    s->call = STREAM_IDLE;
+    if (s->armed && !s->settled) {
+        async_disarm(s->a); /* the next call brings its own deadline */
+    }
+    s->armed = false;
+    pthread_mutex_unlock(&s->mu);
+    if (done) {
+        done(arg, n, &copy);
+    }
+}
+
+/* The call in flight must end in time. */
+static void arm_locked(struct stream *s)
+{
+    s->armed = true;
+    async_set_deadline(s->a, pfs_after(pfs_now(), s->a->op.client->options.timeout_ns));
+}
+
+/* False: a call is in flight already, and *this* one fails. */
+static bool begin_call(struct stream *s, enum stream_call call, void *buf, size_t len,
+                       pfs_io_fn *done, void *arg)
+{
+    pthread_mutex_lock(&s->mu);
+    bool free = s->call == STREAM_IDLE;
+    if (free) {
+        s->call = call;
+        s->buf = buf;
+        s->len = len;
+        s->done = done;
+        s->arg = arg;
+    }
+    pthread_mutex_unlock(&s->mu);
+    if (!free) {
+        struct pfs_error err;
+
+        pfs_refuse(&err, PFS_INVALID, "the stream is busy with another call");
+        done(arg, 0, &err);
+    }
+    return free;
+}
+
+/* Once nobody looks at the exchange any more, connection and client are let go. */
+static void settle_locked(struct stream *s)
+{
+    if (s->over && !s->pumping && !s->settled) {
+        s->settled = true;
+        exchange_detach(&s->a->op.ex);
+        client_leave(s->a->op.client, &s->a->op);
+    }
+}
+
+/* Hands what came to the read in flight; the lock is held and given up. */
+static void look_for_data_unlock(struct stream *s)
+{
+    if (s->call != STREAM_READ || s->pumping) {
+        s->again = true;
+        settle_locked(s);
+        pthread_mutex_unlock(&s->mu);
+        return;
+    }
+    s->pumping = true;
+    size_t n;
+    bool end;
+    do {
+        s->again = false;
+        bool over = s->over;
+        void *buf = s->buf;
+        size_t len = s->len;
+        pthread_mutex_unlock(&s->mu);
+        n = exchange_take(&s->a->op.ex, buf, len, &end);
+        pthread_mutex_lock(&s->mu);
+        end |= over;
+    } while (n == 0 && !end && s->again && s->call == STREAM_READ);
+    s->pumping = false;
+    settle_locked(s);
+    if (n > 0) {
+        s->total += (int64_t)n;
+        end_call_unlock(s, n, NULL);
+    } else if (end && s->over) {
+        end_call_unlock(s, 0, &s->err);
+    } else {
+        pthread_mutex_unlock(&s->mu);
+    }
+}
+
+void stream_on_news(struct stream *s)
+{
+    pthread_mutex_lock(&s->mu);
+    if (!s->is_write) {
+        look_for_data_unlock(s);
+    } else if (s->call == STREAM_WRITE) {
+        s->total += (int64_t)s->len;
+        end_call_unlock(s, s->len, NULL);
+    } else {
+        pthread_mutex_unlock(&s->mu);
+    }
+}
+
+/* What the end of the exchange means for the stream. */
+static void judge_end(struct stream *s, struct pfs_error *err)
+{
+    struct op *op = &s->a->op;
+    struct exchange *ex = &op->ex;
+    struct pfs_reply reply = {0};
+
+    if (ex->failure != FAILURE_NONE) {
+        *err = ex->err;
+        return;
+    }
+    *err = (struct pfs_error){.cls = PFS_OK};
+    if (s->is_write) {
+        op_decode(op, &reply);
+        *err = reply.err;
+        pfs_reply_fini(&reply);
+    }
+}
+
+void stream_on_done(struct stream *s)
+{
+    struct async_op *a = s->a;
+    struct pfs_error err;
+
+    judge_end(s, &err);
+    async_disarm(a);
+    pthread_mutex_lock(&s->mu);
+    s->err = err;
+    s->over = true;
+    settle_locked(s);
+    if (!s->is_write) {
+        look_for_data_unlock(s);
+    } else if (s->call == STREAM_FINISH || err.cls != PFS_OK) {
+        end_call_unlock(s, s->call == STREAM_FINISH && err.cls == PFS_OK ? (size_t)s->total : 0,
+                        &err);
+    } else if (s->call == STREAM_WRITE) {
+        pfs_fail(&err, PFS_PROTOCOL, PFS_OUTCOME_UN, PFS_PHASE_SEND,
+                 "the remote answered before the content was complete");
+        s->err = err;
+        end_call_unlock(s, 0, &err);
+    } else {
+        pthread_mutex_unlock(&s->mu);
+    }
+    async_unref(a); /* the operation's */
+}
+
+static void stream_read(struct pfs_stream *base, void *buf, size_t cap, pfs_io_fn *done, void *arg)
+{
+    struct stream *s = of_base(base);
+
+    if (begin_call(s, STREAM_READ, buf, cap, done, arg)) {
+        pthread_mutex_lock(&s->mu);
+        if (!s->over) {
+            arm_locked(s);
+        }
+        look_for_data_unlock(s);
+    }
+}
+
+/* A write or finish: refused once the exchange is over. */
+static void send_chunk(struct stream *s, enum stream_call call, const void *buf, size_t len,
+                       pfs_io_fn *done, void *arg)
+{
+    if (!begin_call(s, call, NULL, len, done, arg)) {
+        return;
+    }
+    pthread_mutex_lock(&s->mu);
+    if (s->over) {
+        if (s->err.cls == PFS_OK) {
+            pfs_fail(&s->err, PFS_PROTOCOL, PFS_OUTCOME_UN, PFS_PHASE_SEND,
+                     "the remote answered before the content was complete");
+        }
+        end_call_unlock(s, 0, &s->err);
+        return;
+    }
+    arm_locked(s);
+    pthread_mutex_unlock(&s->mu);
+    exchange_give(&s->a->op.ex, buf, len, call == STREAM_FINISH);
+}
+
+static void stream_write(struct pfs_stream *base, const void *buf, size_t len, pfs_io_fn *done,
+                         void *arg)
+{
+    struct pfs_error ok = {.cls = PFS_OK};
+
+    if (len == 0) {
+        done(arg, 0, &ok);
+        return;
+    }
+    send_chunk(of_base(base), STREAM_WRITE, buf, len, done, arg);
+}
+
+static void stream_finish(struct pfs_stream *base, pfs_io_fn *done, void *arg)
+{
+    send_chunk(of_base(base), STREAM_FINISH, NULL, 0, done, arg);
+}
+
+static void stream_close(struct pfs_stream *base)
+{
+    struct stream *s = of_base(base);
+    struct async_op *a = s->a;
+    struct pfs_error err;
+
+    async_cancel(a, PFS_CANCELLED); /* nothing happens when the exchange is DONE */
+    pfs_refuse(&err, PFS_CANCELLED, "the stream was closed");
+    pthread_mutex_lock(&s->mu);
+    end_call_unlock(s, 0, &err);
+    async_unref(a); /* the stream's */
+}
+
+static const struct pfs_stream_ops ops = {
+    .read = stream_read,
+    .write = stream_write,
+    .finish = stream_finish,
+    .close = stream_close,
+};
+
+struct pfs_stream *stream_init(struct stream *s, struct async_op *a, bool is_write)
+{
+    s->base.ops = &ops;
+    s->base.size = is_write ? a->op.req.size : a->op.ex.head.content_length;
+    s->a = a;
+    s->is_write = is_write;
+    pthread_mutex_init(&s->mu, NULL);
+    return &s->base;
+}
+
+void stream_fini(struct stream *s)
+{
+    pthread_mutex_destroy(&s->mu);
+}
