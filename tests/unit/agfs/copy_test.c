@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#include "run.h"
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char dir[64];
+
+static void enter_directory(void)
+{
+    strcpy(dir, "/tmp/agfs-copy-XXXXXX");
+    cr_assert_not_null(mkdtemp(dir));
+    cr_assert_eq(chdir(dir), 0);
+}
+
+static void leave_directory(void)
+{
+    char command[128];
+    snprintf(command, sizeof(command), "rm -rf %s", dir);
+    cr_assert_eq(system(command), 0);
+}
+
+TestSuite(copy, .init = enter_directory, .fini = leave_directory);
+
+static void put_file(const char *name, const char *content)
+{
+    FILE *f = fopen(name, "w");
+    cr_assert_not_null(f);
+    fputs(content, f);
+    fclose(f);
+}
+
+static void expect_file(const char *name, const char *content)
+{
+    char buf[256] = "";
+    FILE *f = fopen(name, "r");
+    cr_assert_not_null(f, "%s", name);
+    buf[fread(buf, 1, sizeof(buf) - 1, f)] = '\0';
+    fclose(f);
+    cr_assert_str_eq(buf, content, "%s", name);
+}
+
+/* Files of the current directory, so that forgotten temporary ones are seen. */
+static int count_files(void)
+{
+    DIR *d = opendir(".");
+    int n = 0;
+    while (readdir(d))
+        n++;
+    closedir(d);
+    return n - 2;
+}
+
+Test(copy, within_agfs)
+{
+    struct run r;
+    run_begin(&r);
+    expect_out(&r, "cp /m1/a /m1/copy; cat /m1/copy", "line one\n");
+    expect_out(&r, "cp /m1/a /m2; cat /m2/a", "line one\n");
+    expect_out(&r, "cp /m1/*.txt /m1/a /m2; ls /m2", "a\nb.txt\n");
+    expect_fail(&r, "cp /m1/sub /m2", 2, "-r copies it");
+    expect_out(&r, "cp -r /m1/sub /m2; cat /m2/sub/c.txt", "sea");
+    expect_out(&r, "cp -r /m1 /m2/all; ls /m2/all; cat /m2/all/sub/c.txt",
+               "a\nb.txt\ncopy\nsub\nsea");
+    expect_fail(&r, "cp -r /m1 /m1/sub", 2, "cannot be copied into itself");
+    expect_fail(&r, "cp /m1/a /m1/a", 2, "are the same");
+    expect_fail(&r, "cp /m1/a /m1/b.txt /m1/none", 2, "is no directory");
+    expect_fail(&r, "cp /m1/none /m2/x", 3, "/m1/none: no such file or directory");
+    expect_fail(&r, "cp local:a local:b", 2, "both files are of this machine");
+    run_end(&r);
+}
+
+Test(copy, from_and_to_this_machine)
+{
+    struct run r;
+    struct stat st;
+    run_begin(&r);
+    put_file("x", "from here");
+    expect_out(&r, "cp local:x /m1; cat /m1/x", "from here");
+    expect_out(&r, "upload x /m2/y; cat /m2/y", "from here");
+    expect_out(&r, "download /m1/a got", "");
+    expect_file("got", "line one\n");
+    chmod("got", 0640);
+    expect_out(&r, "cp /m1/b.txt local:got", "");
+    expect_file("got", "bee\n");
+    cr_assert_eq(stat("got", &st), 0);
+    cr_assert_eq(st.st_mode & 0777, 0640, "the mode of a replaced file stays");
+    cr_assert_eq(symlink("got", "link"), 0);
+    expect_out(&r, "cp /m1/a local:link", "");
+    cr_assert_eq(lstat("link", &st), 0);
+    cr_assert(S_ISLNK(st.st_mode));
+    expect_file("got", "line one\n");
+    expect_out(&r, "cat local:got", "line one\n");
+    expect_out(&r, "ls /m1/sub > local:names; echo x >> local:names", "");
+    expect_file("names", "c.txt\nx\n");
+    expect_fail(&r, "cp local:none /m1/x", 3, "local:none: no such file or directory");
+    expect_fail(&r, "cp /m1/a local:none/x", 3, "local:none/x: No such file or directory");
+    cr_assert_eq(count_files(), 4);
+    run_end(&r);
+}
+
+Test(copy, trees_both_ways)
+{
+    struct run r;
+    run_begin(&r);
+    mkdir("t", 0755);
+    mkdir("t/sub", 0755);
+    put_file("t/one", "1");
+    put_file("t/sub/two", "2");
+    expect_out(&r, "cp -r local:t /m2; cat /m2/t/one /m2/t/sub/two", "12");
+    expect_out(&r, "cp -r /m2/t local:back", "");
+    expect_file("back/one", "1");
+    expect_file("back/sub/two", "2");
+    expect_out(&r, "cp -r /m2/t local:back", "");
+    expect_file("back/t/sub/two", "2");
+    cr_assert_eq(symlink("one", "t/link"), 0);
+    expect_fail(&r, "cp -r local:t /m1", 1, "link: left out");
+    cr_assert_str_eq(fake_content(r.client, "/m1/t/sub/two"), "2");
+    run_end(&r);
+}
+
+Test(copy, a_name_cannot_lead_out)
+{
+    struct run r;
+    run_begin(&r);
+    mkdir("in", 0755);
+    fake_intruder(r.client, "../evil");
+    expect_fail(&r, "cp -r /m1/sub local:in", 1, "left out");
+    cr_assert_neq(access("in/evil", F_OK), 0);
+    cr_assert_neq(access("evil", F_OK), 0);
+    expect_file("in/sub/c.txt", "sea");
+    run_end(&r);
+}
+
+Test(copy, failures_leave_the_target)
+{
+    struct run r;
+    run_begin(&r);
+    put_file("got", "old");
+    put_file("new", "new");
+    expect_fail(&r, "cp /m1/sub/none local:got", 3, "no such file");
+    expect_file("got", "old");
+    fake_fail(r.client, PFS_OP_WRITE, PFS_CONN_LOST, PFS_OUTCOME_UN, "connection lost");
+    expect_fail(&r, "cp local:new /m1/a", 8, "it is not known whether the remote did it");
+    cr_assert_str_eq(fake_content(r.client, "/m1/a"), "line one\n");
+    cr_assert_eq(count_files(), 2);
+    run_end(&r);
+}
+
+Test(copy, move)
+{
+    struct run r;
+    run_begin(&r);
+    expect_out(&r, "mv /m1/a /m1/renamed; ls /m1", "b.txt\nrenamed\nsub\n");
+    expect_out(&r, "mv /m1/b.txt /m1/sub; ls /m1/sub", "b.txt\nc.txt\n");
+    /* Between mounts the server refuses to rename. */
+    expect_out(&r, "mv /m1/renamed /m2/a; cat /m2/a; ls /m1", "line one\nsub\n");
+    expect_out(&r, "mv /m1/sub /m2; ls /m1; cat /m2/sub/c.txt", "sea");
+    expect_out(&r, "mv /m2/a local:here; ls /m2", "sub\n");
+    expect_file("here", "line one\n");
+    expect_out(&r, "mv local:here /m1/back; cat /m1/back", "line one\n");
+    cr_assert_neq(access("here", F_OK), 0);
+    run_end(&r);
+}
+
+Test(copy, move_keeps_the_source_unless_all_is_well)
+{
+    struct run r;
+    run_begin(&r);
+    fake_corrupt(r.client);
+    expect_fail(&r, "mv /m1/a /m2/a", 1, "reads back differently");
+    cr_assert_str_eq(fake_content(r.client, "/m1/a"), "line one\n");
+    /* Only a refusal between mounts becomes a copy. */
+    fake_fail(r.client, PFS_OP_RENAME, PFS_DENIED, PFS_OUTCOME_NA, "permission denied");
+    expect_fail(&r, "mv /m1/b.txt /m1/new", 5, "permission denied");
+    fake_fail(r.client, PFS_OP_RENAME, PFS_TIMEOUT, PFS_OUTCOME_UN, "no reply");
+    expect_fail(&r, "mv /m1/b.txt /m1/new", 10, "it is not known whether the remote did it");
+    cr_assert(fake_exists(r.client, "/m1/b.txt"));
+    cr_assert_not(fake_exists(r.client, "/m1/new"));
+    run_end(&r);
+}

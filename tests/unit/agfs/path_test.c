@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#include "path.h"
+#include "run.h"
+#include "shell.h"
+#include <stdlib.h>
+
+Test(path, resolve)
+{
+    static const char *const rows[][3] = {
+        {"/", "a", "/a"},
+        {"/a", "b", "/a/b"},
+        {"/a", "/b", "/b"},
+        {"/a", "..", "/"},
+        {"/a/b", "../c", "/a/c"},
+        {"/a", "../../..", "/"},
+        {"/", "", "/"},
+        {"/a", ".", "/a"},
+        {"/a", "./b//c/", "/a/b/c"},
+        {"/a", "/x/../y/.", "/y"},
+        {"/a", "...", "/a/..."},
+        {"/", "/", "/"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char *got = path_resolve(rows[i][0], rows[i][1]);
+        cr_assert_str_eq(got, rows[i][2], "%s %s: %s", rows[i][0], rows[i][1], got);
+        free(got);
+    }
+}
+
+Test(path, parts)
+{
+    char *parent = path_parent("/a/b");
+    cr_assert_str_eq(parent, "/a");
+    free(parent);
+    parent = path_parent("/a");
+    cr_assert_str_eq(parent, "/");
+    free(parent);
+    cr_assert_str_eq(path_base("/a/b"), "b");
+    cr_assert_str_eq(path_base("/"), "/");
+    cr_assert(path_below("/a/b", "/a"));
+    cr_assert(path_below("/a", "/a"));
+    cr_assert(path_below("/a", "/"));
+    cr_assert_not(path_below("/ab", "/a"));
+    cr_assert(name_is_safe("a..b"));
+    cr_assert_not(name_is_safe("..") || name_is_safe(".") || name_is_safe("") ||
+                  name_is_safe("a/b"));
+}
+
+Test(path, places)
+{
+    struct run r;
+    run_begin(&r);
+    struct place p = place_of(&r.cli, "local:dir//");
+    cr_assert(p.local);
+    cr_assert_str_eq(p.path, "dir");
+    place_fini(&p);
+    p = place_of(&r.cli, "m1/../m2");
+    cr_assert_not(p.local);
+    cr_assert_str_eq(p.path, "/m2");
+    place_fini(&p);
+    run_end(&r);
+}
+
+Test(path, patterns_of_the_remote)
+{
+    struct run r;
+    run_begin(&r);
+    expect_out(&r, "echo /m1/*", "/m1/a /m1/b.txt /m1/sub\n");
+    expect_out(&r, "echo /m1/*.txt /*/b.txt /m1/*/c.txt", "/m1/b.txt /m1/b.txt /m1/sub/c.txt\n");
+    expect_out(&r, "echo /m1/*/none '/m1/*' /m1/\\*", "/m1/*/none /m1/* /m1/*\n");
+    expect_out(&r, "cd /m1; echo * s*/c*", "a b.txt sub sub/c.txt\n");
+    fake_intruder(r.client, "../evil");
+    expect_out(&r, "echo *", "a b.txt sub\n");
+    run_end(&r);
+}
+
+static char *complete(struct run *r, const char *line)
+{
+    struct strings words = {0};
+    size_t at;
+    char *all = NULL;
+    size_t len;
+    shell_complete(&r->cli, line, &at, &words);
+    FILE *f = open_memstream(&all, &len);
+    fprintf(f, "%s:", line + at);
+    for (size_t i = 0; i < words.n; i++)
+        fprintf(f, " %s", words.v[i]);
+    fclose(f);
+    strings_fini(&words);
+    return all;
+}
+
+Test(path, completion)
+{
+    static const char *const rows[][2] = {
+        {"un", "un: unmount"},
+        {"mo", "mo: mount mounts"},
+        {"  ls /m", "/m: /m1/ /m2/"},
+        {"ls /m1/", "/m1/: /m1/a /m1/b.txt /m1/sub/ /m1/with\\ blank"},
+        {"ls /m1/with\\ b", "/m1/with\\ b: /m1/with\\ blank"},
+        {"echo x >/remote/re", "/remote/re: /remote/reload"},
+        {"pwd; ca", "ca: capabilities cat"},
+        {"cat /none/", "/none/:"},
+        {"cat 'open", "'open:"},
+    };
+    struct run r;
+    run_begin(&r);
+    fake_file(r.client, "/m1/with blank", "");
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char *got = complete(&r, rows[i][0]);
+        cr_assert_str_eq(got, rows[i][1], "%s", got);
+        free(got);
+    }
+    run_line(&r, "cd /m1");
+    char *got = complete(&r, "cat ");
+    cr_assert_str_eq(got, ": a b.txt sub/ with\\ blank");
+    free(got);
+    run_end(&r);
+}

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+/*
+ * cp and mv. A tree is copied file by file, each streamed; a moved file is removed only after its
+ * copy was read back and found equal. Links are not followed below the top on this machine.
+ */
+#include "cancel.h"
+#include "commands.h"
+#include "transfer.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define COPY_DEPTH_MAX 64 /* a directory below itself ends here */
+
+enum kind { KIND_NONE, KIND_FILE, KIND_DIR, KIND_OTHER };
+
+struct job {
+    struct cli *cli;
+    bool recursive;
+    bool move; /* verify each copy, then remove its source */
+};
+
+static int kind_of(struct cli *cli, const struct place *p, enum kind *ret)
+{
+    struct stat local;
+    struct pfs_stat st;
+    struct pfs_error err;
+    if (p->local) {
+        if (strcmp(p->path, "-") == 0)
+            *ret = KIND_FILE;
+        else if (stat(p->path, &local) == 0)
+            *ret = S_ISDIR(local.st_mode) ? KIND_DIR : KIND_FILE;
+        else if (errno == ENOENT)
+            *ret = KIND_NONE;
+        else
+            return cli_fail_local(cli, p->path, errno);
+        return 0;
+    }
+    enum pfs_class cls = pfs_stat(cli->client, p->path, &st, &err);
+    if (cls != PFS_OK && cls != PFS_NOTFOUND)
+        return cli_fail(cli, p->path, &err);
+    *ret = cls == PFS_NOTFOUND ? KIND_NONE : st.is_dir ? KIND_DIR : KIND_FILE;
+    if (cls == PFS_OK)
+        pfs_stat_fini(&st);
+    return 0;
+}
+
+/* ---- one file, one directory ---------------------------------------------------------------- */
+
+static int remove_place(struct cli *cli, const struct place *p)
+{
+    struct pfs_error err;
+    if (p->local)
+        return remove(p->path) == 0 ? 0 : cli_fail_local(cli, p->path, errno);
+    return pfs_remove(cli->client, p->path, &err) == PFS_OK ? 0
+                                                            : cli_fail_change(cli, p->path, &err);
+}
+
+static int copy_file(struct job *job, const struct place *from, const struct place *to)
+{
+    int code = transfer_copy(job->cli, from, to);
+    if (code == 0 && job->move)
+        code = transfer_verify(job->cli, from, to);
+    if (code == 0 && job->move)
+        code = remove_place(job->cli, from);
+    return code;
+}
+
+static int make_directory(struct cli *cli, const struct place *p)
+{
+    struct pfs_error err;
+    enum kind kind;
+    int code = kind_of(cli, p, &kind);
+    if (code || kind == KIND_DIR)
+        return code;
+    if (p->local)
+        return mkdir(p->path, 0777) == 0 ? 0 : cli_fail_local(cli, p->path, errno);
+    return pfs_mkdir(cli->client, p->path, 0755, &err) == PFS_OK
+               ? 0
+               : cli_fail_change(cli, p->path, &err);
+}
+
+/* A name in a directory, and what it is. */
+struct entry {
+    char *name;
+    enum kind kind;
+};
+
+struct entries {
+    struct entry *v;
+    size_t n;
+};
+
+static void entries_add(struct entries *l, const char *name, enum kind kind)
+{
+    l->v = (l->n & (l->n - 1)) == 0 ? xrealloc(l->v, (l->n ? l->n * 2 : 1) * sizeof(*l->v)) : l->v;
+    l->v[l->n++] = (struct entry){.name = xstrdup(name), .kind = kind};
+}
+
+static void entries_fini(struct entries *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        free(l->v[i].name);
+    free(l->v);
+}
+
+static int read_local(struct cli *cli, const char *path, struct entries *ret)
+{
+    DIR *d = opendir(path);
+    const struct dirent *e;
+    if (d == NULL)
+        return cli_fail_local(cli, path, errno);
+    while ((e = readdir(d)) != NULL) {
+        struct stat st;
+        if (!name_is_safe(e->d_name) || fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+            continue;
+        entries_add(ret, e->d_name,
+                    S_ISDIR(st.st_mode)   ? KIND_DIR
+                    : S_ISREG(st.st_mode) ? KIND_FILE
+                                          : KIND_OTHER);
+    }
+    closedir(d);
+    return 0;
+}
+
+static int read_entries(struct cli *cli, const struct place *p, struct entries *ret)
+{
+    struct pfs_list list;
+    struct pfs_error err;
+    *ret = (struct entries){0};
+    if (p->local)
+        return read_local(cli, p->path, ret);
+    if (pfs_readdir(cli->client, p->path, &list, &err) != PFS_OK)
+        return cli_fail(cli, p->path, &err);
+    /* A name such as "../x" must not lead out of the target: it is no file then. */
+    for (size_t i = 0; i < list.n; i++)
+        entries_add(ret, list.entries[i].name,
+                    !name_is_safe(list.entries[i].name) ? KIND_OTHER
+                    : list.entries[i].is_dir            ? KIND_DIR
+                                                        : KIND_FILE);
+    pfs_list_fini(&list);
+    return 0;
+}
+
+/* ---- trees --------------------------------------------------------------------------------- */
+
+static int copy_tree(struct job *job, const struct place *from, const struct place *to, int depth);
+
+static int copy_entry(struct job *job, const struct place *dir, const struct place *to,
+                      const struct entry *e, int depth)
+{
+    int code;
+    if (cancel_asked())
+        return EXIT_CANCEL;
+    struct place source = place_inside(dir, e->name), target = place_inside(to, e->name);
+    if (e->kind == KIND_DIR)
+        code = copy_tree(job, &source, &target, depth + 1);
+    else if (e->kind == KIND_FILE)
+        code = copy_file(job, &source, &target);
+    else
+        code = cli_error(job->cli, EXIT_OTHER, "%s%s: left out: neither a file nor a directory",
+                         source.local ? "local:" : "", source.path);
+    place_fini(&source);
+    place_fini(&target);
+    return code;
+}
+
+static int copy_tree(struct job *job, const struct place *from, const struct place *to, int depth)
+{
+    struct entries entries;
+    int code;
+    if (depth > COPY_DEPTH_MAX)
+        return cli_error(job->cli, EXIT_OTHER, "%s: too deep", from->path);
+    code = make_directory(job->cli, to);
+    if (code == 0)
+        code = read_entries(job->cli, from, &entries);
+    if (code)
+        return code;
+    for (size_t i = 0; i < entries.n; i++)
+        keep_first(&code, copy_entry(job, from, to, &entries.v[i], depth));
+    entries_fini(&entries);
+    if (code == 0 && job->move)
+        code = remove_place(job->cli, from);
+    return code;
+}
+
+static int copy_any(struct job *job, const struct place *from, const struct place *to)
+{
+    enum kind kind;
+    int code = kind_of(job->cli, from, &kind);
+    char *show = place_show(from);
+    if (code == 0 && kind == KIND_NONE)
+        code = cli_error(job->cli, pfs_class_exit(PFS_NOTFOUND), "%s: no such file or directory",
+                         show);
+    else if (code == 0 && kind == KIND_DIR && !job->recursive)
+        code = cli_error(job->cli, EXIT_USAGE, "%s: is a directory; -r copies it", show);
+    else if (code == 0 && kind == KIND_DIR && !from->local && !to->local &&
+             path_below(to->path, from->path))
+        code = cli_error(job->cli, EXIT_USAGE, "%s: cannot be copied into itself", show);
+    else if (code == 0)
+        code = kind == KIND_DIR ? copy_tree(job, from, to, 1) : copy_file(job, from, to);
+    free(show);
+    return code;
+}
+
+/* ---- the commands --------------------------------------------------------------------------- */
+
+/*
+ * Whether a refused rename may be done by copying: the server said so by its class, or by the words
+ * that servers have for a rename between mounts. Anything unclear must not become a copy.
+ */
+static bool is_between_mounts(const struct pfs_error *e)
+{
+    if (e->outcome == PFS_OUTCOME_AP || e->phase != PFS_PHASE_REPLY)
+        return false;
+    return strstr(e->text, "across different mounts") || strstr(e->text, "not in same mounted") ||
+           strstr(e->text, "cross-device");
+}
+
+static int move_any(struct job *job, const struct place *from, const struct place *to)
+{
+    struct pfs_error err;
+    if (!from->local && !to->local) {
+        if (pfs_rename(job->cli->client, from->path, to->path, &err) == PFS_OK)
+            return 0;
+        if (!is_between_mounts(&err))
+            return cli_fail_change(job->cli, from->path, &err);
+    }
+    return copy_any(job, from, to);
+}
+
+/* A name for `from` inside the directory `dir`; a root, "." or ".." give what they hold. */
+static struct place target_inside(const struct place *dir, const struct place *from)
+{
+    const char *base = path_base(from->path);
+    struct place to = place_inside(dir, base);
+    if (!name_is_safe(base)) {
+        place_fini(&to);
+        to = (struct place){.local = dir->local, .path = xstrdup(dir->path)};
+    }
+    return to;
+}
+
+static int one_source(struct job *job, const struct place *from, const struct place *target,
+                      enum kind target_kind)
+{
+    struct place to = target_kind == KIND_DIR
+                          ? target_inside(target, from)
+                          : (struct place){.local = target->local, .path = xstrdup(target->path)};
+    int code;
+    if (from->local && to.local)
+        code = cli_error(job->cli, EXIT_USAGE, "both files are of this machine");
+    else if (!from->local && !to.local && strcmp(from->path, to.path) == 0)
+        code = cli_error(job->cli, EXIT_USAGE, "%s: source and target are the same", from->path);
+    else
+        code = job->move ? move_any(job, from, &to) : copy_any(job, from, &to);
+    place_fini(&to);
+    return code;
+}
+
+static int copy_or_move(struct job *job, const struct args *a)
+{
+    struct cli *cli = job->cli;
+    struct place target = place_of(cli, a->v[a->n - 1]);
+    enum kind kind;
+    int code = kind_of(cli, &target, &kind);
+    if (code == 0 && a->n > 2 && kind != KIND_DIR)
+        code = cli_error(cli, EXIT_USAGE, "%s: is no directory, but there are several sources",
+                         a->v[a->n - 1]);
+    for (int i = 0; i < a->n - 1 && (code == 0 || i > 0) && !cancel_asked(); i++) {
+        struct place from = place_of(cli, a->v[i]);
+        keep_first(&code, one_source(job, &from, &target, kind));
+        place_fini(&from);
+    }
+    place_fini(&target);
+    return code;
+}
+
+int cmd_cp(struct cli *cli, const struct args *a)
+{
+    struct job job = {.cli = cli, .recursive = a->has['r'] || a->has['R']};
+    return copy_or_move(&job, a);
+}
+
+int cmd_mv(struct cli *cli, const struct args *a)
+{
+    struct job job = {.cli = cli, .recursive = true, .move = true};
+    return copy_or_move(&job, a);
+}
+
+static int with_local(struct cli *cli, const struct args *a, int which)
+{
+    char *words[2] = {a->v[0], a->v[1]};
+    struct args copy = *a;
+    words[which] = xasprintf("local:%s", a->v[which]);
+    copy.v = words;
+    int code = cmd_cp(cli, &copy);
+    free(words[which]);
+    return code;
+}
+
+int cmd_upload(struct cli *cli, const struct args *a)
+{
+    return with_local(cli, a, 0);
+}
+
+int cmd_download(struct cli *cli, const struct args *a)
+{
+    return with_local(cli, a, 1);
+}

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+/* Sources and sinks: a file of AGFS or of this machine, read or written piece by piece. */
+#include "cancel.h"
+#include "transfer.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- source -------------------------------------------------------------------------------- */
+
+static int open_local_source(struct cli *cli, const char *path, struct source *s)
+{
+    struct stat st;
+    int fd = strcmp(path, "-") == 0 ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
+    int eno = fd < 0 || fstat(fd, &st) != 0 ? errno : S_ISDIR(st.st_mode) ? EISDIR : 0;
+    if (eno) {
+        if (fd >= 0)
+            close(fd);
+        return cli_fail_local(cli, path, eno);
+    }
+    s->fd = fd;
+    s->size = S_ISREG(st.st_mode) ? st.st_size : -1;
+    return 0;
+}
+
+int source_open(struct cli *cli, const struct place *p, struct source *ret)
+{
+    struct pfs_error err;
+    struct source s = {.fd = -1, .size = -1};
+    if (p->local) {
+        int code = open_local_source(cli, p->path, &s);
+        if (code)
+            return code;
+    } else {
+        if (pfs_open_read(cli->client, p->path, 0, -1, &s.stream, &err) != PFS_OK)
+            return cli_fail(cli, p->path, &err);
+        s.size = s.stream->size;
+    }
+    s.show = place_show(p);
+    *ret = s;
+    return 0;
+}
+
+int source_read(struct cli *cli, struct source *s, void *buf, size_t cap, size_t *ret_n)
+{
+    struct pfs_error err;
+    if (s->stream) {
+        if (pfs_stream_read(s->stream, buf, cap, ret_n, &err) != PFS_OK)
+            return cli_fail(cli, s->show, &err);
+        return 0;
+    }
+    ssize_t n = read(s->fd, buf, cap);
+    if (n < 0)
+        return cli_error(cli, EXIT_OTHER, "%s: %s", s->show, strerror(errno));
+    *ret_n = (size_t)n;
+    return 0;
+}
+
+void source_close(struct source *s)
+{
+    if (s->stream)
+        pfs_stream_close(s->stream);
+    if (s->fd >= 0)
+        close(s->fd);
+    free(s->show);
+    *s = (struct source){.fd = -1};
+}
+
+/* ---- sink ---------------------------------------------------------------------------------- */
+
+static int open_temporary(struct cli *cli, const struct stat *old, struct sink *s)
+{
+    /* umask can only be read by setting it. */
+    mode_t mask = umask(0);
+    umask(mask);
+    s->temporary = xasprintf("%s.agfs-XXXXXX", s->target);
+    s->fd = mkostemp(s->temporary, O_CLOEXEC);
+    if (s->fd < 0) {
+        free(s->temporary);
+        s->temporary = NULL;
+        return cli_fail_local(cli, s->target, errno);
+    }
+    cancel_file(s->temporary);
+    if (fchmod(s->fd, old ? old->st_mode & 07777 : 0666 & ~mask) != 0)
+        return cli_fail_local(cli, s->target, errno);
+    return 0;
+}
+
+/* Regular files are written beside their place; devices, pipes and appended files in place. */
+static int open_local_sink(struct cli *cli, const char *path, uint32_t flags, struct sink *s)
+{
+    struct stat st;
+    bool append = (flags & PFS_WRITE_APPEND) != 0, exists = stat(path, &st) == 0;
+    if (strcmp(path, "-") == 0) {
+        s->fd = dup(STDOUT_FILENO);
+        return s->fd < 0 ? cli_fail_local(cli, path, errno) : 0;
+    }
+    /* Through a symbolic link, so that the link stays one. */
+    s->target = exists ? realpath(path, NULL) : NULL;
+    if (s->target == NULL)
+        s->target = xstrdup(path);
+    if (exists && S_ISDIR(st.st_mode))
+        return cli_fail_local(cli, path, EISDIR);
+    if (!append && (!exists || S_ISREG(st.st_mode)))
+        return open_temporary(cli, exists ? &st : NULL, s);
+    s->fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | (append ? O_APPEND : 0), 0666);
+    return s->fd < 0 ? cli_fail_local(cli, path, errno) : 0;
+}
+
+int sink_open(struct cli *cli, const struct place *p, int64_t length, uint32_t flags,
+              struct sink *ret)
+{
+    struct pfs_error err;
+    struct sink s = {.fd = -1};
+    int code = 0;
+    s.show = place_show(p);
+    if (p->local)
+        code = open_local_sink(cli, p->path, flags, &s);
+    else if (pfs_open_write(cli->client, p->path, length, flags, &s.stream, &err) != PFS_OK)
+        code = cli_fail_change(cli, p->path, &err);
+    if (code)
+        sink_close(&s);
+    else
+        *ret = s;
+    return code;
+}
+
+int sink_write(struct cli *cli, struct sink *s, const void *buf, size_t len)
+{
+    struct pfs_error err;
+    if (s->stream) {
+        if (pfs_stream_write(s->stream, buf, len, &err) != PFS_OK)
+            return cli_fail_change(cli, s->show, &err);
+        return 0;
+    }
+    for (const char *at = buf; len > 0;) {
+        ssize_t n = write(s->fd, at, len);
+        if (n < 0)
+            return cli_error(cli, EXIT_OTHER, "%s: %s", s->show, strerror(errno));
+        at += n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+int sink_finish(struct cli *cli, struct sink *s)
+{
+    struct pfs_error err;
+    if (s->stream) {
+        if (pfs_stream_finish(s->stream, &err) != PFS_OK)
+            return cli_fail_change(cli, s->show, &err);
+        return 0;
+    }
+    if (s->temporary == NULL)
+        return 0;
+    if (fsync(s->fd) != 0 || rename(s->temporary, s->target) != 0)
+        return cli_fail_local(cli, s->target, errno);
+    cancel_file(NULL);
+    free(s->temporary);
+    s->temporary = NULL;
+    return 0;
+}
+
+void sink_close(struct sink *s)
+{
+    if (s->stream)
+        pfs_stream_close(s->stream);
+    if (s->fd >= 0)
+        close(s->fd);
+    if (s->temporary) {
+        unlink(s->temporary);
+        cancel_file(NULL);
+    }
+    free(s->temporary);
+    free(s->target);
+    free(s->show);
+    *s = (struct sink){.fd = -1};
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+/* The terminal: libedit with prompt, history and completion. Nothing else knows libedit. */
+#include "cancel.h"
+#include "shell.h"
+#include <errno.h>
+#include <histedit.h>
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define HISTORY_LINES 1000 /* as much as one scrolls back */
+
+/* What libedit's callbacks find with EL_CLIENTDATA. */
+struct terminal {
+    struct cli *cli;
+    EditLine *el;
+    History *history;
+    char *prompt, *history_file; /* owned; history_file may be NULL */
+};
+
+static char *prompt_cb(EditLine *el)
+{
+    struct terminal *t;
+    el_get(el, EL_CLIENTDATA, &t);
+    return t->prompt;
+}
+
+/* Length that all words have in common. */
+static size_t common_length(const struct strings *words)
+{
+    size_t n = strlen(words->v[0]);
+    for (size_t i = 1; i < words->n; i++)
+        for (size_t j = 0; j < n; j++)
+            if (words->v[i][j] != words->v[0][j])
+                n = j;
+    return n;
+}
+
+static unsigned char show_choices(struct terminal *t, const struct strings *words)
+{
+    putc('\n', t->cli->out);
+    for (size_t i = 0; i < words->n; i++) {
+        cli_put_text(t->cli, words->v[i]);
+        fputs(i + 1 < words->n ? "  " : "\n", t->cli->out);
+    }
+    fflush(t->cli->out);
+    return CC_REDISPLAY;
+}
+
+static unsigned char complete_cb(EditLine *el, int ch)
+{
+    struct terminal *t;
+    struct strings words = {0};
+    size_t word;
+    unsigned char result = CC_ERROR;
+    (void)ch;
+    el_get(el, EL_CLIENTDATA, &t);
+    const LineInfo *info = el_line(el);
+    char *line = xstrndup(info->buffer, (size_t)(info->cursor - info->buffer));
+    shell_complete(t->cli, line, &word, &words);
+    if (words.n > 0) {
+        size_t typed = strlen(line + word), common = common_length(&words);
+        bool done = words.n == 1 && words.v[0][common - 1] != '/';
+        char *fill = xasprintf("%.*s%s", (int)common, words.v[0], done ? " " : "");
+        if (words.n > 1 && common <= typed) {
+            result = show_choices(t, &words);
+        } else {
+            el_deletestr(el, (int)typed);
+            result = el_insertstr(el, fill) == 0 ? CC_REFRESH : CC_ERROR;
+        }
+        free(fill);
+    }
+    strings_fini(&words);
+    free(line);
+    return result;
+}
+
+static void load_history(struct terminal *t)
+{
+    HistEvent ev;
+    const char *home = getenv("HOME");
+    t->history = history_init();
+    if (t->history == NULL)
+        return;
+    history(t->history, &ev, H_SETSIZE, HISTORY_LINES);
+    history(t->history, &ev, H_SETUNIQUE, 1);
+    if (home && home[0]) {
+        t->history_file = xasprintf("%s/.agfs_history", home);
+        history(t->history, &ev, H_LOAD, t->history_file);
+    }
+    el_set(t->el, EL_HIST, history, t->history);
+}
+
+static void save_history(struct terminal *t)
+{
+    HistEvent ev;
+    if (t->history && t->history_file) {
+        /* Commands may hold what others should not read. */
+        mode_t mask = umask(077);
+        history(t->history, &ev, H_SAVE, t->history_file);
+        umask(mask);
+    }
+    if (t->history)
+        history_end(t->history);
+    free(t->history_file);
+}
+
+/* Reads one line; NULL: the end of input. A line given up with Ctrl-C comes back empty. */
+static const char *read_line(struct terminal *t)
+{
+    int n;
+    free(t->prompt);
+    t->prompt = shell_prompt(t->cli);
+    cancel_begin(false);
+    const char *line = el_gets(t->el, &n);
+    if (line && n > 0)
+        return line;
+    if (n < 0 && errno == EINTR) {
+        el_reset(t->el);
+        putc('\n', t->cli->out);
+        return "";
+    }
+    return NULL;
+}
+
+static void run_line(struct terminal *t, const char *line)
+{
+    HistEvent ev;
+    char *copy = xstrndup(line, strcspn(line, "\n"));
+    if (copy[strspn(copy, " \t")]) {
+        if (t->history)
+            history(t->history, &ev, H_ENTER, copy);
+        shell_line(t->cli, copy);
+    }
+    free(copy);
+}
+
+int shell_interactive(struct cli *cli)
+{
+    struct terminal t = {.cli = cli};
+    const char *line;
+    setlocale(LC_CTYPE, "");
+    t.el = el_init("agfs", stdin, stdout, stderr);
+    if (t.el == NULL)
+        return cli_error(cli, EXIT_OTHER, "the terminal cannot be used");
+    el_set(t.el, EL_CLIENTDATA, &t);
+    el_set(t.el, EL_EDITOR, "emacs");
+    el_set(t.el, EL_PROMPT, prompt_cb);
+    el_set(t.el, EL_ADDFN, "agfs-complete", "complete a command or path", complete_cb);
+    el_set(t.el, EL_BIND, "^I", "agfs-complete", NULL);
+    load_history(&t);
+    el_source(t.el, NULL);
+    while (!cli->quit && (line = read_line(&t)) != NULL)
+        run_line(&t, line);
+    if (!cli->quit)
+        putc('\n', cli->out);
+    save_history(&t);
+    el_end(t.el);
+    free(t.prompt);
+    return cli->status;
+}

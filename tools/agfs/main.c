@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#include "cancel.h"
+#include "commands.h"
+#include "options.h"
+#include "shell.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void log_cb(void *arg, enum pfs_log_level level, const char *line)
+{
+    (void)arg;
+    (void)level;
+    fprintf(stderr, "agfs: %s\n", line);
+}
+
+static void set_log(const struct options *o)
+{
+    if (!o->quiet)
+        pfs_log_to(log_cb, NULL,
+                   o->verbose > 1   ? PFS_LOG_DEBUG
+                   : o->verbose > 0 ? PFS_LOG_INFO
+                                    : PFS_LOG_WARN);
+}
+
+static int run_file(struct cli *cli, const char *name)
+{
+    FILE *f = fopen(name, "re");
+    if (f == NULL && errno == ENOENT)
+        return cli_error(cli, EXIT_USAGE, "%s: neither a command nor a script; try `agfs help`",
+                         name);
+    if (f == NULL)
+        return cli_fail_local(cli, name, errno);
+    int code = shell_script(cli, f);
+    fclose(f);
+    return code;
+}
+
+/* The shell on a terminal. A server that is away now may come back, so it only warns. */
+static int run_terminal(struct cli *cli)
+{
+    struct pfs_error err;
+    if (pfs_health(cli->client, &err) != PFS_OK)
+        cli_fail(cli, cli->server, &err);
+    return shell_interactive(cli);
+}
+
+static int run(struct cli *cli, const struct options *o, int argc, char **argv)
+{
+    const char *word = o->first < argc ? argv[o->first] : NULL;
+    bool interactive =
+        o->commands == NULL && word == NULL && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+    cancel_install(interactive);
+    if (interactive)
+        return run_terminal(cli);
+    if (o->commands)
+        return shell_line(cli, o->commands);
+    if (word == NULL)
+        return shell_script(cli, stdin);
+    const struct command_spec *spec = command_find(word);
+    if (spec == NULL)
+        return run_file(cli, word);
+    cancel_begin(spec->changes);
+    return command_run(cli, argv + o->first, argc - o->first);
+}
+
+static int with_client(const struct options *o, int argc, char **argv)
+{
+    struct cli cli;
+    struct pfs_client *client;
+    struct pfs_error err;
+    cli_init(&cli, NULL, o->server);
+    cli.json = o->json;
+    cli.quiet = o->quiet;
+    cli.echo = o->echo;
+    cli.terminal = isatty(STDOUT_FILENO);
+    cli.progress = isatty(STDERR_FILENO);
+    int code;
+    if (pfs_client_new(o->client, o->n_client, &client, &err) != PFS_OK) {
+        code = cli_fail(&cli, NULL, &err);
+    } else {
+        cli.client = client;
+        code = run(&cli, o, argc, argv);
+        pfs_client_free(client);
+    }
+    if (fflush(stdout) != 0 && errno != EPIPE && code == 0)
+        code = cli_error(&cli, EXIT_OTHER, "output: %s", strerror(errno));
+    cli_fini(&cli);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    struct options o;
+    int code = options_parse(argc, argv, &o);
+    if (code == 0 && o.help) {
+        fputs(options_help, stdout);
+    } else if (code == 0 && o.version) {
+        printf("agfs %s\n%s\n", PFS_VERSION, pfs_version());
+    } else if (code == 0) {
+        set_log(&o);
+        code = with_client(&o, argc, argv);
+    }
+    options_fini(&o);
+    return code;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#ifndef AGFS_OPTIONS_H
+#define AGFS_OPTIONS_H
+
+/* The global options of the command line and the environment. */
+#include "util.h"
+#include <proxyfs/driver.h>
+#include <stdbool.h>
+
+struct options {
+    char *server;              /* URL with /api/v1; owned */
+    struct pfs_option *client; /* n_client options for pfs_client_new, base_url first */
+    size_t n_client;
+    const char *commands; /* -c */
+    bool json, quiet, echo, help, version;
+    unsigned verbose; /* how often -v */
+    int first;        /* index in argv of the command */
+};
+
+/*
+ * Reads argv up to the first argument that is no option. A flag wins over the environment
+ * (AGFS_API_URL, AGFS_SERVER_URL, AGFS_TIMEOUT). Returns 0, or EXIT_USAGE after an error line on
+ * stderr. *ret must be given to options_fini in any case; it borrows from argv.
+ */
+int options_parse(int argc, char **argv, struct options *ret);
+void options_fini(struct options *o);
+
+/* The URL as the API is reached: "http://" and "/api/v1" added when missing; owned by the caller.
+ */
+char *options_url(const char *url);
+
+/* The text of --help, static. */
+extern const char options_help[];
+
+#endif

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#include "path.h"
+#include <fnmatch.h>
+#include <glob.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LOCAL_PREFIX "local:"
+
+/* Adds the components of `name` to the normalised path in t. */
+static void add_components(struct text *t, const char *name)
+{
+    while (*name) {
+        size_t n = strcspn(name, "/");
+        if (n == 2 && memcmp(name, "..", 2) == 0) {
+            while (t->len > 0 && t->s[t->len - 1] != '/')
+                t->len--;
+            if (t->len > 0)
+                t->len--;
+        } else if (n > 0 && !(n == 1 && name[0] == '.')) {
+            text_char(t, '/');
+            text_add(t, name, n);
+        }
+        name += n + (name[n] == '/');
+    }
+}
+
+char *path_resolve(const char *cwd, const char *name)
+{
+    struct text t = {0};
+    if (name[0] != '/')
+        add_components(&t, cwd);
+    add_components(&t, name);
+    if (t.len == 0)
+        text_char(&t, '/');
+    t.s[t.len] = '\0';
+    return text_take(&t);
+}
+
+char *path_join(const char *dir, const char *name)
+{
+    size_t n = strlen(dir);
+    return xasprintf("%s%s%s", dir, n > 0 && dir[n - 1] == '/' ? "" : "/", name);
+}
+
+const char *path_base(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash && slash[1] ? slash + 1 : path;
+}
+
+char *path_parent(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash == NULL || slash == path ? xstrdup("/") : xstrndup(path, (size_t)(slash - path));
+}
+
+bool path_below(const char *path, const char *dir)
+{
+    size_t n = strlen(dir);
+    if (n == 1)
+        return true;
+    return strncmp(path, dir, n) == 0 && (path[n] == '\0' || path[n] == '/');
+}
+
+bool name_is_safe(const char *name)
+{
+    return name[0] && strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && !strchr(name, '/');
+}
+
+/* ---- places -------------------------------------------------------------------------------- */
+
+struct place place_of(const struct cli *cli, const char *word)
+{
+    size_t n = strlen(LOCAL_PREFIX);
+    if (strncmp(word, LOCAL_PREFIX, n) == 0) {
+        char *path = xstrdup(word[n] ? word + n : ".");
+        for (size_t len = strlen(path); len > 1 && path[len - 1] == '/'; len--)
+            path[len - 1] = '\0';
+        return (struct place){.local = true, .path = path};
+    }
+    return (struct place){.path = path_resolve(cli->cwd, word)};
+}
+
+struct place place_inside(const struct place *p, const char *name)
+{
+    return (struct place){.local = p->local, .path = path_join(p->path, name)};
+}
+
+char *place_show(const struct place *p)
+{
+    return xasprintf("%s%s", p->local ? LOCAL_PREFIX : "", p->path);
+}
+
+void place_fini(struct place *p)
+{
+    free(p->path);
+    *p = (struct place){0};
+}
+
+/* ---- patterns ------------------------------------------------------------------------------ */
+
+static char *unescape(const char *pattern, size_t n)
+{
+    struct text t = {0};
+    for (size_t i = 0; i < n; i++) {
+        if (pattern[i] == '\\' && i + 1 < n)
+            i++;
+        text_char(&t, pattern[i]);
+    }
+    return text_take(&t);
+}
+
+static bool has_star(const char *pattern, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (pattern[i] == '\\')
+            i++;
+        else if (pattern[i] == '*')
+            return true;
+    }
+    return false;
+}
+
+static void expand(struct cli *cli, const char *prefix, const char *rest, struct strings *ret);
+
+/* Continues with every name in the directory `prefix` that the n bytes at `pattern` match. */
+static void expand_star(struct cli *cli, const char *prefix, const char *pattern, size_t n,
+                        struct strings *ret)
+{
+    struct pfs_list list;
+    struct pfs_error err;
+    char *dir = path_resolve(cli->cwd, prefix), *one = xstrndup(pattern, n);
+    if (pfs_readdir(cli->client, dir, &list, &err) == PFS_OK) {
+        for (size_t i = 0; i < list.n; i++) {
+            const struct pfs_stat *st = &list.entries[i];
+            if (!name_is_safe(st->name) || fnmatch(one, st->name, FNM_PERIOD) != 0 ||
+                (pattern[n] == '/' && !st->is_dir))
+                continue;
+            char *found = xasprintf("%s%s", prefix, st->name);
+            expand(cli, found, pattern + n, ret);
+            free(found);
+        }
+        pfs_list_fini(&list);
+    }
+    free(one);
+    free(dir);
+}
+
+static bool exists(struct cli *cli, const char *name)
+{
+    struct pfs_stat st;
+    char *path = path_resolve(cli->cwd, name);
+    bool yes = pfs_stat(cli->client, path, &st, NULL) == PFS_OK;
+    if (yes)
+        pfs_stat_fini(&st);
+    free(path);
+    return yes;
+}
+
+/* prefix: what is settled already, as the user wrote it; rest: pattern of what follows. */
+static void expand(struct cli *cli, const char *prefix, const char *rest, struct strings *ret)
+{
+    size_t slashes = strspn(rest, "/"), n = strcspn(rest + slashes, "/");
+    if (*rest == '\0') {
+        strings_add(ret, xstrdup(prefix));
+        return;
+    }
+    char *dir = xasprintf("%s%.*s", prefix, (int)slashes, rest);
+    if (has_star(rest + slashes, n)) {
+        expand_star(cli, dir, rest + slashes, n, ret);
+    } else {
+        char *name = unescape(rest + slashes, n), *next = xasprintf("%s%s", dir, name);
+        /* What no listing showed must be asked for. */
+        if (rest[slashes + n] != '\0' || exists(cli, next))
+            expand(cli, next, rest + slashes + n, ret);
+        free(name);
+        free(next);
+    }
+    free(dir);
+}
+
+static void expand_local(const char *pattern, struct strings *ret)
+{
+    glob_t g;
+    if (glob(pattern, 0, NULL, &g) == 0)
+        for (size_t i = 0; i < g.gl_pathc; i++)
+            strings_add(ret, xasprintf(LOCAL_PREFIX "%s", g.gl_pathv[i]));
+    globfree(&g);
+}
+
+void glob_expand(struct cli *cli, const struct word *w, struct strings *ret)
+{
+    struct strings found = {0};
+    if (w->pattern && strncmp(w->pattern, LOCAL_PREFIX, strlen(LOCAL_PREFIX)) == 0)
+        expand_local(w->pattern + strlen(LOCAL_PREFIX), &found);
+    else if (w->pattern)
+        expand(cli, "", w->pattern, &found);
+    strings_sort(&found);
+    for (size_t i = 0; i < found.n; i++)
+        strings_add(ret, xstrdup(found.v[i]));
+    if (found.n == 0)
+        strings_add(ret, xstrdup(w->text));
+    strings_fini(&found);
+}

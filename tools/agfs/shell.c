@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#include "shell.h"
+#include "cancel.h"
+#include "commands.h"
+#include "redirect.h"
+#include <stdlib.h>
+#include <string.h>
+
+static int run_words(struct cli *cli, const struct command *c, struct strings *words)
+{
+    struct redirection r;
+    unsigned errors = cli->n_errors;
+    int code = 0, redirect_code;
+    if (c->redirect == REDIRECT_NONE)
+        return command_run(cli, words->v, (int)words->n);
+    redirect_begin(&r, cli, c->redirect, c->target.text);
+    if (words->n > 0 && r.code == 0)
+        code = command_run(cli, words->v, (int)words->n);
+    /* A failed command must not replace a good file by half an output. */
+    redirect_code = redirect_end(&r, cli->n_errors == errors);
+    return redirect_code ? redirect_code : code;
+}
+
+static void run_command(struct cli *cli, const struct command *c)
+{
+    struct strings words = {0};
+    const struct command_spec *spec = c->n ? command_find(c->words[0].text) : NULL;
+    cancel_begin(c->redirect != REDIRECT_NONE || (spec && spec->changes));
+    for (size_t i = 0; i < c->n; i++) {
+        if (i == 0)
+            strings_add(&words, xstrdup(c->words[i].text));
+        else
+            glob_expand(cli, &c->words[i], &words);
+    }
+    cli->status = run_words(cli, c, &words);
+    strings_fini(&words);
+}
+
+int shell_line(struct cli *cli, const char *line)
+{
+    struct line l;
+    const char *wrong = line_parse(line, cli->status, &l);
+    if (wrong) {
+        cli->status = cli_error(cli, EXIT_USAGE, "%s", wrong);
+        return cli->status;
+    }
+    for (size_t i = 0; i < l.n && !cli->quit; i++)
+        run_command(cli, &l.commands[i]);
+    line_fini(&l);
+    fflush(cli->out);
+    return cli->status;
+}
+
+char *shell_prompt(const struct cli *cli)
+{
+    return xasprintf("agfs:%s> ", cli->cwd);
+}
+
+/* Comments and empty lines are shown as they are: they explain what follows. */
+static void show_line(struct cli *cli, const char *line)
+{
+    char first = line[strspn(line, " \t")];
+    char *prompt = shell_prompt(cli);
+    fprintf(cli->out, "%s%s\n", first == '\0' || first == '#' ? "" : prompt, line);
+    free(prompt);
+}
+
+int shell_script(struct cli *cli, FILE *f)
+{
+    char *line = NULL;
+    size_t cap = 0;
+    ssize_t n;
+    while (!cli->quit && (n = getline(&line, &cap, f)) >= 0) {
+        while (n > 0 && (line[n - 1] == '\n' || line[n - 1] == '\r'))
+            line[--n] = '\0';
+        if (cli->echo)
+            show_line(cli, line);
+        shell_line(cli, line);
+    }
+    free(line);
+    return cli->status;
+}
+
+/* ---- completion ---------------------------------------------------------------------------- */
+
+/* Where the last word of line begins, and whether it is the first of its command. */
+static size_t last_word(const char *line, bool *ret_first)
+{
+    size_t word = 0;
+    bool first = true;
+    char quote = '\0';
+    for (size_t i = 0; line[i]; i++) {
+        if (quote) {
+            quote = line[i] == quote ? '\0' : quote;
+        } else if (line[i] == '\\' && line[i + 1]) {
+            i++;
+        } else if (line[i] == '\'' || line[i] == '"') {
+            quote = line[i];
+        } else if (strchr(" \t;>", line[i])) {
+            first = line[i] == ';' || (first && line[i] != '>' && i == word);
+            word = i + 1;
+        }
+    }
+    *ret_first = first;
+    return word;
+}
+
+static void complete_path(struct cli *cli, const char *typed, struct strings *ret)
+{
+    struct pfs_list list;
+    const char *slash = strrchr(typed, '/'), *begin = slash ? slash + 1 : typed;
+    char *shown = xstrndup(typed, (size_t)(begin - typed));
+    char *dir = path_resolve(cli->cwd, shown);
+    if (pfs_readdir(cli->client, dir, &list, NULL) == PFS_OK) {
+        for (size_t i = 0; i < list.n; i++) {
+            const struct pfs_stat *st = &list.entries[i];
+            if (strncmp(st->name, begin, strlen(begin)) != 0 || !name_is_safe(st->name))
+                continue;
+            char *name = xasprintf("%s%s%s", shown, st->name, st->is_dir ? "/" : "");
+            strings_add(ret, word_quote(name));
+            free(name);
+        }
+        pfs_list_fini(&list);
+    }
+    free(dir);
+    free(shown);
+}
+
+void shell_complete(struct cli *cli, const char *line, size_t *ret_word, struct strings *ret)
+{
+    struct line l;
+    bool first;
+    *ret_word = last_word(line, &first);
+    const char *word = line + *ret_word;
+    if (first) {
+        for (const struct command_spec *c = commands; c->name; c++)
+            if (strncmp(c->name, word, strlen(word)) == 0)
+                strings_add(ret, xstrdup(c->name));
+    } else if (line_parse(word, 0, &l) == NULL) {
+        bool one = l.n == 1 && l.commands[0].n == 1;
+        complete_path(cli, one ? l.commands[0].words[0].text : "", ret);
+        line_fini(&l);
+    }
+    strings_sort(ret);
+}

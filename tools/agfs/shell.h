@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#ifndef AGFS_SHELL_H
+#define AGFS_SHELL_H
+
+/* Lines of commands: from a text, a script, or a terminal. All return and set cli->status. */
+#include "cli.h"
+
+/* Runs the commands of one line, up to `exit`. A failing one does not stop the others. */
+int shell_line(struct cli *cli, const char *line);
+/* Runs every line of `f`; with cli->echo each is shown as on a terminal before it runs. */
+int shell_script(struct cli *cli, FILE *f);
+/* Prompts on the terminal, with history and completion, until `exit` or the end of input. */
+int shell_interactive(struct cli *cli);
+
+/* "agfs:/cwd> ", owned by the caller. */
+char *shell_prompt(const struct cli *cli);
+
+/*
+ * What may stand in place of the unfinished word that ends at the end of `line`: commands for the
+ * first word, names of AGFS (directories with '/') for others; each as the whole word, quoted.
+ * *ret_word is where the word begins in line. Reads one listing of the remote.
+ */
+void shell_complete(struct cli *cli, const char *line, size_t *ret_word, struct strings *ret);
+
+#endif

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#include "transfer.h"
+#include "cancel.h"
+#include "progress.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int stop_if_cancelled(struct cli *cli, const char *show)
+{
+    return cancel_asked() ? cli_error(cli, EXIT_CANCEL, "%s: cancelled", show) : 0;
+}
+
+static int pump(struct cli *cli, struct source *in, struct sink *out, int64_t *ret_total)
+{
+    struct progress progress;
+    char *buf = xcalloc(1, TRANSFER_CHUNK);
+    size_t n = 1;
+    int code = 0;
+    *ret_total = 0;
+    progress_begin(&progress, cli, in->show, in->size);
+    while (code == 0 && n > 0) {
+        code = stop_if_cancelled(cli, in->show);
+        if (code == 0)
+            code = source_read(cli, in, buf, TRANSFER_CHUNK, &n);
+        if (code == 0 && n > 0)
+            code = sink_write(cli, out, buf, n);
+        *ret_total += (int64_t)n;
+        progress_step(&progress, *ret_total);
+    }
+    progress_end(&progress);
+    free(buf);
+    return code;
+}
+
+int transfer_copy(struct cli *cli, const struct place *from, const struct place *to)
+{
+    struct source in;
+    struct sink out;
+    int64_t total;
+    int code = source_open(cli, from, &in);
+    if (code)
+        return code;
+    code = sink_open(cli, to, in.size, 0, &out);
+    if (code == 0) {
+        code = pump(cli, &in, &out, &total);
+        if (code == 0 && in.size >= 0 && total != in.size)
+            code = cli_error(cli, pfs_class_exit(PFS_TRUNCATED),
+                             "%s: changed while it was copied (%" PRId64 " bytes, then %" PRId64
+                             "); the target is unchanged",
+                             in.show, in.size, total);
+        if (code == 0)
+            code = sink_finish(cli, &out);
+        sink_close(&out);
+    }
+    source_close(&in);
+    return code;
+}
+
+/* Fills buf as far as the content goes. */
+static int read_full(struct cli *cli, struct source *s, char *buf, size_t cap, size_t *ret_n)
+{
+    size_t n = 1;
+    int code = 0;
+    *ret_n = 0;
+    while (code == 0 && n > 0 && *ret_n < cap) {
+        code = source_read(cli, s, buf + *ret_n, cap - *ret_n, &n);
+        if (code == 0)
+            *ret_n += n;
+    }
+    return code;
+}
+
+static int compare(struct cli *cli, struct source *a, struct source *b)
+{
+    char *buf = xcalloc(2, TRANSFER_CHUNK);
+    size_t na = 1, nb = 1;
+    int code = 0;
+    while (code == 0 && na > 0) {
+        code = stop_if_cancelled(cli, a->show);
+        if (code == 0)
+            code = read_full(cli, a, buf, TRANSFER_CHUNK, &na);
+        if (code == 0)
+            code = read_full(cli, b, buf + TRANSFER_CHUNK, TRANSFER_CHUNK, &nb);
+        if (code == 0 && (na != nb || memcmp(buf, buf + TRANSFER_CHUNK, na) != 0))
+            code = cli_error(cli, EXIT_OTHER, "%s: the copy %s reads back differently", a->show,
+                             b->show);
+    }
+    free(buf);
+    return code;
+}
+
+int transfer_verify(struct cli *cli, const struct place *a, const struct place *b)
+{
+    struct source sa, sb;
+    int code = source_open(cli, a, &sa);
+    if (code)
+        return code;
+    code = source_open(cli, b, &sb);
+    if (code == 0) {
+        code = compare(cli, &sa, &sb);
+        source_close(&sb);
+    }
+    source_close(&sa);
+    return code;
+}
+
+int transfer_print(struct cli *cli, const struct place *from)
+{
+    struct source in;
+    size_t n = 1;
+    int code = source_open(cli, from, &in);
+    if (code)
+        return code;
+    char *buf = xcalloc(1, TRANSFER_CHUNK);
+    while (code == 0 && n > 0) {
+        code = stop_if_cancelled(cli, in.show);
+        if (code == 0)
+            code = source_read(cli, &in, buf, TRANSFER_CHUNK, &n);
+        /* Flushed at once: the source may be a stream that is still growing. Who closed our
+         * output wants no message. */
+        if (code == 0 && n > 0 && (fwrite(buf, 1, n, cli->out) < n || fflush(cli->out) != 0))
+            code = errno == EPIPE ? EXIT_OTHER
+                                  : cli_error(cli, EXIT_OTHER, "output: %s", strerror(errno));
+    }
+    free(buf);
+    source_close(&in);
+    return code;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#ifndef AGFS_TRANSFER_H
+#define AGFS_TRANSFER_H
+
+/*
+ * Content of any length from one place to another in constant memory. Functions that return int
+ * return 0 or an exit code, and have printed the error.
+ */
+#include "path.h"
+
+#define TRANSFER_CHUNK (256u << 10) /* bytes read at once: a few HTTP/2 frames, one disk read */
+
+/* A file open for reading. */
+struct source {
+    struct pfs_stream *stream; /* NULL: a local file */
+    int fd;
+    int64_t size; /* of the content where known, else -1 */
+    char *show;   /* name for messages */
+};
+int source_open(struct cli *cli, const struct place *p, struct source *ret);
+/* *ret_n == 0 is the end of the content, proven complete. */
+int source_read(struct cli *cli, struct source *s, void *buf, size_t cap, size_t *ret_n);
+void source_close(struct source *s);
+
+/* A file open for writing. What was there stays until sink_finish. */
+struct sink {
+    struct pfs_stream *stream; /* NULL: a local file */
+    int fd;
+    char *target, *temporary; /* local: where the content goes, and where it waits; or NULL */
+    char *show;
+};
+/* length: of the content, -1 unknown. flags: 0 replaces the content, PFS_WRITE_APPEND appends. */
+int sink_open(struct cli *cli, const struct place *p, int64_t length, uint32_t flags,
+              struct sink *ret);
+int sink_write(struct cli *cli, struct sink *s, const void *buf, size_t len);
+/* Puts the content in place. */
+int sink_finish(struct cli *cli, struct sink *s);
+/* Frees the sink; without sink_finish before, the old content stays. */
+void sink_close(struct sink *s);
+
+/* Copies one file, with a progress line on a terminal. */
+int transfer_copy(struct cli *cli, const struct place *from, const struct place *to);
+/* Reads both files and compares every byte. */
+int transfer_verify(struct cli *cli, const struct place *a, const struct place *b);
+/* Prints a file to cli->out. */
+int transfer_print(struct cli *cli, const struct place *from);
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#ifndef AGFS_UTIL_H
+#define AGFS_UTIL_H
+
+/*
+ * Memory and small lists for the command line tool. A tool that has no memory left can do nothing
+ * but say so: these functions end the process with exit code 12 then, and never return NULL.
+ */
+#include <proxyfs/error.h>
+#include <stddef.h>
+
+#define EXIT_OTHER 1    /* a failure without a class */
+#define EXIT_USAGE 2    /* the command line is wrong */
+#define EXIT_CANCEL 130 /* Ctrl-C */
+
+void *xcalloc(size_t n, size_t size);
+void *xrealloc(void *p, size_t size);
+char *xstrdup(const char *s);
+char *xstrndup(const char *s, size_t n);
+/* Formatted text, to be freed by the caller. */
+char *xasprintf(const char *format, ...) PFS_PRINTF(1, 2);
+
+/* A growing text, NUL-terminated once something was added. Zero-initialised is empty. */
+struct text {
+    char *s;
+    size_t len, cap;
+};
+void text_add(struct text *t, const char *s, size_t n);
+void text_char(struct text *t, char c);
+/* Returns the text (never NULL, to be freed by the caller) and empties t. */
+char *text_take(struct text *t);
+
+/* A growing list of owned strings. Zero-initialised is empty. */
+struct strings {
+    char **v;
+    size_t n;
+};
+/* Takes s. */
+void strings_add(struct strings *l, char *s);
+void strings_sort(struct strings *l);
+void strings_fini(struct strings *l);
+
+#endif
