@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#ifndef AGFSD_API_H
+#define AGFSD_API_H
+
+/*
+ * The HTTP API (agfs-http-api.md): from a request of http.h to an operation of vfs.h and back. All
+ * of it runs on the loop threads; what may block runs on workers.
+ */
+#include "base/pool.h"
+#include "http.h"
+#include "registry.h"
+#include "vfs.h"
+
+#define BODY_MAX_DEFAULT (64u << 20) /* the stock server's */
+#define BODY_COLLECT_MAX (1u << 20)  /* up to this a body is collected, beyond it is streamed */
+#define HOPS_MAX 8                   /* servers behind each other: more is a ring of mounts */
+#define HANDLE_READ_MAX (16 << 20)   /* one read of a handle is in memory */
+
+struct api {
+    struct vfs *vfs;
+    struct registry *registry;
+    struct pfs_pool *workers; /* mounting, loading: may take seconds */
+    size_t max_body;
+    bool admin;     /* mount, unmount and plugins may be used */
+    char boot[96];  /* value of the header agfs-boot, made by api_start */
+};
+
+/* Makes the boot id and has api_on_request serve with *a, which must outlive all requests. */
+void api_start(struct api *a);
+
+/* ---- inside the API ---- */
+
+struct api_call;
+typedef void api_handler_fn(struct api_call *c);
+typedef void api_answer_fn(struct api_call *c, struct pfs_reply *reply);
+
+/* One request being served. Ends in exactly one of the api_respond_* functions. */
+struct api_call {
+    struct http_req *http;
+    struct api *api;
+    struct pfs_request req;
+    char *path, *path2, *text;     /* owned: what req points to */
+    char *body;                    /* collected */
+    size_t body_len;
+    struct json_value json;        /* the body, once read */
+    api_handler_fn *next;          /* after the body, or on a worker */
+    api_handler_fn *with_json;     /* after the body was parsed */
+    api_answer_fn *answer;         /* after the operation */
+    const char *rest;              /* handles: what follows the id */
+    const char *message;           /* of a success without content, with */
+    int status;
+    struct pfs_stream *stream;     /* of an upload */
+    struct pfs_error err;          /* of work on a worker */
+    char *out;                     /* its result: JSON */
+    size_t out_len;
+    struct post post;
+};
+
+/* Handlers by endpoint. */
+api_handler_fn api_files_get, api_files_put, api_files_post, api_files_delete, api_write;
+api_handler_fn api_dirs_get, api_dirs_post;
+api_handler_fn api_stat, api_rename, api_chmod, api_truncate, api_touch, api_symlink, api_readlink;
+api_handler_fn api_digest, api_grep;
+api_handler_fn api_capabilities, api_health, api_ready, api_version, api_banner;
+api_handler_fn api_mounts, api_mount, api_unmount, api_plugins, api_plugin_load, api_plugin_unload;
+api_handler_fn api_handles; /* routes below /handles itself; c->rest is what follows */
+
+/* ---- api_call.c: what handlers use ---- */
+
+/* Each ends the call. */
+void api_respond_error(struct api_call *c, const struct pfs_error *err);
+void api_refuse(struct api_call *c, enum pfs_class cls, const char *format, ...) PFS_PRINTF(3, 4);
+/* As api_refuse with a status of its own. */
+void api_refuse_status(struct api_call *c, int status, enum pfs_class cls, const char *text);
+void api_respond_message(struct api_call *c, int status, const char *text);
+struct jout;
+void api_respond_json(struct api_call *c, int status, struct jout *j);
+/* Body (malloc'ed) is taken. */
+void api_respond_bytes(struct api_call *c, const char *type, char *body, size_t len);
+/* File data of a handle, with x-bytes-read. */
+void api_respond_data(struct api_call *c, char *body, size_t len);
+void api_respond_stream(struct api_call *c, const char *type, struct pfs_stream *s);
+
+/* Puts the query's path into the request; `fallback` NULL: it is required. False: call ended. */
+bool api_need_path(struct api_call *c, const char *fallback);
+/* A number from the query. False: it is wrong, the call has ended with `wrong`. */
+bool api_query_int(struct api_call *c, const char *key, int base, int64_t *io_value,
+                   const char *wrong);
+/* Collects the body, then calls next. */
+void api_with_body(struct api_call *c, api_handler_fn *next);
+/* The same and parses it as JSON first. */
+void api_with_json(struct api_call *c, api_handler_fn *next);
+/* Parses the collected body; `detail`: the parser's words are part of the error. False: ended. */
+bool api_parse_json(struct api_call *c, bool detail);
+/* A string member of the JSON, copied to *ret ("" or missing: NULL); false: wrong, call ended. */
+bool api_json_str(struct api_call *c, const char *key, char **ret);
+/* Submits c->req; then `answer` has the reply of a success (and must not free it). */
+void api_submit(struct api_call *c, enum pfs_op op, api_answer_fn *answer);
+/* The same, answered with a status and a message. */
+void api_submit_message(struct api_call *c, enum pfs_op op, int status, const char *message);
+/*
+ * Runs fn on a worker; it leaves c->out (JSON) or c->err, and the call ends with that. False in
+ * c->api->admin ends the call with 403 when `admin`.
+ */
+void api_work(struct api_call *c, bool admin, api_handler_fn *fn);
+/* For fn of api_work: takes what was written. */
+void api_work_result(struct api_call *c, struct jout *j);
+
+/* 200 with one FileInfo, and with a handle's data. */
+api_answer_fn api_answer_stat;
+
+#endif

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+/* What the handlers of the API share: arguments in, answers out. */
+#include "api.h"
+#include "base/alloc.h"
+#include "base/err.h"
+#include "jsonout.h"
+#include "query.h"
+#include "wire/wire.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void call_free(struct api_call *c)
+{
+    json_fini(&c->json);
+    pfs_free(c->path);
+    pfs_free(c->path2);
+    pfs_free(c->text);
+    pfs_free(c->body);
+    pfs_free(c->out);
+    pfs_free(c);
+}
+
+/* ---- answers ---- */
+
+static void respond(struct api_call *c, int status, const char *type, char *body, size_t len)
+{
+    struct http_header extra[2] = {{"agfs-boot", c->api->boot}, {"retry-after", "1"}};
+
+    http_respond(c->http, status, type, body, len, extra, status == 503 ? 2 : 1);
+    call_free(c);
+}
+
+void api_respond_bytes(struct api_call *c, const char *type, char *body, size_t len)
+{
+    respond(c, 200, type, body, len);
+}
+
+void api_respond_data(struct api_call *c, char *body, size_t len)
+{
+    char n[24];
+    const struct http_header extra[] = {{"agfs-boot", c->api->boot}, {"x-bytes-read", n}};
+
+    snprintf(n, sizeof n, "%zu", len);
+    http_respond(c->http, 200, "application/octet-stream", body, len, extra, 2);
+    call_free(c);
+}
+
+void api_respond_stream(struct api_call *c, const char *type, struct pfs_stream *s)
+{
+    const struct http_header extra[] = {{"agfs-boot", c->api->boot},
+                                        {"x-content-type-options", "nosniff"}};
+
+    http_respond_stream(c->http, 200, type, s, extra, 2);
+    call_free(c);
+}
+
+void api_respond_error(struct api_call *c, const struct pfs_error *err)
+{
+    size_t len = 0;
+    char *body = wire_error_json(err, &len);
+    /* The status is what the class says here; what another server said travels in the body. */
+    int status = err->hop == 0 && err->origin[0] == '\0' && err->http_status >= 400
+                     ? err->http_status
+                     : pfs_class_http(err->cls);
+
+    respond(c, status, "application/json", body, len);
+}
+
+void api_refuse(struct api_call *c, enum pfs_class cls, const char *format, ...)
+{
+    char text[PFS_ERROR_TEXT_MAX];
+    struct pfs_error err;
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    pfs_refuse(&err, cls, "%s", text);
+    api_respond_error(c, &err);
+}
+
+void api_refuse_status(struct api_call *c, int status, enum pfs_class cls, const char *text)
+{
+    struct pfs_error err;
+
+    pfs_refuse(&err, cls, "%s", text);
+    err.http_status = status;
+    api_respond_error(c, &err);
+}
+
+void api_respond_json(struct api_call *c, int status, struct jout *j)
+{
+    size_t len = 0;
+    char *body = jo_take(j, &len);
+
+    if (!body) {
+        api_refuse(c, PFS_NOMEM, "out of memory for a reply");
+        return;
+    }
+    respond(c, status, "application/json", body, len);
+}
+
+void api_respond_message(struct api_call *c, int status, const char *text)
+{
+    struct jout j = {0};
+
+    jo_begin(&j, '{');
+    jo_member(&j, "message", text);
+    jo_end(&j, '}');
+    api_respond_json(c, status, &j);
+}
+
+/* ---- arguments ---- */
+
+bool api_need_path(struct api_call *c, const char *fallback)
+{
+    size_t len = 0;
+
+    c->path = query_get(http_query(c->http), "path", &len);
+    if (!c->path && fallback) {
+        c->path = pfs_strdup(fallback);
+        len = strlen(fallback);
+    }
+    if (!c->path) {
+        api_refuse(c, PFS_BADARG, "path parameter is required");
+        return false;
+    }
+    if (strlen(c->path) != len) {
+        api_refuse(c, PFS_BADARG, "path has a NUL byte");
+        return false;
+    }
+    c->req.path = c->path;
+    return true;
+}
+
+bool api_query_int(struct api_call *c, const char *key, int base, int64_t *io_value,
+                   const char *wrong)
+{
+    if (query_int(http_query(c->http), key, base, io_value) == QUERY_BAD) {
+        api_refuse(c, PFS_BADARG, "%s", wrong);
+        return false;
+    }
+    return true;
+}
+
+static void body_done(void *arg, char *body, size_t len, const struct pfs_error *err)
+{
+    struct api_call *c = arg;
+
+    if (err && err->cls != PFS_OK) {
+        pfs_free(body);
+        if (err->cls == PFS_TOOBIG) {
+            api_refuse(c, PFS_TOOBIG, "request body exceeds maximum size of %zu bytes",
+                       c->api->max_body);
+        } else {
+            api_respond_error(c, err);
+        }
+        return;
+    }
+    c->body = body;
+    c->body_len = len;
+    c->next(c);
+}
+
+void api_with_body(struct api_call *c, api_handler_fn *next)
+{
+    c->next = next;
+    http_collect_body(c->http, c->api->max_body, body_done, c);
+}
+
+bool api_parse_json(struct api_call *c, bool detail)
+{
+    struct pfs_error err;
+
+    if (json_parse(c->body ? c->body : "", c->body_len, JSON_REQUEST, &c->json, &err) == PFS_OK) {
+        enum json_kind kind = json_kind(c->json);
+
+        if (kind == JSON_OBJECT || kind == JSON_NULL) {
+            return true;
+        }
+        snprintf(err.text, sizeof err.text, "json: cannot unmarshal this into an object");
+    }
+    if (detail) {
+        api_refuse(c, PFS_BADARG, "invalid request body: %s", c->body_len ? err.text : "EOF");
+    } else {
+        api_refuse(c, PFS_BADARG, "invalid request body");
+    }
+    return false;
+}
+
+static void parse_then_go_on(struct api_call *c)
+{
+    if (api_parse_json(c, false)) {
+        c->with_json(c);
+    }
+}
+
+void api_with_json(struct api_call *c, api_handler_fn *next)
+{
+    c->with_json = next;
+    api_with_body(c, parse_then_go_on);
+}
+
+bool api_json_str(struct api_call *c, const char *key, char **ret)
+{
+    const char *s = NULL;
+
+    if (json_get_str(c->json, key, &s) == JSON_WRONG) {
+        api_refuse(c, PFS_BADARG, "invalid request body");
+        return false;
+    }
+    *ret = NULL;
+    if (s && *s) {
+        *ret = pfs_strdup(s);
+        if (!*ret) {
+            api_refuse(c, PFS_NOMEM, "out of memory for a request");
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- operations ---- */
+
+static void on_reply(void *arg, struct pfs_reply *reply)
+{
+    struct api_call *c = arg;
+    struct pfs_reply mine = *reply;
+
+    if (mine.err.cls != PFS_OK) {
+        api_respond_error(c, &mine.err);
+    } else {
+        c->answer(c, &mine);
+    }
+    pfs_reply_fini(&mine);
+}
+
+void api_submit(struct api_call *c, enum pfs_op op, api_answer_fn *answer)
+{
+    c->req.op = op;
+    c->answer = answer;
+    vfs_submit(c->api->vfs, http_loop(c->http), &c->req, on_reply, c);
+}
+
+static void answer_message(struct api_call *c, struct pfs_reply *reply)
+{
+    api_respond_message(c, c->status, c->message);
+}
+
+void api_submit_message(struct api_call *c, enum pfs_op op, int status, const char *message)
+{
+    c->status = status;
+    c->message = message;
+    api_submit(c, op, answer_message);
+}
+
+void api_answer_stat(struct api_call *c, struct pfs_reply *reply)
+{
+    struct jout j = {0};
+
+    jo_stat(&j, &reply->stat);
+    api_respond_json(c, 200, &j);
+}
+
+/* ---- work that may take long ---- */
+
+static void work_done(struct post *p)
+{
+    struct api_call *c = (struct api_call *)(void *)((char *)p - offsetof(struct api_call, post));
+    char *out = c->out;
+
+    c->out = NULL;
+    if (c->err.cls != PFS_OK) {
+        pfs_free(out);
+        api_respond_error(c, &c->err);
+    } else {
+        respond(c, 200, "application/json", out, c->out_len);
+    }
+}
+
+static void work_run(void *arg)
+{
+    struct api_call *c = arg;
+
+    c->next(c);
+    c->post.fn = work_done;
+    http_post(http_loop(c->http), &c->post);
+}
+
+void api_work(struct api_call *c, bool admin, api_handler_fn *fn)
+{
+    struct pfs_error err;
+
+    if (admin && !c->api->admin) {
+        api_refuse(c, PFS_DENIED, "permission denied: administration is switched off here");
+        return;
+    }
+    c->next = fn;
+    if (pfs_pool_submit(c->api->workers, work_run, c, &err) != PFS_OK) {
+        api_respond_error(c, &err);
+    }
+}
+
+void api_work_result(struct api_call *c, struct jout *j)
+{
+    c->out = jo_take(j, &c->out_len);
+    if (!c->out) {
+        pfs_nomem(&c->err, "a reply");
+    }
+}

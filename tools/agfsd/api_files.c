@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+/* Content of files: agfs-http-api.md 4.1 to 4.5 and 4.15. */
+#include "api.h"
+#include "base/alloc.h"
+#include "base/err.h"
+#include "query.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- reading ---- */
+
+static void answer_read(struct api_call *c, struct pfs_reply *reply)
+{
+    if (reply->stream) {
+        struct pfs_stream *s = reply->stream;
+
+        reply->stream = NULL;
+        api_respond_stream(c, "application/octet-stream", s);
+        return;
+    }
+    char *data = reply->data;
+
+    reply->data = NULL;
+    api_respond_bytes(c, "application/octet-stream", data, reply->len);
+}
+
+void api_files_get(struct api_call *c)
+{
+    int64_t offset = 0, size = -1;
+
+    if (!api_need_path(c, NULL) ||
+        !api_query_int(c, "offset", 10, &offset, "invalid offset parameter") ||
+        !api_query_int(c, "size", 10, &size, "invalid size parameter")) {
+        return;
+    }
+    c->req.offset = offset > 0 ? offset : 0;
+    c->req.size = size >= 0 ? size : -1;
+    api_submit(c, PFS_OP_OPEN_READ, answer_read);
+}
+
+/* ---- writing ---- */
+
+static void respond_written(struct api_call *c, int64_t n, const char *text)
+{
+    char message[64];
+
+    snprintf(message, sizeof message, "Written %" PRId64 " bytes", n);
+    api_respond_message(c, 200, text && *text ? text : message);
+}
+
+static void answer_write(struct api_call *c, struct pfs_reply *reply)
+{
+    respond_written(c, reply->count, reply->text);
+}
+
+static void write_collected(struct api_call *c)
+{
+    c->req.data = c->body;
+    c->req.len = c->body_len;
+    api_submit(c, PFS_OP_WRITE, answer_write);
+}
+
+static void upload_finished(void *arg, size_t n, const struct pfs_error *err)
+{
+    struct api_call *c = arg;
+
+    if (err->cls != PFS_OK) {
+        api_respond_error(c, err);
+    } else {
+        respond_written(c, (int64_t)n, NULL);
+    }
+}
+
+static void upload_given_up(void *arg, size_t n, const struct pfs_error *err)
+{
+    struct api_call *c = arg;
+
+    api_respond_error(c, &c->err);
+}
+
+static void upload_pumped(void *arg, size_t n, const struct pfs_error *err)
+{
+    struct api_call *c = arg;
+    bool whole = err->cls == PFS_OK;
+
+    c->err = *err;
+    vfs_stream_end(c->stream, http_loop(c->http), whole, whole ? upload_finished : upload_given_up,
+                   c);
+}
+
+static void answer_open_write(struct api_call *c, struct pfs_reply *reply)
+{
+    c->stream = reply->stream;
+    reply->stream = NULL;
+    http_pump_body(c->http, c->stream, -1, upload_pumped, c);
+}
+
+/* Reads offset and flags; false: the call has ended. */
+static bool read_write_query(struct api_call *c)
+{
+    int64_t offset = -1, flags = -1;
+
+    if (!api_query_int(c, "offset", 10, &offset, "invalid offset parameter") ||
+        !api_query_int(c, "flags", 10, &flags, "invalid flags parameter: must be a number")) {
+        return false;
+    }
+    if (flags > PFS_WRITE_ALL_FLAGS || (flags < 0 && flags != -1) || offset < -1) {
+        api_refuse(c, PFS_BADARG, offset < -1 ? "invalid offset parameter"
+                                              : "invalid flags parameter: unknown bits");
+        return false;
+    }
+    c->req.offset = offset;
+    c->req.flags = flags >= 0     ? (uint32_t)flags
+                   : offset == -1 ? PFS_WRITE_CREATE | PFS_WRITE_TRUNCATE
+                                  : PFS_WRITE_CREATE;
+    return true;
+}
+
+void api_files_put(struct api_call *c)
+{
+    int64_t len = http_content_length(c->http);
+
+    if (!api_need_path(c, NULL) || !read_write_query(c)) {
+        return;
+    }
+    bool replaces = c->req.offset == -1 && !(c->req.flags & PFS_WRITE_APPEND);
+
+    if (replaces && (len < 0 || len > BODY_COLLECT_MAX) &&
+        vfs_has_op(c->api->vfs, c->path, PFS_OP_OPEN_WRITE)) {
+        c->req.size = len;
+        api_submit(c, PFS_OP_OPEN_WRITE, answer_open_write);
+    } else {
+        api_with_body(c, write_collected);
+    }
+}
+
+static void write_json(struct api_call *c)
+{
+    const char *data = NULL;
+    size_t len = 0;
+    struct pfs_error err;
+
+    if (json_parse(c->body ? c->body : "", c->body_len, JSON_REQUEST, &c->json, &err) != PFS_OK ||
+        json_get_bytes(c->json, "data", &data, &len) == JSON_WRONG) {
+        api_refuse(c, PFS_BADARG, "invalid JSON body");
+        return;
+    }
+    c->req.data = data;
+    c->req.len = len;
+    api_submit(c, PFS_OP_WRITE, answer_write);
+}
+
+void api_write(struct api_call *c)
+{
+    const char *type = http_field(c->http, "content-type");
+
+    if (!api_need_path(c, NULL) || !read_write_query(c)) {
+        return;
+    }
+    api_with_body(c, type && strstr(type, "application/json") ? write_json : write_collected);
+}
+
+/* ---- making and removing ---- */
+
+void api_files_post(struct api_call *c)
+{
+    if (api_need_path(c, NULL)) {
+        api_submit_message(c, PFS_OP_CREATE, 201, "file created");
+    }
+}
+
+void api_files_delete(struct api_call *c)
+{
+    if (api_need_path(c, NULL)) {
+        bool all = query_is(http_query(c->http), "recursive", "true");
+
+        api_submit_message(c, all ? PFS_OP_REMOVE_ALL : PFS_OP_REMOVE, 200, "deleted");
+    }
+}

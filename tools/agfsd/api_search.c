@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+/* Digests and searching: agfs-http-api.md 4.13, 4.14. */
+#include "api.h"
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "grep.h"
+#include "jsonout.h"
+#include <string.h>
+
+/* ---- digest ---- */
+
+static void answer_digest(struct api_call *c, struct pfs_reply *reply)
+{
+    struct jout j = {0};
+
+    jo_begin(&j, '{');
+    jo_member(&j, "algorithm", c->text);
+    jo_member(&j, "path", c->path);
+    jo_member(&j, "digest", reply->text);
+    jo_end(&j, '}');
+    api_respond_json(c, 200, &j);
+}
+
+static void digest_body(struct api_call *c)
+{
+    if (!api_parse_json(c, true) || !api_json_str(c, "algorithm", &c->text) ||
+        !api_json_str(c, "path", &c->path)) {
+        return;
+    }
+    if (!c->text || (strcmp(c->text, "xxh3") != 0 && strcmp(c->text, "md5") != 0)) {
+        api_refuse(c, PFS_BADARG, "unsupported algorithm: %s (supported: xxh3, md5)",
+                   c->text ? c->text : "");
+        return;
+    }
+    if (!c->path) {
+        api_refuse(c, PFS_BADARG, "path is required");
+        return;
+    }
+    c->req.path = c->path;
+    c->req.text = c->text;
+    api_submit(c, PFS_OP_DIGEST, answer_digest);
+}
+
+void api_digest(struct api_call *c)
+{
+    api_with_body(c, digest_body);
+}
+
+/* ---- grep ---- */
+
+static void answer_matches(struct api_call *c, struct pfs_reply *reply)
+{
+    struct jout j = {0};
+
+    jo_begin(&j, '{');
+    jo_key(&j, "matches");
+    if (reply->n_matches == 0) {
+        jo_null(&j);
+    } else {
+        jo_begin(&j, '[');
+        for (size_t i = 0; i < reply->n_matches; i++) {
+            jo_match(&j, &reply->matches[i]);
+        }
+        jo_end(&j, ']');
+    }
+    jo_key(&j, "count");
+    jo_int(&j, (int64_t)reply->n_matches);
+    jo_end(&j, '}');
+    api_respond_json(c, 200, &j);
+}
+
+/* A driver's own search, answered as lines all at once. */
+static void answer_lines(struct api_call *c, struct pfs_reply *reply)
+{
+    struct pfs_buf lines = {0};
+    bool good = true;
+
+    for (size_t i = 0; i <= reply->n_matches && good; i++) {
+        struct jout j = {0};
+        size_t n;
+
+        if (i < reply->n_matches) {
+            jo_match(&j, &reply->matches[i]);
+        } else {
+            jo_begin(&j, '{');
+            jo_key(&j, "count");
+            jo_int(&j, (int64_t)reply->n_matches);
+            jo_member(&j, "type", "summary");
+            jo_end(&j, '}');
+        }
+        char *line = jo_take(&j, &n);
+
+        good = line && pfs_buf_add(&lines, line, n);
+        pfs_free(line);
+    }
+    size_t len = 0;
+    char *body = good ? pfs_buf_take(&lines, &len) : NULL;
+
+    pfs_buf_fini(&lines);
+    if (body) {
+        api_respond_bytes(c, "application/x-ndjson", body, len);
+    } else {
+        api_refuse(c, PFS_NOMEM, "out of memory for a reply");
+    }
+}
+
+/* Starting a search looks at files, so it is done on a worker; then back to the loop. */
+static void stream_begun(struct post *p)
+{
+    struct api_call *c = (struct api_call *)(void *)((char *)p - offsetof(struct api_call, post));
+
+    if (c->stream) {
+        api_respond_stream(c, "application/x-ndjson", c->stream);
+    } else {
+        api_respond_error(c, &c->err);
+    }
+}
+
+static void stream_begin(void *arg)
+{
+    struct api_call *c = arg;
+    struct grep *g;
+
+    if (grep_new(c->api->vfs, &c->req, &g, &c->err) == PFS_OK) {
+        c->stream = grep_stream(g);
+        if (!c->stream) {
+            pfs_nomem(&c->err, "a search");
+        }
+    }
+    c->post.fn = stream_begun;
+    http_post(http_loop(c->http), &c->post);
+}
+
+static void grep_body(struct api_call *c)
+{
+    bool recursive = false, icase = false, stream = false;
+
+    if (!api_parse_json(c, true) || !api_json_str(c, "path", &c->path) ||
+        !api_json_str(c, "pattern", &c->text)) {
+        return;
+    }
+    if (json_get_bool(c->json, "recursive", &recursive) == JSON_WRONG ||
+        json_get_bool(c->json, "case_insensitive", &icase) == JSON_WRONG ||
+        json_get_bool(c->json, "stream", &stream) == JSON_WRONG) {
+        api_refuse(c, PFS_BADARG, "invalid request body: a switch is no boolean");
+        return;
+    }
+    if (!c->path || !c->text) {
+        api_refuse(c, PFS_BADARG, "%s is required", c->path ? "pattern" : "path");
+        return;
+    }
+    c->req.path = c->path;
+    c->req.text = c->text;
+    c->req.flags = (recursive ? PFS_GREP_RECURSIVE : 0) | (icase ? PFS_GREP_ICASE : 0);
+    if (!stream || vfs_has_op(c->api->vfs, c->path, PFS_OP_GREP)) {
+        api_submit(c, PFS_OP_GREP, stream ? answer_lines : answer_matches);
+        return;
+    }
+    c->req.deadline_ns = pfs_after(pfs_now(), OP_DEADLINE_MS * PFS_MS);
+    if (pfs_pool_submit(c->api->workers, stream_begin, c, &c->err) != PFS_OK) {
+        api_respond_error(c, &c->err);
+    }
+}
+
+void api_grep(struct api_call *c)
+{
+    api_with_body(c, grep_body);
+}

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+/* The values of the configuration, apart from the file they may come from. */
+#include "config.h"
+#include "api.h"
+#include "base/alloc.h"
+#include "base/err.h"
+#include "base/path.h"
+#include "jsonout.h"
+#include <string.h>
+
+void config_init(struct config *c)
+{
+    *c = (struct config){.max_body = BODY_MAX_DEFAULT, .admin = true};
+}
+
+void config_fini(struct config *c)
+{
+    for (size_t i = 0; i < c->n_mounts; i++) {
+        pfs_free((char *)(uintptr_t)c->mounts[i].path);
+        pfs_free((char *)(uintptr_t)c->mounts[i].type);
+        pfs_free((char *)(uintptr_t)c->mounts[i].instance);
+        pfs_free((char *)(uintptr_t)c->mounts[i].config);
+    }
+    for (size_t i = 0; i < c->n_plugin_paths; i++) {
+        pfs_free(c->plugin_paths[i]);
+    }
+    pfs_free(c->mounts);
+    pfs_free(c->plugin_paths);
+    pfs_free(c->plugin_dir);
+    pfs_free(c->address);
+    pfs_free(c->log_level);
+    pfs_free(c->tls_address);
+    pfs_free(c->cert);
+    pfs_free(c->key);
+    pfs_free(c->client_ca);
+    pfs_free(c->crl);
+    *c = (struct config){0};
+}
+
+bool config_set(char **field, const char *value)
+{
+    char *copy = value ? pfs_strdup(value) : NULL;
+
+    if (value && !copy) {
+        return false;
+    }
+    pfs_free(*field);
+    *field = copy;
+    return true;
+}
+
+bool config_set_client_cert(struct config *c, const char *value)
+{
+    static const char *const names[] = {"none", "optional", "required"};
+
+    for (size_t i = 0; i < 3; i++) {
+        if (strcmp(names[i], value) == 0) {
+            c->client_cert = (enum tls_client_cert)i;
+            c->client_cert_set = true;
+            return true;
+        }
+    }
+    return false;
+}
+
+enum pfs_class config_add_mount(struct config *c, const char *type, const char *path,
+                                const char *instance, const char *json, struct pfs_error *err)
+{
+    char normal[PFS_PATH_MAX + 1];
+    enum pfs_class cls = pfs_path_normalize(path, strlen(path), normal, err);
+
+    if (cls != PFS_OK) {
+        return cls;
+    }
+    for (size_t i = 0; i < c->n_mounts; i++) {
+        if (strcmp(c->mounts[i].path, normal) == 0) {
+            return pfs_refuse(err, PFS_CONFIG, "two mounts at %s: %s and %s", normal,
+                              c->mounts[i].instance, instance);
+        }
+    }
+    struct mount_spec *grown = pfs_realloc(c->mounts, (c->n_mounts + 1) * sizeof *grown);
+
+    if (!grown) {
+        return pfs_nomem(err, "a mount");
+    }
+    c->mounts = grown;
+    struct mount_spec *m = &grown[c->n_mounts++];
+
+    *m = (struct mount_spec){.path = pfs_strdup(normal),
+                             .type = pfs_strdup(type),
+                             .instance = pfs_strdup(instance),
+                             .config = json ? pfs_strdup(json) : NULL};
+    return m->path && m->type && m->instance && (!json || m->config) ? PFS_OK
+                                                                     : pfs_nomem(err, "a mount");
+}
+
+enum pfs_class config_check(const struct config *c, struct pfs_error *err)
+{
+    bool asks = c->client_cert_set && c->client_cert != TLS_CLIENT_CERT_NONE;
+
+    if (c->tls_address && (!c->cert || !c->key)) {
+        return pfs_refuse(err, PFS_CONFIG,
+                          "TLS at %s needs a certificate and a key (tls.cert and tls.key, or "
+                          "--tls-cert and --tls-key)",
+                          c->tls_address);
+    }
+    if (!c->tls_address && (c->cert || c->key || c->client_ca || c->crl || asks)) {
+        return pfs_refuse(err, PFS_CONFIG,
+                          "TLS settings without an address for TLS (tls.address or --tls-addr)");
+    }
+    if (asks && !c->client_ca) {
+        return pfs_refuse(err, PFS_CONFIG,
+                          "client certificates are asked for, but no CA to check them with "
+                          "(tls.client_ca or --client-ca)");
+    }
+    if (!c->address && !c->tls_address) {
+        return pfs_refuse(err, PFS_CONFIG, "no address to listen at");
+    }
+    return PFS_OK;
+}
+
+static void put_optional(struct jout *j, const char *key, const char *value)
+{
+    if (value) {
+        jo_member(j, key, value);
+    }
+}
+
+static void put_tls(struct jout *j, const struct config *c)
+{
+    static const char *const names[] = {"none", "optional", "required"};
+
+    jo_key(j, "tls");
+    jo_begin(j, '{');
+    jo_member(j, "address", c->tls_address);
+    put_optional(j, "cert", c->cert);
+    put_optional(j, "key", c->key);
+    put_optional(j, "client_ca", c->client_ca);
+    put_optional(j, "crl", c->crl);
+    if (c->client_cert_set) {
+        jo_member(j, "client_cert", names[c->client_cert]);
+    }
+    jo_end(j, '}');
+}
+
+static void put_mounts(struct jout *j, const struct config *c)
+{
+    jo_key(j, "plugins");
+    jo_begin(j, '{');
+    for (size_t i = 0; i < c->n_mounts; i++) {
+        const struct mount_spec *m = &c->mounts[i];
+        bool seen = false;
+
+        for (size_t k = 0; k < i; k++) {
+            seen |= strcmp(c->mounts[k].type, m->type) == 0;
+        }
+        if (seen) {
+            continue;
+        }
+        jo_name(j, m->type);
+        jo_begin(j, '[');
+        for (size_t k = i; k < c->n_mounts; k++) {
+            if (strcmp(c->mounts[k].type, m->type) == 0) {
+                jo_begin(j, '{');
+                jo_member(j, "name", c->mounts[k].instance);
+                jo_key(j, "enabled");
+                jo_bool(j, true);
+                jo_member(j, "path", c->mounts[k].path);
+                if (c->mounts[k].config) {
+                    jo_key(j, "config");
+                    jo_raw(j, c->mounts[k].config);
+                }
+                jo_end(j, '}');
+            }
+        }
+        jo_end(j, ']');
+    }
+    jo_end(j, '}');
+}
+
+char *config_to_text(const struct config *c)
+{
+    struct jout j = {0};
+    size_t len;
+
+    jo_begin(&j, '{');
+    jo_key(&j, "server");
+    jo_begin(&j, '{');
+    put_optional(&j, "address", c->address);
+    put_optional(&j, "log_level", c->log_level);
+    jo_key(&j, "max_request_body_bytes");
+    jo_int(&j, (int64_t)c->max_body);
+    jo_key(&j, "loops");
+    jo_int(&j, c->loops);
+    jo_key(&j, "admin");
+    jo_bool(&j, c->admin);
+    if (c->tls_address) {
+        put_tls(&j, c);
+    }
+    jo_end(&j, '}');
+    put_mounts(&j, c);
+    jo_key(&j, "external_plugins");
+    jo_begin(&j, '{');
+    jo_key(&j, "enabled");
+    jo_bool(&j, c->auto_load || c->n_plugin_paths > 0);
+    put_optional(&j, "plugin_dir", c->plugin_dir);
+    jo_key(&j, "auto_load");
+    jo_bool(&j, c->auto_load);
+    jo_key(&j, "plugin_paths");
+    jo_begin(&j, '[');
+    for (size_t i = 0; i < c->n_plugin_paths; i++) {
+        jo_str(&j, c->plugin_paths[i]);
+    }
+    jo_end(&j, ']');
+    jo_end(&j, '}');
+    jo_end(&j, '}');
+    return jo_take(&j, &len);
+}

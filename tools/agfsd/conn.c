@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#include "conn.h"
+#include "base/alloc.h"
+#include "base/log.h"
+#include "listen.h"
+#include <string.h>
+#include <unistd.h>
+
+#define COOL_MS 2000 /* buffers are given back after so long without traffic */
+
+static void on_poll(uv_poll_t *handle, int status, int events);
+
+bool conn_new(struct loop *l, int fd, const struct client_key *key, struct tls_ctx *ctx)
+{
+    static atomic_uint ids;
+    struct conn *c = pfs_calloc(1, sizeof(*c));
+    struct pfs_error err;
+
+    if (!c) {
+        return false;
+    }
+    c->loop = l;
+    c->fd = fd;
+    c->id = atomic_fetch_add_explicit(&ids, 1, memory_order_relaxed) + 1;
+    c->client = *key;
+    if ((ctx && tls_new(ctx, NULL, &c->tls, &err) != PFS_OK) ||
+        uv_poll_init(&l->uv, &c->poll, fd) != 0) {
+        tls_free(c->tls);
+        pfs_free(c);
+        return false;
+    }
+    c->poll.data = c;
+    c->since_ms = c->wrote_ms = c->active_ms = loop_now_ms(l);
+    wheel_timer_init(&c->timer);
+    list_init(&c->touched);
+    list_append(&l->conns, &c->node);
+    l->n_conns++;
+    conn_touch(c); /* sets what it waits for and until when */
+    if (l->state != LOOP_RUNNING) {
+        conn_shut(c, CONN_SHUT_NOTICE);
+    }
+    return true;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct conn *c = handle->data;
+    struct loop *l = c->loop;
+
+    tls_free(c->tls);
+    pfs_free(c->identity);
+    pfs_buf_fini(&c->in);
+    pfs_buf_fini(&c->out);
+    pfs_free(c);
+    l->n_conns--;
+    loop_check_end(l);
+}
+
+/* Only from the loop's own callbacks, never from inside a protocol. */
+static void conn_close(struct conn *c)
+{
+    if (c->state == CONN_CLOSED) {
+        return;
+    }
+    log_debug("c%u closed", c->id);
+    c->state = CONN_CLOSED;
+    if (c->session) {
+        c->proto->close(c);
+        c->session = NULL;
+    }
+    list_remove(&c->node);
+    list_remove(&c->touched);
+    wheel_remove(&c->loop->wheel, &c->timer);
+    clients_leave(c->loop->clients, &c->client);
+    uv_close((uv_handle_t *)&c->poll, on_closed);
+    close(c->fd);
+}
+
+const char *conn_client(const struct conn *c)
+{
+    return c->identity;
+}
+
+void conn_touch(struct conn *c)
+{
+    if (c->state != CONN_CLOSED && !c->in_turn && list_is_empty(&c->touched)) {
+        list_append(&c->loop->touched, &c->touched);
+    }
+}
+
+void conn_break(struct conn *c)
+{
+    c->broken = true;
+    conn_touch(c);
+}
+
+void conn_reset(struct conn *c)
+{
+    struct linger now = {.l_onoff = 1, .l_linger = 0};
+
+    setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+    conn_break(c);
+}
+
+/* ---- what it waits for ---- */
+
+static void set_events(struct conn *c)
+{
+    bool read = !c->eof && (c->state != CONN_OPEN || (c->proto->wants_read(c) &&
+                                                      conn_unsent(c) < OUT_QUEUE_MAX));
+    int events = (read ? UV_READABLE : 0) | (conn_unsent(c) || c->more ? UV_WRITABLE : 0);
+
+    if (events == c->events) {
+        return;
+    }
+    c->events = events;
+    if (events) {
+        uv_poll_start(&c->poll, events, on_poll);
+    } else {
+        uv_poll_stop(&c->poll);
+    }
+}
+
+static int64_t deadline_of(const struct conn *c)
+{
+    const struct server_limits *lim = c->loop->limits;
+    int64_t at = WHEEL_NEVER;
+
+    switch (c->state) {
+    case CONN_HELLO:
+    case CONN_TLS:
+    case CONN_SNIFF:
+        at = c->since_ms + lim->handshake_ms;
+        break;
+    case CONN_OPEN:
+        at = c->proto->deadline(c);
+        break;
+    case CONN_LINGER:
+        at = c->since_ms + lim->linger_ms;
+        break;
+    case CONN_CLOSED:
+        break;
+    }
+    if (conn_unsent(c) && c->wrote_ms + lim->write_stall_ms < at) {
+        at = c->wrote_ms + lim->write_stall_ms;
+    }
+    if (c->warm && c->active_ms + COOL_MS < at) {
+        at = c->active_ms + COOL_MS;
+    }
+    return at;
+}
+
+static void cool(struct conn *c)
+{
+    c->warm = false;
+    if (c->tls) {
+        tls_release_idle(c->tls);
+    }
+    if (pfs_buf_len(&c->in) == 0) {
+        pfs_buf_fini(&c->in);
+    }
+    if (pfs_buf_len(&c->out) == 0) {
+        pfs_buf_fini(&c->out);
+    }
+}
+
+/* After anything has happened: close it, or wait for the next thing. */
+static void settle(struct conn *c)
+{
+    if (!c->broken && c->state == CONN_OPEN && c->proto->is_finished(c) && !conn_unsent(c)) {
+        conn_say_end(c);
+        c->state = CONN_LINGER;
+        c->since_ms = loop_now_ms(c->loop);
+    }
+    if (c->broken || (c->eof && c->state != CONN_OPEN && !conn_unsent(c))) {
+        conn_close(c);
+        return;
+    }
+    if (!conn_unsent(c)) {
+        c->wrote_ms = loop_now_ms(c->loop);
+    }
+    set_events(c);
+    loop_set_timer(c->loop, &c->timer, deadline_of(c));
+}
+
+static void on_poll(uv_poll_t *handle, int status, int events)
+{
+    struct conn *c = handle->data;
+
+    if (status < 0) {
+        c->broken = true;
+    } else if (events & UV_READABLE) {
+        c->active_ms = loop_now_ms(c->loop);
+        c->warm = true;
+        conn_read(c);
+    }
+    conn_touch(c);
+}
+
+void conn_turn(struct conn *c)
+{
+    c->in_turn = true;
+    if (!c->broken) {
+        conn_work(c);
+    }
+    c->in_turn = false;
+    settle(c);
+}
+
+void conn_due(struct conn *c)
+{
+    int64_t now = loop_now_ms(c->loop);
+
+    if (c->warm && now - c->active_ms >= COOL_MS) {
+        cool(c);
+    }
+    if (conn_unsent(c) && now - c->wrote_ms >= c->loop->limits->write_stall_ms) {
+        log_debug("c%u: the peer does not read", c->id);
+        c->broken = true;
+    } else if (c->state == CONN_OPEN) {
+        if (now >= c->proto->deadline(c)) {
+            c->proto->tick(c, now);
+        }
+    } else if (now >= deadline_of(c)) {
+        log_debug("c%u: timeout before the first request or after the last", c->id);
+        c->broken = true;
+    }
+    conn_touch(c);
+}
+
+void conn_shut(struct conn *c, enum conn_shut how)
+{
+    switch (c->state) {
+    case CONN_HELLO: /* nothing was promised */
+        c->broken = c->broken || how != CONN_SHUT_NOTICE;
+        break;
+    case CONN_TLS:
+    case CONN_SNIFF:
+    case CONN_LINGER:
+        c->broken = c->broken || how == CONN_SHUT_NOW;
+        break;
+    case CONN_OPEN:
+        if (how == CONN_SHUT_NOW) {
+            c->broken = true;
+        } else {
+            c->proto->shut(c, how);
+        }
+        break;
+    case CONN_CLOSED:
+        return;
+    }
+    conn_touch(c);
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#ifndef AGFSD_CONN_H
+#define AGFSD_CONN_H
+
+/*
+ * A connection: its socket, its TLS session if any, and which protocol it speaks. conn.c holds its
+ * life, conn_io.c moves the bytes. Protocols are tables of functions over bytes: they have no fd.
+ * All functions belong to the loop's thread.
+ */
+#include "base/buf.h"
+#include "clients.h"
+#include "loop.h"
+#include "net/tls.h"
+
+struct conn;
+
+enum conn_shut {
+    CONN_SHUT_NOTICE, /* no new requests soon */
+    CONN_SHUT_LAST,   /* none from now on; close when those in progress are done */
+    CONN_SHUT_NOW
+};
+
+struct proto {
+    const char *name;
+    /* Makes c->session. False: out of memory. */
+    bool (*open)(struct conn *c);
+    /* Takes decrypted input; returns how much was used, the rest is offered again. */
+    size_t (*input)(struct conn *c, const char *p, size_t n);
+    /* Puts output into at most cap bytes at dst; 0: there is none, or cap is too small for it. */
+    size_t (*drain)(struct conn *c, char *dst, size_t cap);
+    bool (*wants_read)(const struct conn *c);
+    /* Nothing more will be read or sent: close once the output has left. */
+    bool (*is_finished)(const struct conn *c);
+    /* The peer sends no more, and what it has sent has been offered. May be called again. */
+    void (*on_eof)(struct conn *c);
+    /* When tick must be called (loop_now_ms time). */
+    int64_t (*deadline)(const struct conn *c);
+    void (*tick)(struct conn *c, int64_t now_ms);
+    void (*shut)(struct conn *c, enum conn_shut how);
+    /* Gives all requests up and frees c->session. Never from inside another function of these. */
+    void (*close)(struct conn *c);
+};
+
+extern const struct proto h1_proto, h2_proto;
+
+enum conn_state {
+    CONN_HELLO,  /* nothing has been received */
+    CONN_TLS,    /* handshake */
+    CONN_SNIFF,  /* clear bytes: which protocol? */
+    CONN_OPEN,   /* proto is set */
+    CONN_LINGER, /* everything is sent; let the peer read it before the socket goes */
+    CONN_CLOSED
+};
+
+struct conn {
+    struct list node, touched; /* of the loop */
+    struct loop *loop;
+    struct wheel_timer timer;
+    uv_poll_t poll;
+    int fd, events;
+    unsigned id; /* of the loop; for messages */
+    enum conn_state state;
+    bool broken;    /* to be closed at once */
+    bool eof;       /* the peer has ended its side */
+    bool in_turn;   /* conn_turn is at work: no need to be touched */
+    bool more;      /* the turn's budget was used up, there is more to send */
+    bool warm;      /* buffers are kept since there was traffic lately */
+    struct client_key client;
+    struct tls *tls; /* NULL: clear text */
+    char *identity;  /* of the client's certificate; NULL: none */
+    const struct proto *proto;
+    void *session;          /* of the protocol */
+    struct pfs_buf in, out; /* not yet used, not yet sent; empty while idle */
+    int64_t since_ms;       /* begin of the state */
+    int64_t wrote_ms;       /* last time the socket took something, or had nothing to take */
+    int64_t active_ms;      /* last time something came in */
+    size_t lingered;
+};
+
+/* Takes fd and the count of `key` unless it fails (false: out of memory). Borrows ctx. */
+bool conn_new(struct loop *l, int fd, const struct client_key *key, struct tls_ctx *ctx);
+const char *conn_client(const struct conn *c);
+/* There is output, or input can be gone on with: conn_turn will be called at the end of the turn. */
+void conn_touch(struct conn *c);
+/* From a protocol: give up, without a word more. */
+void conn_break(struct conn *c);
+/* The same with a TCP reset, where an ordinary end would look like that of a complete response. */
+void conn_reset(struct conn *c);
+
+/* From the loop. */
+void conn_turn(struct conn *c);
+void conn_due(struct conn *c);
+void conn_shut(struct conn *c, enum conn_shut how);
+
+/* conn_io.c, for conn.c: each may set c->broken. */
+void conn_read(struct conn *c);
+/* Sends what there is, goes on with input that waits. */
+void conn_work(struct conn *c);
+/* Unsent bytes, TLS included. */
+size_t conn_unsent(const struct conn *c);
+/* Says goodbye: close_notify and FIN. */
+void conn_say_end(struct conn *c);
+
+#endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#ifndef AGFSD_H2_H
+#define AGFSD_H2_H
+
+/*
+ * The HTTP/2 side of a connection. h2.c: session and its time; h2_in.c: what comes in, which
+ * requests run, wait, or are refused; h2_out.c: responses. All behind h2_proto.
+ *
+ * "Open" counts streams, "running" requests that the API has: a reset ends the first, not the
+ * second, so that resetting streams does not make room for more work.
+ */
+#include "conn.h"
+#include "h2_guard.h"
+#include "req.h"
+#include <nghttp2/nghttp2.h>
+
+struct h2 {
+    struct conn *c;
+    nghttp2_session *s;
+    struct list reqs;    /* all that are not given back and not waiting */
+    struct list waiting; /* complete, for a place among the running */
+    unsigned n_open, n_running, n_waiting;
+    bool got_settings, got_ack;
+    bool terminated; /* GOAWAY with an error, or the last one, is on its way: read no more */
+    bool last;       /* no new streams: close when those in progress are done */
+    int64_t opened_ms, idle_ms, tick_at_ms;
+    struct h2_guard guard;
+    char *dst; /* during h2_drain: cap bytes, n used */
+    size_t cap, n;
+};
+
+extern const struct req_ops h2_req_ops;
+
+/* Sets the callbacks of one direction. */
+void h2_set_in_callbacks(nghttp2_session_callbacks *cb);
+void h2_set_out_callbacks(nghttp2_session_callbacks *cb);
+/* GOAWAY with that code; nothing more is read. */
+void h2_terminate(struct h2 *h, uint32_t code);
+void h2_reset(struct http_req *r, uint32_t code);
+/* Counts an event, terminates when it was one too many. */
+void h2_note(struct h2 *h, enum h2_event ev);
+/* A response of that status without a body, for a request that the API never sees. */
+void h2_answer_bare(struct http_req *r, int status);
+size_t h2_drain(struct conn *c, char *dst, size_t cap);
+/* A request was given back: a waiting one may have its place. */
+void h2_on_released(struct http_req *r);
+
+#endif

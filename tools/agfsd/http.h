@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#ifndef AGFSD_HTTP_H
+#define AGFSD_HTTP_H
+
+/*
+ * The face between the protocols (h1.c, h2.c: below) and the API (api_*.c: above): one request and
+ * its response, whatever the protocol. Everything here happens on the loop thread that owns the
+ * connection, except http_post. Streams whose ops say `blocking` are driven from the worker pool by
+ * this layer; their callers see callbacks on the loop all the same.
+ */
+#include <proxyfs/driver.h>
+
+struct http_req;
+struct loop;
+
+enum http_method {
+    HTTP_GET,
+    HTTP_PUT,
+    HTTP_POST,
+    HTTP_DELETE,
+    HTTP_HEAD,
+    HTTP_OPTIONS,
+    HTTP_OTHER
+};
+
+/* ---- the request: valid until the response has been given ---- */
+
+enum http_method http_method(const struct http_req *r);
+/* Path without query, still percent-encoded, as sent. */
+const char *http_path(const struct http_req *r);
+/* The raw query after '?', "" when none. */
+const char *http_query(const struct http_req *r);
+/* First value of a header field, name in lower case; NULL: absent. */
+const char *http_field(const struct http_req *r, const char *name);
+/* Declared body length, -1 when unknown (chunked, HTTP/2 without content-length), 0: no body. */
+int64_t http_content_length(const struct http_req *r);
+/* Identity from the verified client certificate (tls_peer_identity), NULL: none. */
+const char *http_client(const struct http_req *r);
+struct loop *http_loop(const struct http_req *r);
+
+/* ---- its body: exactly one of these, or none (the rest is then discarded) ---- */
+
+/*
+ * Collects the whole body, whose length must not exceed max. `done` gets a malloc'ed block that it
+ * owns (NULL when len is 0), or NULL and *err: TOOBIG (over max: answer 413 and the connection
+ * closes), TRUNCATED (client went away), NOMEM.
+ */
+typedef void http_body_fn(void *arg, char *body, size_t len, const struct pfs_error *err);
+void http_collect_body(struct http_req *r, size_t max, http_body_fn *done, void *arg);
+/*
+ * Pumps the body into `sink` with back-pressure and calls done once: OK and n bytes when the whole
+ * body arrived, verified against content-length, and was written; the sink is neither finished nor
+ * closed. Error: the sink's, TOOBIG past max (-1: none), or TRUNCATED when the client stopped or
+ * went away.
+ */
+void http_pump_body(struct http_req *r, struct pfs_stream *sink, int64_t max, pfs_io_fn *done,
+                    void *arg);
+
+/* ---- the response: exactly one of these, exactly once per request, also when the client is gone
+ * ---- */
+
+struct http_header {
+    const char *name, *value; /* name in lower case; copied */
+};
+
+/* A complete response; body is taken (malloc'ed, may be NULL). content_type NULL: none. */
+void http_respond(struct http_req *r, int status, const char *content_type, char *body, size_t len,
+                  const struct http_header *extra, size_t n_extra);
+/*
+ * A response whose body is read from `body` (taken, closed here) with back-pressure; header sent at
+ * once. body->size >= 0 gives content-length, else chunked / DATA until end. An error of the stream
+ * resets the response (RST_STREAM INTERNAL_ERROR, or the connection is closed without a last
+ * chunk).
+ */
+void http_respond_stream(struct http_req *r, int status, const char *content_type,
+                         struct pfs_stream *body, const struct http_header *extra, size_t n_extra);
+
+/* ---- the loop ---- */
+
+/* Runs fn(arg) on the loop's thread soon. Any thread. `node` storage is the caller's until fn runs.
+ */
+struct post {
+    struct post *next;
+    void (*fn)(struct post *p);
+};
+void http_post(struct loop *l, struct post *p);
+
+/* What the layer below calls for each request whose header is complete: implemented in api.c. */
+void api_on_request(struct http_req *r);
+
+#endif

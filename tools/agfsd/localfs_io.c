@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+/* System calls of localfs: opening below the base directory, replacing files as a whole. */
+#include "base/alloc.h"
+#include "base/err.h"
+#include "base/path.h"
+#include "localfs.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int lfs_open(const struct localfs *fs, const char *path, int flags, unsigned mode)
+{
+    struct open_how how = {
+        .flags = (uint64_t)(unsigned)flags | O_CLOEXEC,
+        .mode = flags & (O_CREAT | __O_TMPFILE) ? mode : 0,
+        .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
+    };
+    long fd;
+
+    do { /* EAGAIN: somebody moved a directory on the way just now */
+        fd = syscall(SYS_openat2, fs->dir, path[1] ? path + 1 : ".", &how, sizeof how);
+    } while (fd < 0 && (errno == EAGAIN || errno == EINTR));
+    return (int)fd;
+}
+
+int lfs_open_parent(const struct localfs *fs, const char *path, const char **ret_base)
+{
+    char dir[PFS_PATH_MAX + 1];
+    size_t n;
+
+    *ret_base = pfs_path_base(path);
+    n = (size_t)(*ret_base - path);
+    memcpy(dir, path, n);
+    dir[n] = '\0';
+    return lfs_open(fs, n > 1 ? dir : "/", O_PATH | O_DIRECTORY, 0);
+}
+
+enum pfs_class lfs_fail(struct pfs_error *err, int eno, const char *path)
+{
+    enum pfs_class cls = pfs_class_of_errno(eno);
+    const char *text;
+
+    switch (eno) {
+    case ENOENT:
+        text = "no such file or directory";
+        break;
+    case EISDIR:
+        text = "is a directory";
+        break;
+    case ENOTDIR:
+        text = "not a directory";
+        break;
+    case EEXIST:
+        text = "file already exists";
+        break;
+    case ENOTEMPTY:
+        text = "directory not empty";
+        break;
+    case EACCES:
+    case EPERM:
+        text = "permission denied";
+        break;
+    case EXDEV:
+        text = "permission denied: the path leads out of the directory";
+        break;
+    default:
+        text = strerrordesc_np(eno);
+        break;
+    }
+    cls = pfs_refuse(err, cls, "%s: %s", text ? text : "input/output error", path);
+    if (err) {
+        err->sys_errno = eno;
+    }
+    return cls;
+}
+
+int lfs_open_file(const struct localfs *fs, const char *path, int flags, struct stat *ret_st,
+                  struct pfs_error *err)
+{
+    /* O_NONBLOCK: opening a pipe must not wait for its other end. */
+    int fd = lfs_open(fs, path, flags | O_NONBLOCK | O_NOCTTY, 0644);
+    int eno = 0;
+
+    if (fd < 0) {
+        lfs_fail(err, errno == ENXIO ? EACCES : errno, path);
+        return -1;
+    }
+    if (fstat(fd, ret_st) < 0) {
+        eno = errno;
+    } else if (S_ISDIR(ret_st->st_mode)) {
+        eno = EISDIR;
+    } else if (!S_ISREG(ret_st->st_mode)) {
+        eno = EACCES;
+    }
+    if (eno) {
+        close(fd);
+        lfs_fail(err, eno, path);
+        return -1;
+    }
+    return fd;
+}
+
+ssize_t lfs_pread_all(int fd, void *buf, size_t n, int64_t at)
+{
+    size_t have = 0;
+
+    while (have < n) {
+        ssize_t got = pread(fd, (char *)buf + have, n - have, at + (int64_t)have);
+
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got < 0) {
+            return -1;
+        }
+        if (got == 0) {
+            break;
+        }
+        have += (size_t)got;
+    }
+    return (ssize_t)have;
+}
+
+bool lfs_pwrite_all(int fd, const void *buf, size_t n, int64_t at)
+{
+    size_t done = 0;
+
+    while (done < n) {
+        const char *from = (const char *)buf + done;
+        ssize_t put = at < 0 ? write(fd, from, n - done)
+                             : pwrite(fd, from, n - done, at + (int64_t)done);
+
+        if (put < 0 && errno == EINTR) {
+            continue;
+        }
+        if (put < 0) {
+            return false;
+        }
+        done += (size_t)put;
+    }
+    return true;
+}
+
+uint32_t lfs_mode(mode_t mode)
+{
+    static const struct {
+        mode_t type;
+        uint32_t bits;
+    } types[] = {{S_IFDIR, MODE_TYPE_DIR}, {S_IFLNK, MODE_TYPE_LINK}, {S_IFBLK, 0x04000000},
+                 {S_IFCHR, 0x04200000},    {S_IFIFO, 0x02000000},     {S_IFSOCK, 0x01000000}};
+    uint32_t out = mode & 0777;
+
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        out |= (mode & S_IFMT) == types[i].type ? types[i].bits : 0;
+    }
+    out |= mode & S_ISUID ? 0x00800000 : 0;
+    out |= mode & S_ISGID ? 0x00400000 : 0;
+    out |= mode & S_ISVTX ? 0x00100000 : 0;
+    return out;
+}
+
+int64_t lfs_mtime(const struct stat *st)
+{
+    return (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
+}
+
+/* ---- replacing a file as a whole ---- */
+
+/* A name that nobody else uses; hidden from listings by its prefix. */
+static void make_temp_name(char temp[48])
+{
+    unsigned long long r[2] = {0, 0};
+
+    if (getrandom(r, sizeof r, 0) != (ssize_t)sizeof r) {
+        r[0] = (unsigned long long)getpid();
+    }
+    snprintf(temp, 48, ".agfsd-%016llx%016llx", r[0], r[1]);
+}
+
+/* A nameless file in dir where the file system can, else one with a temporary name. */
+static int open_temp(struct lfs_put *p)
+{
+    int fd = openat(p->dir, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0644);
+
+    p->temp[0] = '\0';
+    if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == ENOENT)) {
+        make_temp_name(p->temp);
+        fd = openat(p->dir, p->temp, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0644);
+    }
+    return fd;
+}
+
+/* Checks what is at the target now. Returns an errno; fills *st, *ret_there. */
+static int check_target(const struct lfs_put *p, const struct write_plan *plan, struct stat *st,
+                        bool *ret_there)
+{
+    *ret_there = fstatat(p->dir, p->name, st, AT_SYMLINK_NOFOLLOW) == 0;
+    if (!*ret_there) {
+        return errno != ENOENT ? errno : plan->create ? 0 : ENOENT;
+    }
+    if (plan->exclusive) {
+        return EEXIST;
+    }
+    if (S_ISDIR(st->st_mode)) {
+        return EISDIR;
+    }
+    return S_ISREG(st->st_mode) ? 0 : EACCES;
+}
+
+/*
+ * A link is written through, like everywhere, so the file to replace is the one it leads to: false
+ * when that is outside the base directory or missing.
+ */
+static bool follow_link(const struct localfs *fs, const char *path, char dst[PFS_PATH_MAX + 1])
+{
+    char proc[40], host[PFS_PATH_MAX + 1];
+    const char *rest;
+    int fd = lfs_open(fs, path, O_PATH, 0);
+
+    if (fd < 0) {
+        return false;
+    }
+    snprintf(proc, sizeof proc, "/proc/self/fd/%d", fd);
+    ssize_t n = readlink(proc, host, sizeof host - 1);
+
+    close(fd);
+    host[n > 0 ? n : 0] = '\0';
+    if (n <= 0 || !pfs_path_below(host, fs->dir_name, &rest)) {
+        return false;
+    }
+    memmove(dst, rest, strlen(rest) + 1);
+    return true;
+}
+
+enum pfs_class lfs_put_begin(const struct localfs *fs, const char *path,
+                             const struct write_plan *plan, struct lfs_put *ret,
+                             struct pfs_error *err)
+{
+    char target[PFS_PATH_MAX + 1];
+    struct lfs_put p = {.dir = -1, .fd = -1, .exclusive = plan->exclusive, .sync = plan->sync};
+    struct stat st;
+    bool there;
+    const char *base;
+    int eno = EISDIR;
+
+    if (!plan->exclusive && follow_link(fs, path, target)) {
+        path = target;
+    }
+    if (path[1]) {
+        p.dir = lfs_open_parent(fs, path, &base);
+        eno = p.dir < 0 ? errno : 0;
+    }
+    if (eno == 0) {
+        p.name = pfs_strdup(base);
+        eno = p.name ? check_target(&p, plan, &st, &there) : ENOMEM;
+    }
+    if (eno == 0) {
+        p.fd = open_temp(&p);
+        eno = p.fd < 0 ? errno : 0;
+    }
+    if (eno) {
+        lfs_put_abort(&p);
+        return lfs_fail(err, eno, path);
+    }
+    /* The new content looks like the old file; owner only where we may give files away. */
+    if (there && (fchmod(p.fd, st.st_mode & 07777) < 0 ||
+                  (st.st_uid != geteuid() && fchown(p.fd, st.st_uid, st.st_gid) < 0))) {
+        eno = errno;
+        lfs_put_abort(&p);
+        return lfs_fail(err, eno, path);
+    }
+    *ret = p;
+    return PFS_OK;
+}
+
+/* Gives a nameless file the name; false and errno. */
+static bool link_as(const struct lfs_put *p, const char *name)
+{
+    char proc[40];
+
+    snprintf(proc, sizeof proc, "/proc/self/fd/%d", p->fd);
+    return linkat(AT_FDCWD, proc, p->dir, name, AT_SYMLINK_FOLLOW) == 0;
+}
+
+/* Moves the new content to its name. Returns an errno. */
+static int put_into_place(struct lfs_put *p)
+{
+    if (p->temp[0] == '\0') {
+        if (link_as(p, p->name)) { /* there was no such file */
+            return 0;
+        }
+        if (errno != EEXIST || p->exclusive) {
+            return errno;
+        }
+        make_temp_name(p->temp);
+        if (!link_as(p, p->temp)) {
+            int eno = errno;
+
+            p->temp[0] = '\0';
+            return eno;
+        }
+    }
+    if (renameat2(p->dir, p->temp, p->dir, p->name, p->exclusive ? RENAME_NOREPLACE : 0) < 0) {
+        return errno;
+    }
+    p->temp[0] = '\0';
+    return 0;
+}
+
+enum pfs_class lfs_put_commit(struct lfs_put *p, const char *path, struct pfs_error *err)
+{
+    int eno = p->sync && fsync(p->fd) < 0 ? errno : 0;
+
+    if (eno == 0) {
+        eno = put_into_place(p);
+    }
+    if (eno == 0 && p->sync) { /* the new name as well */
+        int dir = openat(p->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        if (dir < 0 || fsync(dir) < 0) {
+            eno = errno;
+        }
+        if (dir >= 0) {
+            close(dir);
+        }
+    }
+    lfs_put_abort(p);
+    return eno ? lfs_fail(err, eno, path) : PFS_OK;
+}
+
+void lfs_put_abort(struct lfs_put *p)
+{
+    if (p->temp[0]) {
+        unlinkat(p->dir, p->temp, 0);
+    }
+    if (p->fd >= 0) {
+        close(p->fd);
+    }
+    if (p->dir >= 0) {
+        close(p->dir);
+    }
+    pfs_free(p->name);
+    *p = (struct lfs_put){.dir = -1, .fd = -1};
+}

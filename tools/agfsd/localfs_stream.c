@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+/* Streams of localfs: a file of any length in constant memory. */
+#include "base/alloc.h"
+#include "base/err.h"
+#include "localfs.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+struct lstream {
+    struct pfs_stream base;
+    char *path;         /* for error texts */
+    int fd;             /* reading */
+    struct lfs_put put; /* writing */
+    int64_t at, end;    /* next byte; reading: one past the last byte, -1: until the end */
+    int64_t n;          /* bytes moved */
+};
+
+static void stream_read(struct pfs_stream *s, void *buf, size_t cap, pfs_io_fn *done, void *arg)
+{
+    struct lstream *l = (struct lstream *)s;
+    struct pfs_error err = {0};
+    ssize_t got = 0;
+
+    if (l->end >= 0 && (int64_t)cap > l->end - l->at) {
+        cap = (size_t)(l->end - l->at);
+    }
+    if (cap > 0) {
+        do {
+            got = pread(l->fd, buf, cap, l->at);
+        } while (got < 0 && errno == EINTR);
+    }
+    if (got < 0) {
+        lfs_fail(&err, errno, l->path);
+        got = 0;
+    } else if (got == 0 && l->base.size >= 0 && l->at < l->end) {
+        /* The length was announced; less of it must not look like all of it. */
+        pfs_refuse(&err, PFS_TRUNCATED, "file became shorter while being read: %s", l->path);
+    }
+    l->at += got;
+    done(arg, (size_t)got, &err);
+}
+
+static void stream_write(struct pfs_stream *s, const void *buf, size_t len, pfs_io_fn *done,
+                         void *arg)
+{
+    struct lstream *l = (struct lstream *)s;
+    struct pfs_error err = {0};
+
+    if (!lfs_pwrite_all(l->put.fd, buf, len, l->at)) {
+        lfs_fail(&err, errno, l->path);
+        len = 0;
+    }
+    l->at += (int64_t)len;
+    l->n += (int64_t)len;
+    done(arg, len, &err);
+}
+
+static void stream_finish(struct pfs_stream *s, pfs_io_fn *done, void *arg)
+{
+    struct lstream *l = (struct lstream *)s;
+    struct pfs_error err = {0};
+    enum pfs_class cls = lfs_put_commit(&l->put, l->path, &err);
+
+    done(arg, cls == PFS_OK ? (size_t)l->n : 0, &err);
+}
+
+static void stream_close(struct pfs_stream *s)
+{
+    struct lstream *l = (struct lstream *)s;
+
+    lfs_put_abort(&l->put);
+    if (l->fd >= 0) {
+        close(l->fd);
+    }
+    pfs_free(l->path);
+    pfs_free(l);
+}
+
+static const struct pfs_stream_ops stream_ops = {
+    .blocking = true,
+    .read = stream_read,
+    .write = stream_write,
+    .finish = stream_finish,
+    .close = stream_close,
+};
+
+static struct lstream *stream_new(const char *path, struct pfs_reply *reply)
+{
+    struct lstream *l = pfs_calloc(1, sizeof *l);
+    char *copy = pfs_strdup(path);
+
+    if (!l || !copy) {
+        pfs_free(l);
+        pfs_free(copy);
+        reply_nomem(reply, "a stream");
+        return NULL;
+    }
+    *l = (struct lstream){.base = {&stream_ops, -1}, .path = copy, .fd = -1, .end = -1};
+    l->put = (struct lfs_put){.dir = -1, .fd = -1};
+    return l;
+}
+
+void lfs_openread(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
+{
+    struct lstream *l = stream_new(req->path, reply);
+    struct stat st;
+
+    if (!l) {
+        return;
+    }
+    l->fd = lfs_open_file((struct localfs *)d, req->path, O_RDONLY, &st, &reply->err);
+    if (l->fd < 0) {
+        stream_close(&l->base);
+        return;
+    }
+    l->at = req->offset > 0 ? req->offset : 0;
+    if (st.st_size > 0) { /* 0 may be a file of /proc: read until it ends */
+        int64_t left = l->at < st.st_size ? st.st_size - l->at : 0;
+
+        l->base.size = req->size >= 0 && req->size < left ? req->size : left;
+        l->end = l->at + l->base.size;
+    } else if (req->size >= 0 && __builtin_add_overflow(l->at, req->size, &l->end)) {
+        l->end = -1;
+    }
+    reply->stream = &l->base;
+}
+
+void lfs_openwrite(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
+{
+    struct write_plan plan;
+
+    if (write_plan_of(req, &plan, &reply->err) != PFS_OK) {
+        return;
+    }
+    if (!plan.replace) {
+        pfs_refuse(&reply->err, PFS_UNSUPPORTED,
+                   "openwrite: %s: not supported: a stream replaces the whole file", req->path);
+        return;
+    }
+    struct lstream *l = stream_new(req->path, reply);
+
+    if (!l) {
+        return;
+    }
+    if (lfs_put_begin((struct localfs *)d, req->path, &plan, &l->put, &reply->err) != PFS_OK) {
+        stream_close(&l->base);
+        return;
+    }
+    l->at = plan.at;
+    reply->stream = &l->base;
+}

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#include "loop.h"
+#include "base/alloc.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "conn.h"
+#include "listen.h"
+#include "req.h"
+#include <signal.h>
+#include <string.h>
+
+static _Thread_local const struct loop *here;
+
+bool loop_is_here(const struct loop *l)
+{
+    return here == l;
+}
+
+/* ---- posts from other threads ---- */
+
+void http_post(struct loop *l, struct post *p)
+{
+    struct post *head = atomic_load_explicit(&l->posts, memory_order_relaxed);
+
+    do {
+        p->next = head;
+    } while (!atomic_compare_exchange_weak_explicit(&l->posts, &head, p, memory_order_release,
+                                                    memory_order_relaxed));
+    if (!head) { /* otherwise whoever made the list non-empty has woken the loop */
+        uv_async_send(&l->async);
+    }
+}
+
+static void on_async(uv_async_t *handle)
+{
+    struct loop *l = handle->data;
+    struct post *p = atomic_exchange_explicit(&l->posts, NULL, memory_order_acquire);
+    struct post *in_order = NULL;
+
+    while (p) {
+        struct post *next = p->next;
+
+        p->next = in_order;
+        in_order = p;
+        p = next;
+    }
+    while (in_order) {
+        struct post *next = in_order->next;
+
+        in_order->fn(in_order);
+        in_order = next;
+    }
+}
+
+/* ---- the end of a turn ---- */
+
+static void flush(struct loop *l)
+{
+    struct list *node;
+
+    while ((node = list_take_first(&l->touched))) {
+        conn_turn(list_entry(node, struct conn, touched));
+    }
+    if (!list_is_empty(&l->dead_reqs)) {
+        req_bury(l);
+        loop_check_end(l);
+    }
+}
+
+static void on_prepare(uv_prepare_t *handle)
+{
+    flush(handle->data);
+}
+
+static void on_check(uv_check_t *handle)
+{
+    flush(handle->data);
+}
+
+/* ---- deadlines ---- */
+
+static void on_tick(uv_timer_t *handle)
+{
+    struct loop *l = handle->data;
+    struct list due;
+    struct list *node;
+
+    list_init(&due);
+    wheel_advance(&l->wheel, loop_now_ms(l), &due);
+    while ((node = list_take_first(&due))) {
+        conn_due(list_entry(node, struct conn, timer.node));
+    }
+    if (l->wheel.n == 0) {
+        uv_timer_stop(&l->tick);
+    }
+}
+
+void loop_set_timer(struct loop *l, struct wheel_timer *t, int64_t at_ms)
+{
+    if (at_ms != WHEEL_NEVER && !uv_is_active((uv_handle_t *)&l->tick)) {
+        struct list none;
+
+        list_init(&none);
+        wheel_advance(&l->wheel, loop_now_ms(l), &none); /* empty: it only learns the time */
+        uv_timer_start(&l->tick, on_tick, WHEEL_TICK_MS, WHEEL_TICK_MS);
+    }
+    wheel_set(&l->wheel, t, at_ms);
+}
+
+/* ---- stopping ---- */
+
+static void on_drain(uv_timer_t *handle);
+
+static void shut_conns(struct loop *l, enum conn_shut how)
+{
+    list_for_each(node, &l->conns)
+    {
+        conn_shut(list_entry(node, struct conn, node), how);
+    }
+}
+
+static void loop_end(struct loop *l)
+{
+    l->state = LOOP_ENDED;
+    uv_close((uv_handle_t *)&l->async, NULL);
+    uv_close((uv_handle_t *)&l->prepare, NULL);
+    uv_close((uv_handle_t *)&l->check, NULL);
+    uv_close((uv_handle_t *)&l->tick, NULL);
+    uv_close((uv_handle_t *)&l->drain, NULL);
+}
+
+void loop_check_end(struct loop *l)
+{
+    if ((l->state == LOOP_NOTICE || l->state == LOOP_DRAINING || l->state == LOOP_CUT) &&
+        l->n_conns == 0 && l->n_reqs == 0 && l->n_ios == 0) {
+        loop_end(l);
+    }
+}
+
+static void on_drain(uv_timer_t *handle)
+{
+    struct loop *l = handle->data;
+
+    switch (l->state) {
+    case LOOP_NOTICE:
+        l->state = LOOP_DRAINING;
+        shut_conns(l, CONN_SHUT_LAST);
+        uv_timer_start(&l->drain, on_drain, (uint64_t)l->grace_ms, 0);
+        break;
+    case LOOP_DRAINING:
+        l->state = LOOP_CUT;
+        l->cut = true;
+        log_warn("loop %u: %u connections cut at the end of the drain", l->index, l->n_conns);
+        shut_conns(l, CONN_SHUT_NOW);
+        uv_timer_start(&l->drain, on_drain, LATE_ANSWERS_MS, 0);
+        break;
+    case LOOP_CUT:
+        log_error("loop %u: %u handlers never answered", l->index, l->n_reqs);
+        uv_stop(&l->uv);
+        break;
+    case LOOP_RUNNING:
+    case LOOP_ENDED:
+        break;
+    }
+}
+
+static void on_stop(struct post *p)
+{
+    struct loop *l = list_entry(p, struct loop, stop_post);
+
+    l->state = LOOP_NOTICE;
+    listeners_close(l);
+    shut_conns(l, CONN_SHUT_NOTICE);
+    uv_timer_start(&l->drain, on_drain, (uint64_t)l->limits->goaway_ms, 0);
+    loop_check_end(l);
+}
+
+void loop_stop(struct loop *l, int64_t grace_ms)
+{
+    l->grace_ms = grace_ms;
+    l->stop_post.fn = on_stop;
+    http_post(l, &l->stop_post);
+}
+
+/* ---- life ---- */
+
+enum pfs_class loop_init(struct loop *l, unsigned index, struct pfs_error *err)
+{
+    memset(l, 0, sizeof(*l));
+    l->index = index;
+    list_init(&l->listeners);
+    list_init(&l->conns);
+    list_init(&l->touched);
+    list_init(&l->dead_reqs);
+    list_init(&l->spare_reqs);
+    l->rbuf = pfs_malloc(READ_CHUNK);
+    l->wbuf = pfs_malloc(WRITE_CHUNK);
+    if (!l->rbuf || !l->wbuf) {
+        pfs_free(l->rbuf);
+        pfs_free(l->wbuf);
+        return pfs_nomem(err, "buffers of a loop");
+    }
+    int rc = uv_loop_init(&l->uv);
+
+    if (rc == 0) {
+        rc = uv_async_init(&l->uv, &l->async, on_async);
+        if (rc != 0) {
+            uv_loop_close(&l->uv);
+        }
+    }
+    if (rc != 0) {
+        pfs_free(l->rbuf);
+        pfs_free(l->wbuf);
+        return pfs_refuse(err, rc == UV_ENOMEM ? PFS_NOMEM : PFS_NOFILE, "event loop: %s",
+                          uv_strerror(rc));
+    }
+    uv_prepare_init(&l->uv, &l->prepare);
+    uv_check_init(&l->uv, &l->check);
+    uv_timer_init(&l->uv, &l->tick);
+    uv_timer_init(&l->uv, &l->drain);
+    l->async.data = l->prepare.data = l->check.data = l->tick.data = l->drain.data = l;
+    uv_prepare_start(&l->prepare, on_prepare);
+    uv_check_start(&l->check, on_check);
+    wheel_init(&l->wheel, loop_now_ms(l));
+    return PFS_OK;
+}
+
+static void *loop_main(void *arg)
+{
+    struct loop *l = arg;
+
+    here = l;
+    uv_run(&l->uv, UV_RUN_DEFAULT);
+    return NULL;
+}
+
+enum pfs_class loop_start(struct loop *l, struct pfs_error *err)
+{
+    sigset_t all, old;
+
+    sigfillset(&all); /* signals are for the thread that waits for them */
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int rc = pthread_create(&l->thread, NULL, loop_main, l);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return rc ? pfs_nomem(err, "thread of a loop") : PFS_OK;
+}
+
+bool loop_join(struct loop *l)
+{
+    pthread_join(l->thread, NULL);
+    return l->state == LOOP_ENDED;
+}
+
+void loop_fini(struct loop *l)
+{
+    if (l->state != LOOP_ENDED) { /* never started */
+        listeners_close(l);
+        loop_end(l);
+        uv_run(&l->uv, UV_RUN_DEFAULT);
+    }
+    uv_loop_close(&l->uv);
+    req_free_spares(l);
+    pfs_free(l->rbuf);
+    pfs_free(l->wbuf);
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#ifndef AGFSD_LOOP_H
+#define AGFSD_LOOP_H
+
+/*
+ * A loop: one thread with its libuv loop, its listeners and its connections, which never change
+ * threads. Work that a turn leaves behind (bytes to send, input to go on with) is collected in
+ * `touched` and done once, at the end of the turn, so that all answers to one read leave in one
+ * send. All functions belong to the loop's thread unless they say otherwise.
+ */
+#include "http.h"
+#include "limits.h"
+#include "wheel.h"
+#include <pthread.h>
+#include <stdatomic.h>
+#include <uv.h>
+
+struct clients;
+struct pfs_pool;
+
+enum loop_state { LOOP_RUNNING, LOOP_NOTICE, LOOP_DRAINING, LOOP_CUT, LOOP_ENDED };
+
+struct loop {
+    /* fixed after create */
+    unsigned index;
+    const struct server_limits *limits;
+    struct clients *clients;           /* of the server; locks itself */
+    struct pfs_pool *workers; /* of the server, for streams that block; any thread */
+    pthread_t thread;
+
+    /* any thread */
+    _Atomic(struct post *) posts;
+    uv_async_t async; /* uv_async_send only */
+
+    /* the loop's thread only */
+    uv_loop_t uv;
+    uv_prepare_t prepare;
+    uv_check_t check;
+    uv_timer_t tick, drain;
+    enum loop_state state;
+    int64_t grace_ms;
+    bool cut; /* something had to be broken off at the end */
+    struct wheel wheel;
+    struct list listeners, conns, touched, dead_reqs, spare_reqs;
+    unsigned n_conns, n_spare_reqs, n_ios;
+    unsigned n_reqs; /* requests not yet given back, also those whose connection is gone */
+    char *rbuf;      /* READ_CHUNK bytes, for the duration of one read */
+    char *wbuf;      /* WRITE_CHUNK bytes, for the duration of one send */
+    struct post stop_post;
+};
+
+/* Prepares *l; its thread is not started. Errors: NOMEM, NOFILE. On success: loop_fini. */
+enum pfs_class loop_init(struct loop *l, unsigned index, struct pfs_error *err);
+/* Starts the thread. Errors: NOMEM. */
+enum pfs_class loop_start(struct loop *l, struct pfs_error *err);
+/*
+ * Asks for a graceful end: listeners close, connections are told, and what is still there after
+ * grace_ms is cut. Once per loop, any thread.
+ */
+void loop_stop(struct loop *l, int64_t grace_ms);
+/* Waits for the thread. Any other thread. True: all handlers have answered, so loop_fini may be
+ * called. */
+bool loop_join(struct loop *l);
+/* Frees what loop_init made. The thread was never started or has been joined. */
+void loop_fini(struct loop *l);
+
+/* True on the loop's own thread. Any thread. */
+bool loop_is_here(const struct loop *l);
+/* Milliseconds of CLOCK_MONOTONIC, taken once per turn. */
+static inline int64_t loop_now_ms(const struct loop *l)
+{
+    return (int64_t)uv_now(&l->uv);
+}
+/* Sets a coarse deadline; conn_due is called when it has passed. */
+void loop_set_timer(struct loop *l, struct wheel_timer *t, int64_t at_ms);
+/* Called when a connection or request has been given back: the end of a stop may be reached. */
+void loop_check_end(struct loop *l);
+
+#endif

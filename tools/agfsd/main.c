@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+/* agfsd: puts the parts together, waits for signals, takes them apart again. */
+#include "api.h"
+#include "args.h"
+#include "base/alloc.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "mounter.h"
+#include "server.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define DRAIN_MS 30000     /* of a graceful end */
+#define API_WORKERS 8      /* mounting and the like at once */
+#define API_QUEUE 256
+
+struct agfsd {
+    struct config *config;
+    struct registry *registry;
+    struct vfs *vfs;
+    struct mounter *mounter;
+    struct server *server;
+    struct api api;
+    char urls[1024]; /* where it listens, separated by blanks */
+};
+
+static int complain(const struct pfs_error *err)
+{
+    fprintf(stderr, "agfsd: %s\n", err->text);
+    return err->cls == PFS_CONFIG || err->cls == PFS_INVALID ? 2 : 1;
+}
+
+static void write_log(void *arg, enum pfs_log_level level, const char *line)
+{
+    static const char *const names[] = {"error", "warn", "info", "debug"};
+
+    fprintf(stderr, "agfsd: %s: %s\n", names[level], line);
+}
+
+/* NULL: the default. False: no such level. */
+static bool set_log_level(const char *name)
+{
+    static const struct {
+        const char *name;
+        enum pfs_log_level level;
+    } rows[] = {{"error", PFS_LOG_ERROR},  {"warn", PFS_LOG_WARN}, {"warning", PFS_LOG_WARN},
+                {"info", PFS_LOG_INFO}, {"debug", PFS_LOG_DEBUG}};
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (strcasecmp(name ? name : "info", rows[i].name) == 0) {
+            pfs_log_to(write_log, NULL, rows[i].level);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Connections are descriptors, and so are files being sent. */
+static void raise_file_limit(void)
+{
+    struct rlimit l;
+
+    if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < l.rlim_max) {
+        l.rlim_cur = l.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &l);
+    }
+}
+
+/* ---- listening ---- */
+
+static enum pfs_class make_tls(const struct config *c, struct tls_ctx **ret, struct pfs_error *err)
+{
+    const struct tls_options o = {
+        .server = true,
+        .ca_file = c->client_ca,
+        .cert_file = c->cert,
+        .key_file = c->key,
+        .crl_file = c->crl,
+        .client_cert = c->client_cert_set ? c->client_cert
+                       : c->client_ca     ? TLS_CLIENT_CERT_REQUIRED
+                                          : TLS_CLIENT_CERT_NONE,
+        .alpn = "h2,http/1.1",
+    };
+
+    return tls_ctx_new(&o, ret, err);
+}
+
+static enum pfs_class listen_at(struct agfsd *d, const char *address, struct tls_ctx *tls,
+                                struct pfs_error *err)
+{
+    char host[256];
+    unsigned port = 0;
+    size_t n = strlen(d->urls);
+
+    args_split_address(address, host, &port);
+    enum pfs_class cls = server_listen(d->server, host, port, tls, &port, err);
+
+    if (cls != PFS_OK) {
+        pfs_err_prefix(err, "cannot listen at %s", address);
+        return cls;
+    }
+    bool v6 = strchr(host, ':') != NULL;
+
+    snprintf(d->urls + n, sizeof d->urls - n, "%s%s://%s%s%s:%u", n ? " " : "",
+             tls ? "https" : "http", v6 ? "[" : "", *host ? host : "0.0.0.0", v6 ? "]" : "", port);
+    return PFS_OK;
+}
+
+static enum pfs_class listen_all(struct agfsd *d, struct pfs_error *err)
+{
+    struct server_options o = SERVER_OPTIONS_INIT;
+    struct tls_ctx *tls = NULL;
+    enum pfs_class cls;
+
+    o.loops = d->config->loops;
+    cls = server_new(&o, &d->server, err);
+    if (cls == PFS_OK && d->config->address) {
+        cls = listen_at(d, d->config->address, NULL, err);
+    }
+    if (cls == PFS_OK && d->config->tls_address) {
+        cls = make_tls(d->config, &tls, err);
+    }
+    if (cls == PFS_OK && d->config->tls_address) {
+        cls = listen_at(d, d->config->tls_address, tls, err);
+    }
+    tls_ctx_unref(tls);
+    return cls;
+}
+
+/* Tells whoever waits for us where we are. */
+static enum pfs_class announce(const struct agfsd *d, const struct args *a, struct pfs_error *err)
+{
+    int fds[] = {a->ready_fd, -1};
+    char lines[sizeof d->urls + 2];
+    int n = snprintf(lines, sizeof lines, "%s\n", d->urls);
+
+    for (int i = 0; i < n; i++) {
+        lines[i] = lines[i] == ' ' ? '\n' : lines[i];
+    }
+    if (a->addr_file) {
+        fds[1] = open(a->addr_file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+        if (fds[1] < 0) {
+            return pfs_refuse(err, PFS_CONFIG, "--addr-file %s: %s", a->addr_file,
+                              strerrordesc_np(errno));
+        }
+    }
+    for (int i = 0; i < 2; i++) {
+        if (fds[i] < 0) {
+            continue;
+        }
+        ssize_t put = write(fds[i], lines, (size_t)n);
+
+        close(fds[i]);
+        if (put != n) {
+            return pfs_refuse(err, PFS_IO, "the addresses cannot be written: %s",
+                              strerrordesc_np(errno));
+        }
+    }
+    fprintf(stderr, "agfsd: listening on %s\n", d->urls);
+    return PFS_OK;
+}
+
+/* ---- the tree ---- */
+
+static void load_plugin(struct agfsd *d, const char *path)
+{
+    struct registry_type t;
+    struct pfs_error err;
+
+    if (registry_load(d->registry, path, &t, &err) == PFS_OK) {
+        log_info("plugin %s loaded from %s", t.name, path);
+    } else {
+        log_error("plugin %s is not there: %s", path, err.text);
+    }
+}
+
+static void load_plugins(struct agfsd *d)
+{
+    const struct config *c = d->config;
+    DIR *dir = c->auto_load ? opendir(c->plugin_dir) : NULL;
+
+    if (c->auto_load && !dir) {
+        log_error("plugin_dir %s: %s", c->plugin_dir, strerrordesc_np(errno));
+    }
+    for (struct dirent *e; dir && (e = readdir(dir));) {
+        size_t n = strlen(e->d_name);
+        char path[4096];
+
+        if (n > 3 && strcmp(e->d_name + n - 3, ".so") == 0) {
+            snprintf(path, sizeof path, "%s/%s", c->plugin_dir, e->d_name);
+            load_plugin(d, path);
+        }
+    }
+    if (dir) {
+        closedir(dir);
+    }
+    for (size_t i = 0; i < c->n_plugin_paths; i++) {
+        load_plugin(d, c->plugin_paths[i]);
+    }
+}
+
+static enum pfs_class make_tree(struct agfsd *d, struct pfs_error *err)
+{
+    const struct mount_spec dev = {.path = "/dev", .type = "devfs", .builtin = true};
+
+    d->registry = registry_new();
+    d->vfs = vfs_new();
+    d->api.workers = pfs_pool_new(API_WORKERS, API_QUEUE);
+    if (!d->registry || !d->vfs || !d->api.workers) {
+        return pfs_nomem(err, "the server");
+    }
+    d->api.vfs = d->vfs;
+    d->api.registry = d->registry;
+    d->api.max_body = d->config->max_body;
+    d->api.admin = d->config->admin;
+    load_plugins(d);
+    for (size_t i = 0; i < d->config->n_mounts; i++) {
+        if (strcmp(d->config->mounts[i].path, dev.path) == 0) {
+            return PFS_OK; /* somebody else's /dev */
+        }
+    }
+    return mounter_mount(d->vfs, d->registry, &dev, err);
+}
+
+/* ---- life ---- */
+
+static void reload_tls(struct agfsd *d)
+{
+    struct tls_ctx *tls = NULL;
+    struct pfs_error err;
+
+    if (!d->config->tls_address) {
+        log_info("SIGHUP: nothing to read again, there is no TLS");
+    } else if (make_tls(d->config, &tls, &err) != PFS_OK) {
+        log_error("SIGHUP: the old certificates stay in use: %s", err.text);
+    } else {
+        server_set_tls(d->server, tls);
+        tls_ctx_unref(tls);
+        log_info("SIGHUP: new connections use the certificates read now");
+    }
+}
+
+static void serve_until_signal(struct agfsd *d, const sigset_t *signals)
+{
+    int sig = 0;
+
+    while (sigwait(signals, &sig) == 0 && sig == SIGHUP) {
+        reload_tls(d);
+    }
+    log_info("%s: no new connections; waiting for what is in flight", sigabbrev_np(sig));
+    /* A second signal ends the process at once. */
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGINT, SIG_DFL);
+    pthread_sigmask(SIG_UNBLOCK, signals, NULL);
+    server_stop(d->server, DRAIN_MS);
+    if (!server_join(d->server)) {
+        log_warn("some requests took too long and were cut off");
+    }
+}
+
+/* From the outside in: nobody below is used any more when it goes. */
+static void take_apart(struct agfsd *d)
+{
+    mounter_stop(d->mounter);
+    pfs_pool_free(d->api.workers);
+    vfs_free(d->vfs);
+    server_free(d->server);
+    registry_free(d->registry);
+}
+
+static int run(struct args *a)
+{
+    struct agfsd d = {.config = &a->config};
+    struct pfs_error err;
+    sigset_t signals;
+    enum pfs_class cls;
+
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL); /* all threads inherit this */
+    signal(SIGPIPE, SIG_IGN);
+    raise_file_limit();
+    cls = make_tree(&d, &err);
+    if (cls == PFS_OK) {
+        api_start(&d.api);
+        cls = listen_all(&d, &err);
+    }
+    if (cls == PFS_OK) {
+        cls = mounter_start(d.vfs, d.registry, a->config.mounts, a->config.n_mounts, &d.mounter,
+                            &err);
+    }
+    if (cls == PFS_OK) {
+        cls = server_start(d.server, &err);
+    }
+    bool started = cls == PFS_OK;
+
+    if (cls == PFS_OK) {
+        cls = announce(&d, a, &err);
+    }
+    if (cls == PFS_OK) {
+        serve_until_signal(&d, &signals);
+    } else if (started) {
+        server_stop(d.server, 0);
+        server_join(d.server);
+    }
+    take_apart(&d);
+    return cls == PFS_OK ? 0 : complain(&err);
+}
+
+int main(int argc, char **argv)
+{
+    struct args a;
+
+    set_log_level(NULL);
+    int rc = args_read(&a, argc, argv);
+
+    if (rc < 0 && !set_log_level(a.config.log_level)) {
+        fprintf(stderr, "agfsd: log level %s: must be error, warn, info or debug\n",
+                a.config.log_level);
+        rc = 2;
+    }
+    if (rc < 0 && a.print_config) {
+        char *text = config_to_text(&a.config);
+
+        fputs(text ? text : "", stdout);
+        pfs_free(text);
+        rc = text ? 0 : 1;
+    }
+    if (rc < 0 && a.check_config) {
+        rc = 0;
+    }
+    if (rc < 0) {
+        rc = run(&a);
+    }
+    config_fini(&a.config);
+    return rc;
+}

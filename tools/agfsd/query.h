@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#ifndef AGFSD_QUERY_H
+#define AGFSD_QUERY_H
+
+/*
+ * Query strings as Go's url.ParseQuery reads them (agfs-http-api.md 1.8): '+' is a space, the first
+ * value of a key wins, a pair with a raw ';' or a broken escape does not exist, and an empty value
+ * is the same as none. Pure functions.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The decoded value (malloc'ed, NUL added; may contain NUL), NULL: absent, or out of memory. */
+char *query_get(const char *raw, const char *key, size_t *ret_len);
+/* True when the first value of key is exactly `value`. */
+bool query_is(const char *raw, const char *key, const char *value);
+
+enum query_number { QUERY_ABSENT, QUERY_OK, QUERY_BAD };
+/* A number in `base` (8, 10), optional sign; *ret is touched on QUERY_OK only. */
+enum query_number query_int(const char *raw, const char *key, int base, int64_t *ret);
+
+/* Decodes %XX (and '+' when plus) of n bytes in place; false: broken escape. *n shrinks. */
+bool query_unescape(char *s, size_t *n, bool plus);
+/* An optional sign and digits of `base`, nothing else; false: not so, or out of range. */
+bool query_parse_int(const char *s, size_t n, int base, int64_t *ret);
+
+#endif

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#include "registry.h"
+#include "base/alloc.h"
+#include "base/err.h"
+#include "drivers.h"
+#include "jsonout.h"
+#include "native.h"
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LIBRARIES_MAX 256 /* loading maps code for ever */
+#define OPTIONS_MAX 64    /* of one mount */
+
+static const struct builtin {
+    const char *name;
+    driver_open_fn *open;
+} builtins[] = {
+    {"devfs", devfs_open},
+    {"localfs", localfs_open},
+    {"memfs", memfs_open},
+    {"proxyfs", pfs_proxyfs_open},
+};
+
+struct registry {
+    pthread_mutex_t mu; /* of everything below; held while a library is loaded or unloaded */
+    struct native *libraries[LIBRARIES_MAX];
+    size_t n_libraries;
+};
+
+struct registry *registry_new(void)
+{
+    struct registry *r = pfs_calloc(1, sizeof *r);
+
+    if (r) {
+        pthread_mutex_init(&r->mu, NULL);
+    }
+    return r;
+}
+
+void registry_free(struct registry *r)
+{
+    if (!r) {
+        return;
+    }
+    for (size_t i = 0; i < r->n_libraries; i++) {
+        (void)!native_unload(r->libraries[i], NULL);
+    }
+    pthread_mutex_destroy(&r->mu);
+    pfs_free(r);
+}
+
+static const struct builtin *find_builtin(const char *type)
+{
+    for (size_t i = 0; i < sizeof builtins / sizeof *builtins; i++) {
+        if (strcmp(builtins[i].name, type) == 0) {
+            return &builtins[i];
+        }
+    }
+    return NULL;
+}
+
+static struct native *find_native_locked(struct registry *r, const char *type)
+{
+    for (size_t i = 0; i < r->n_libraries; i++) {
+        if (strcmp(native_name(r->libraries[i]), type) == 0) {
+            return r->libraries[i];
+        }
+    }
+    return NULL;
+}
+
+bool registry_has(struct registry *r, const char *type)
+{
+    pthread_mutex_lock(&r->mu);
+    bool native = find_native_locked(r, type);
+
+    pthread_mutex_unlock(&r->mu);
+    return native || find_builtin(type);
+}
+
+/* ---- options of built-in drivers ---- */
+
+const char *option_value(const struct pfs_option *options, size_t n, const char *key)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(options[i].key, key) == 0) {
+            return options[i].value;
+        }
+    }
+    return NULL;
+}
+
+enum pfs_class options_check(const struct pfs_option *options, size_t n,
+                             const char *const *allowed, struct pfs_error *err)
+{
+    char list[256] = "";
+
+    for (size_t i = 0; allowed[i]; i++) {
+        size_t have = strlen(list);
+
+        snprintf(list + have, sizeof list - have, "'%s', ", allowed[i]);
+    }
+    for (size_t i = 0; i < n; i++) {
+        bool known = strcmp(options[i].key, "mount_path") == 0;
+
+        for (size_t k = 0; allowed[k] && !known; k++) {
+            known = strcmp(options[i].key, allowed[k]) == 0;
+        }
+        if (!known) {
+            return pfs_refuse(err, PFS_CONFIG,
+                              "unknown configuration parameter(s) '%s' - allowed parameters are: "
+                              "%s'mount_path'",
+                              options[i].key, list);
+        }
+    }
+    return PFS_OK;
+}
+
+/* Options as text, their strings in one buffer. */
+struct options {
+    struct pfs_option rows[OPTIONS_MAX];
+    size_t n;
+};
+
+static void options_free(struct options *o)
+{
+    for (size_t i = 0; i < o->n; i++) {
+        pfs_free((char *)(uintptr_t)o->rows[i].key);
+        pfs_free((char *)(uintptr_t)o->rows[i].value);
+    }
+}
+
+static enum pfs_class options_read(struct json_value config, struct options *o,
+                                   struct pfs_error *err)
+{
+    struct json_member m = {0};
+
+    while (json_next(config, &m)) {
+        struct pfs_buf text = {0};
+        size_t len;
+
+        if (strcmp(m.key, "mount_path") == 0) {
+            continue; /* the mount's path is not the configuration's to say */
+        }
+        if (o->n == OPTIONS_MAX) {
+            return pfs_refuse(err, PFS_CONFIG, "more than %d configuration parameters",
+                              OPTIONS_MAX);
+        }
+        if (json_kind(m.value) == JSON_STRING && !json_str(m.value)) {
+            return pfs_refuse(err, PFS_CONFIG, "invalid value of %s: it has a NUL byte", m.key);
+        }
+        char *key = pfs_strdup(m.key);
+        char *value = json_option_text(m.value, &text) ? pfs_buf_take(&text, &len) : NULL;
+
+        pfs_buf_fini(&text);
+        if (!key || !value) {
+            pfs_free(key);
+            pfs_free(value);
+            return pfs_nomem(err, "options");
+        }
+        o->rows[o->n++] = (struct pfs_option){key, value};
+    }
+    return PFS_OK;
+}
+
+static enum pfs_class open_builtin(const struct builtin *b, struct json_value config,
+                                   struct pfs_driver **ret, struct pfs_error *err)
+{
+    struct options *o = pfs_calloc(1, sizeof *o);
+    enum pfs_class cls = o ? options_read(config, o, err) : pfs_nomem(err, "options");
+
+    if (cls == PFS_OK) {
+        cls = b->open(o->rows, o->n, ret, err);
+    }
+    if (cls != PFS_OK) {
+        pfs_err_prefix(err, cls == PFS_CONFIG ? "failed to validate plugin"
+                                              : "failed to initialize plugin");
+    }
+    if (o) {
+        options_free(o);
+    }
+    pfs_free(o);
+    return cls;
+}
+
+/* ---- libraries ---- */
+
+static enum pfs_class open_native(struct registry *r, const char *type, const char *config,
+                                  struct pfs_driver **ret, struct pfs_error *err)
+{
+    enum pfs_class cls;
+
+    pthread_mutex_lock(&r->mu);
+    struct native *n = find_native_locked(r, type);
+
+    cls = n ? native_driver_open(n, config, ret, err)
+            : pfs_refuse(err, PFS_CONFIG, "unknown filesystem type: %s", type);
+    pthread_mutex_unlock(&r->mu);
+    return cls;
+}
+
+static bool is_builtin(void *arg, const char *name)
+{
+    return find_builtin(name) != NULL;
+}
+
+enum pfs_class registry_load(struct registry *r, const char *path, struct registry_type *ret,
+                             struct pfs_error *err)
+{
+    enum pfs_class cls;
+    struct native *n = NULL;
+
+    pthread_mutex_lock(&r->mu);
+    if (r->n_libraries == LIBRARIES_MAX) {
+        cls = pfs_refuse(err, PFS_OVERLOAD, "too many plugins: %d are allowed", LIBRARIES_MAX);
+    } else {
+        cls = native_load(path, is_builtin, NULL, &n, err);
+    }
+    if (cls == PFS_OK) {
+        bool renamed = strcmp(native_name(n), native_original_name(n)) != 0;
+
+        r->libraries[r->n_libraries++] = n;
+        *ret = (struct registry_type){native_name(n), native_path(n),
+                                      renamed ? native_original_name(n) : NULL};
+    }
+    pthread_mutex_unlock(&r->mu);
+    return cls;
+}
+
+enum pfs_class registry_unload(struct registry *r, const char *path, struct pfs_error *err)
+{
+    enum pfs_class cls = PFS_NOTFOUND;
+    size_t i = 0;
+
+    pthread_mutex_lock(&r->mu);
+    while (i < r->n_libraries && strcmp(native_path(r->libraries[i]), path) != 0) {
+        i++;
+    }
+    if (i == r->n_libraries) {
+        pfs_refuse(err, PFS_NOTFOUND, "plugin not loaded: %s (not found)", path);
+    } else {
+        cls = native_unload(r->libraries[i], err);
+    }
+    if (cls == PFS_OK) {
+        r->libraries[i] = r->libraries[--r->n_libraries];
+    }
+    pthread_mutex_unlock(&r->mu);
+    return cls;
+}
+
+void registry_each(struct registry *r, void (*fn)(void *arg, const struct registry_type *t),
+                   void *arg)
+{
+    for (size_t i = 0; i < sizeof builtins / sizeof *builtins; i++) {
+        fn(arg, &(struct registry_type){.name = builtins[i].name});
+    }
+    pthread_mutex_lock(&r->mu);
+    for (size_t i = 0; i < r->n_libraries; i++) {
+        struct native *n = r->libraries[i];
+
+        fn(arg, &(struct registry_type){.name = native_name(n), .library_path = native_path(n)});
+    }
+    pthread_mutex_unlock(&r->mu);
+}
+
+/* ---- making a driver ---- */
+
+static int by_key(const void *a, const void *b)
+{
+    return strcmp(((const struct json_member *)a)->key, ((const struct json_member *)b)->key);
+}
+
+char *registry_config_text(struct json_value config, const char *mount_path)
+{
+    struct json_member rows[OPTIONS_MAX + 1], m = {0};
+    struct jout j = {0};
+    size_t n = 0, len;
+
+    if (mount_path) {
+        rows[n++] = (struct json_member){.key = "mount_path"};
+    }
+    while (n <= OPTIONS_MAX && json_next(config, &m)) {
+        if (strcmp(m.key, "mount_path") != 0) {
+            rows[n++] = m;
+        }
+    }
+    qsort(rows, n, sizeof *rows, by_key);
+    jo_begin(&j, '{');
+    for (size_t i = 0; i < n; i++) {
+        jo_name(&j, rows[i].key);
+        if (strcmp(rows[i].key, "mount_path") == 0) {
+            jo_str(&j, mount_path);
+        } else {
+            j.failed |= !json_to_text(rows[i].value, &j.buf);
+            j.comma = true;
+        }
+    }
+    jo_end(&j, '}');
+    char *text = jo_take(&j, &len);
+
+    if (text) {
+        text[len - 1] = '\0'; /* the line feed */
+    }
+    return text;
+}
+
+enum pfs_class registry_open(struct registry *r, const char *type, const char *config,
+                             const char *mount_path, struct pfs_driver **ret,
+                             struct pfs_error *err)
+{
+    const struct builtin *b = find_builtin(type);
+    struct json_value tree = {0};
+    enum pfs_class cls = PFS_OK;
+
+    if (!registry_has(r, type)) {
+        return pfs_refuse(err, PFS_CONFIG, "unknown filesystem type: %s", type);
+    }
+    if (config) {
+        cls = json_parse(config, strlen(config), JSON_REQUEST, &tree, err);
+    }
+    if (cls == PFS_OK && b) {
+        cls = open_builtin(b, tree, ret, err);
+    } else if (cls == PFS_OK) {
+        char *text = registry_config_text(tree, mount_path);
+
+        cls = text ? open_native(r, type, text, ret, err) : pfs_nomem(err, "a configuration");
+        pfs_free(text);
+    }
+    json_fini(&tree);
+    return cls;
+}

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#include "req.h"
+#include "base/alloc.h"
+#include "conn.h"
+#include <string.h>
+
+#define SPARES_MAX 256 /* per loop: ~2.5 KiB each */
+
+/* ---- life ---- */
+
+struct http_req *req_new(struct loop *l, struct conn *c, const struct req_ops *ops)
+{
+    struct list *node = list_take_first(&l->spare_reqs);
+    struct http_req *r;
+
+    if (node) {
+        r = list_entry(node, struct http_req, node);
+        l->n_spare_reqs--;
+    } else {
+        r = pfs_malloc(sizeof(*r));
+        if (!r) {
+            return NULL;
+        }
+    }
+    memset(r, 0, offsetof(struct http_req, fields));
+    list_init(&r->node);
+    r->ops = ops;
+    r->conn = c;
+    r->loop = l;
+    r->content_length = -1;
+    r->resp_left = -1;
+    r->arena = r->small_arena;
+    r->arena_cap = REQ_ARENA;
+    r->arena_len = 1; /* offset 0 is the empty string */
+    r->small_arena[0] = '\0';
+    r->method = HTTP_OTHER;
+    l->n_reqs++;
+    return r;
+}
+
+void req_settle(struct http_req *r)
+{
+    if (r->dead || !r->gone || (r->given && !r->answered) || r->sink_busy) {
+        return;
+    }
+    r->dead = true;
+    list_remove(&r->node);
+    if (r->conn) {
+        r->ops->released(r);
+    }
+    list_append(&r->loop->dead_reqs, &r->node); /* callers up the stack may still look at it */
+}
+
+void req_bury(struct loop *l)
+{
+    struct list *node;
+
+    while ((node = list_take_first(&l->dead_reqs))) {
+        struct http_req *r = list_entry(node, struct http_req, node);
+
+        pfs_buf_fini(&r->body);
+        pfs_free(r->block);
+        if (r->arena != r->small_arena) {
+            pfs_free(r->arena);
+        }
+        l->n_reqs--;
+        if (l->n_spare_reqs < SPARES_MAX) {
+            l->n_spare_reqs++;
+            node->next = l->spare_reqs.next; /* in front: the one most likely in the cache */
+            node->prev = &l->spare_reqs;
+            node->next->prev = node;
+            l->spare_reqs.next = node;
+        } else {
+            pfs_free(r);
+        }
+    }
+}
+
+void req_free_spares(struct loop *l)
+{
+    struct list *node;
+
+    while ((node = list_take_first(&l->spare_reqs))) {
+        pfs_free(list_entry(node, struct http_req, node));
+    }
+    l->n_spare_reqs = 0;
+}
+
+void req_start(struct http_req *r)
+{
+    r->given = true;
+    r->body_check_ms = loop_now_ms(r->loop);
+    api_on_request(r);
+}
+
+void req_gone(struct http_req *r)
+{
+    if (!r->gone) {
+        r->gone = true;
+        req_resp_gone(r);
+        req_body_gone(r);
+    }
+    req_settle(r);
+}
+
+void req_orphan(struct http_req *r)
+{
+    r->conn = NULL;
+    list_remove(&r->node);
+    req_gone(r);
+}
+
+/* ---- header ---- */
+
+/* Copies n bytes and a NUL; 0: no memory. Offsets fit 16 bits by REQ_BLOCK_MAX. */
+static uint32_t arena_add(struct http_req *r, const char *p, size_t n)
+{
+    if (r->arena_cap - r->arena_len < n + 1) {
+        uint32_t cap = r->arena_cap;
+
+        while (cap - r->arena_len < n + 1) {
+            cap *= 2;
+        }
+        char *mem = pfs_malloc(cap);
+        if (!mem) {
+            return 0;
+        }
+        memcpy(mem, r->arena, r->arena_len);
+        if (r->arena != r->small_arena) {
+            pfs_free(r->arena);
+        }
+        r->arena = mem;
+        r->arena_cap = cap;
+    }
+    uint32_t at = r->arena_len;
+
+    memcpy(r->arena + at, p, n);
+    r->arena[at + n] = '\0';
+    r->arena_len += (uint32_t)n + 1;
+    return at;
+}
+
+void req_set_method(struct http_req *r, const char *name, size_t n)
+{
+    static const char *const names[] = {
+        [HTTP_GET] = "GET",       [HTTP_PUT] = "PUT",   [HTTP_POST] = "POST",
+        [HTTP_DELETE] = "DELETE", [HTTP_HEAD] = "HEAD", [HTTP_OPTIONS] = "OPTIONS",
+    };
+
+    r->method = HTTP_OTHER;
+    for (unsigned i = 0; i < sizeof(names) / sizeof(*names); i++) {
+        if (strlen(names[i]) == n && memcmp(names[i], name, n) == 0) {
+            r->method = (enum http_method)i;
+        }
+    }
+}
+
+bool req_set_target(struct http_req *r, const char *target, size_t n)
+{
+    const char *mark = memchr(target, '?', n);
+    size_t n_path = mark ? (size_t)(mark - target) : n;
+
+    if (n > REQ_LINE_MAX) {
+        r->over_limit = true;
+        return true;
+    }
+    r->path = (uint16_t)arena_add(r, target, n_path);
+    if (mark) {
+        r->query = (uint16_t)arena_add(r, mark + 1, n - n_path - 1);
+    }
+    return r->path != 0 && (!mark || r->query != 0);
+}
+
+bool req_add_field(struct http_req *r, const char *name, size_t n_name, const char *value,
+                   size_t n_value)
+{
+    r->header_size += (uint32_t)(n_name + n_value + 32); /* as RFC 9113 6.5.2 counts */
+    if (r->header_size > REQ_HEADER_MAX || r->n_fields == REQ_FIELDS_MAX) {
+        r->over_limit = true;
+        return true;
+    }
+    uint32_t at = arena_add(r, name, n_name);
+    uint32_t value_at = at ? arena_add(r, value, n_value) : 0;
+
+    if (!value_at) {
+        return false;
+    }
+    for (char *c = r->arena + at; *c; c++) {
+        if (*c >= 'A' && *c <= 'Z') {
+            *c |= 0x20;
+        }
+    }
+    r->fields[r->n_fields].name = (uint16_t)at;
+    r->fields[r->n_fields].value = (uint16_t)value_at;
+    r->n_fields++;
+    return true;
+}
+
+/* ---- what the API asks ---- */
+
+enum http_method http_method(const struct http_req *r)
+{
+    return r->method;
+}
+
+const char *http_path(const struct http_req *r)
+{
+    return r->arena + r->path;
+}
+
+const char *http_query(const struct http_req *r)
+{
+    return r->arena + r->query;
+}
+
+const char *http_field(const struct http_req *r, const char *name)
+{
+    for (unsigned i = 0; i < r->n_fields; i++) {
+        if (strcmp(r->arena + r->fields[i].name, name) == 0) {
+            return r->arena + r->fields[i].value;
+        }
+    }
+    return NULL;
+}
+
+int64_t http_content_length(const struct http_req *r)
+{
+    return r->content_length;
+}
+
+const char *http_client(const struct http_req *r)
+{
+    return r->conn ? conn_client(r->conn) : NULL;
+}
+
+struct loop *http_loop(const struct http_req *r)
+{
+    return r->loop;
+}

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#include "base/alloc.h"
+#include "base/err.h"
+#include "req.h"
+#include "stream_io.h"
+
+/*
+ * The body of a request on its way in: collected into one block, pumped into a stream, or thrown
+ * away. Bytes wait in r->body until their consumer takes them; only then does the peer get credit,
+ * so the protocols' windows bound what waits.
+ */
+#define FIRST_ROOM (64 * 1024) /* a declared length alone does not make us allocate more */
+
+static const struct pfs_error ok;
+static const char client_ended[] = "the client ended before its request was complete";
+
+/* Bytes that nobody will look at. */
+static void drop_waiting(struct http_req *r)
+{
+    size_t n = pfs_buf_len(&r->body);
+
+    pfs_buf_fini(&r->body);
+    if (n && !r->gone) {
+        r->ops->body_taken(r, n);
+    }
+}
+
+/* Reports the end to the API's callback, which may answer the request from inside. */
+static void body_over(struct http_req *r, const struct pfs_error *err)
+{
+    enum body_mode mode = r->body_mode;
+    char *block = NULL;
+    size_t len = 0;
+    struct pfs_error nomem;
+
+    r->body_mode = BODY_OVER;
+    if (mode == BODY_COLLECT) {
+        if (err->cls == PFS_OK && pfs_buf_len(&r->body) > 0) {
+            block = pfs_buf_take(&r->body, &len);
+            if (!block) {
+                pfs_nomem(&nomem, "request body");
+                err = &nomem;
+                len = 0;
+            }
+        }
+        pfs_buf_fini(&r->body); /* its credit was given as it came */
+        r->on_collected(r->body_arg, block, len, err);
+    } else {
+        stream_io_free(r->io);
+        r->io = NULL;
+        drop_waiting(r);
+        r->on_pumped(r->body_arg, (size_t)r->body_moved, err);
+    }
+    req_settle(r);
+}
+
+static void body_fail(struct http_req *r, enum pfs_class cls, const char *text)
+{
+    struct pfs_error err;
+
+    pfs_fail(&err, cls, PFS_OUTCOME_NA, PFS_PHASE_LOCAL, "%s", text);
+    body_over(r, &err);
+}
+
+static void fail_too_big(struct http_req *r)
+{
+    struct pfs_error err;
+
+    r->body_broken = true; /* the connection is of no further use */
+    pfs_refuse(&err, PFS_TOOBIG, "request body exceeds maximum size of %lld bytes",
+               (long long)r->body_max);
+    body_over(r, &err);
+}
+
+/* ---- pumping ---- */
+
+static void on_sink_wrote(void *arg, size_t n, const struct pfs_error *err);
+
+/* Goes on with whatever is due: write what waits, or report the end. */
+static void pump(struct http_req *r)
+{
+    size_t n = pfs_buf_len(&r->body);
+
+    if (r->sink_busy || r->body_mode != BODY_PUMP) {
+        return;
+    }
+    if (r->body_max >= 0 && r->body_received > r->body_max) {
+        fail_too_big(r);
+    } else if (r->body_broken || r->gone) { /* gone before the commit point: nothing is applied */
+        body_fail(r, PFS_TRUNCATED, client_ended);
+    } else if (n) {
+        struct pfs_buf b = r->body;
+
+        r->body = (struct pfs_buf){0};
+        r->sink_busy = true;
+        stream_io_write(r->io, b.mem, b.start, n, on_sink_wrote, r);
+    } else if (r->body_ended) {
+        body_over(r, &ok);
+    }
+}
+
+static void on_sink_wrote(void *arg, size_t n, const struct pfs_error *err)
+{
+    struct http_req *r = arg;
+
+    r->sink_busy = false;
+    r->body_check_ms = loop_now_ms(r->loop); /* the time until now was the sink's */
+    r->body_check_bytes = r->body_received;
+    if (err->cls != PFS_OK) {
+        struct pfs_error copy = *err; /* err may live in r->io, which goes */
+
+        body_over(r, &copy);
+        return;
+    }
+    r->body_moved += (int64_t)n;
+    if (!r->gone) {
+        r->ops->body_taken(r, n);
+    }
+    pump(r);
+}
+
+/* ---- from the protocol ---- */
+
+void req_on_body(struct http_req *r, const char *p, size_t n)
+{
+    r->body_received += (int64_t)n;
+    if (r->body_mode == BODY_OVER || r->answered) {
+        r->ops->body_taken(r, n);
+        return;
+    }
+    if (!pfs_buf_add(&r->body, p, n)) {
+        r->ops->body_taken(r, n);
+        req_body_fail(r, "out of memory: request body");
+        return;
+    }
+    if (r->body_mode == BODY_UNASKED) {
+        return;
+    }
+    if (r->body_mode == BODY_PUMP) {
+        pump(r);
+        return;
+    }
+    r->ops->body_taken(r, n);
+    if (r->body_received > r->body_max) {
+        fail_too_big(r);
+    }
+}
+
+void req_on_body_end(struct http_req *r)
+{
+    r->body_ended = true;
+    if (r->content_length >= 0 && r->body_received != r->content_length) {
+        req_body_fail(r, "request body and content-length differ");
+    } else if (r->body_mode == BODY_COLLECT) {
+        body_over(r, &ok);
+    } else {
+        pump(r);
+    }
+}
+
+void req_body_fail(struct http_req *r, const char *why)
+{
+    r->body_broken = true;
+    if (r->body_mode == BODY_COLLECT) {
+        body_fail(r, PFS_TRUNCATED, why);
+    } else {
+        pump(r);
+    }
+}
+
+void req_body_gone(struct http_req *r)
+{
+    req_body_fail(r, client_ended);
+    if (!r->sink_busy) {
+        pfs_buf_fini(&r->body);
+    }
+}
+
+bool req_body_is_slow(struct http_req *r, int64_t now_ms)
+{
+    const struct server_limits *lim = r->loop->limits;
+
+    if (r->body_ended || r->sink_busy || r->body_mode == BODY_UNASKED || r->expects) {
+        r->body_check_ms = now_ms;
+        r->body_check_bytes = r->body_received;
+        return false;
+    }
+    if (now_ms - r->body_check_ms < lim->body_window_ms) {
+        return false;
+    }
+    bool slow = r->body_received - r->body_check_bytes < lim->body_min;
+
+    r->body_check_ms = now_ms;
+    r->body_check_bytes = r->body_received;
+    return slow;
+}
+
+/* ---- from the API ---- */
+
+/* What has come while nobody asked, and what will come. */
+static void body_begin(struct http_req *r)
+{
+    r->body_check_ms = loop_now_ms(r->loop);
+    r->body_check_bytes = r->body_received;
+    if (r->body_max >= 0 &&
+        (r->content_length > r->body_max || r->body_received > r->body_max)) {
+        fail_too_big(r);
+        return;
+    }
+    if (r->body_broken || r->gone) {
+        req_body_fail(r, client_ended);
+        return;
+    }
+    if (!r->body_ended) {
+        r->ops->body_wanted(r);
+    }
+    if (r->body_mode == BODY_PUMP) {
+        pump(r);
+        return;
+    }
+    size_t waiting = pfs_buf_len(&r->body);
+
+    if (waiting) {
+        r->ops->body_taken(r, waiting);
+    }
+    if (r->body_ended) {
+        body_over(r, &ok);
+    } else if (r->content_length > (int64_t)waiting) {
+        int64_t want = r->content_length - (int64_t)waiting + 1;
+
+        (void)pfs_buf_room(&r->body, want < FIRST_ROOM ? (size_t)want : FIRST_ROOM);
+    }
+}
+
+void http_collect_body(struct http_req *r, size_t max, http_body_fn *done, void *arg)
+{
+    r->body_mode = BODY_COLLECT;
+    r->body_max = max > INT64_MAX ? INT64_MAX : (int64_t)max;
+    r->on_collected = done;
+    r->body_arg = arg;
+    body_begin(r);
+}
+
+void http_pump_body(struct http_req *r, struct pfs_stream *sink, int64_t max, pfs_io_fn *done,
+                    void *arg)
+{
+    struct pfs_error err;
+
+    r->io = stream_io_new(r->loop, sink);
+    if (!r->io) {
+        pfs_nomem(&err, "request body");
+        r->body_mode = BODY_OVER;
+        drop_waiting(r);
+        done(arg, 0, &err);
+        return;
+    }
+    r->body_mode = BODY_PUMP;
+    r->body_max = max;
+    r->on_pumped = done;
+    r->body_arg = arg;
+    body_begin(r);
+}

@@ -1,0 +1,564 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+/*
+ * One operation on the tree: resolve its paths, hold the mount, have the driver do it in the way
+ * that suits the driver, complete the reply with what the mount layer knows, deliver it.
+ */
+#include "vfs.h"
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "driver_util.h"
+#include "vfs_internal.h"
+#include <string.h>
+
+/* ---- the end of a call ---- */
+
+static void deliver(struct post *p)
+{
+    struct vcall *c = (struct vcall *)p;
+
+    c->done(c->arg, &c->reply);
+    pfs_free(c);
+}
+
+static void close_orphan(struct vcall *c)
+{
+    struct pfs_reply reply = {0};
+    struct pfs_request req = PFS_REQUEST_INIT;
+    pfs_op_fn *fn = c->mount->driver->ops->op[PFS_OP_HANDLE_CLOSE];
+
+    req.op = PFS_OP_HANDLE_CLOSE;
+    req.handle = c->reply.handle.id;
+    if (fn) {
+        fn(c->mount->driver, &req, &reply);
+    }
+    pfs_reply_fini(&reply);
+}
+
+/* A name of its own for the root of a mount: the last component of where it is mounted. */
+static void name_mount_root(struct vcall *c)
+{
+    struct pfs_stat *st = &c->reply.stat;
+
+    if (strcmp(c->req.path, "/") == 0 && c->mount->path[1] && st->name &&
+        strcmp(st->name, "/") == 0) {
+        char *name = pfs_strdup(pfs_path_base(c->mount->path));
+
+        if (name) {
+            pfs_free(st->name);
+            st->name = name;
+        }
+    }
+}
+
+/* A driver that searches itself names files as it knows them. */
+static void name_matches(struct vcall *c)
+{
+    struct pfs_reply *r = &c->reply;
+    char path[PFS_PATH_MAX + 1];
+
+    for (size_t i = 0; i < r->n_matches; i++) {
+        char *name = pfs_path_join(path, c->mount->path, r->matches[i].file) ? pfs_strdup(path)
+                                                                             : NULL;
+
+        if (name) {
+            pfs_free(r->matches[i].file);
+            r->matches[i].file = name;
+        }
+    }
+}
+
+/* What the mount layer adds to a driver's reply. */
+static void complete_reply(struct vcall *c)
+{
+    struct pfs_reply *r = &c->reply;
+
+    if (r->err.cls == PFS_NOTFOUND && c->full &&
+        (c->req.op == PFS_OP_STAT || c->req.op == PFS_OP_READDIR) &&
+        vfs_is_virtual_dir(c->vfs, c->full)) {
+        pfs_reply_fini(r);
+        vfs_virtual(c->vfs, pfs_op_name(c->req.op), c);
+        return;
+    }
+    if (r->err.cls == PFS_OK && r->stream) {
+        r->stream = vfs_stream_wrap(c->mount, r->stream);
+        if (!r->stream) {
+            reply_nomem(r, "a stream");
+        }
+    }
+    if (c->req.op == PFS_OP_HANDLE_CLOSE &&
+        (r->err.cls == PFS_OK || r->err.cls == PFS_NOTFOUND)) {
+        vfs_handle_forget(c->vfs, c->handle);
+    }
+    if (r->err.cls != PFS_OK) {
+        return;
+    }
+    if (c->req.op == PFS_OP_STAT) {
+        name_mount_root(c);
+    } else if (c->req.op == PFS_OP_READDIR) {
+        vfs_add_children(c->vfs, c->asked, r);
+    } else if (c->req.op == PFS_OP_HANDLE_OPEN && !vfs_handle_enter(c)) {
+        close_orphan(c);
+    } else if (c->req.op == PFS_OP_HANDLE_RENEW) {
+        vfs_handle_describe(c, c->req.size);
+    } else if (c->req.op == PFS_OP_GREP && c->fn) {
+        name_matches(c);
+    }
+}
+
+/* The driver is done with the call. Any thread. */
+static void finish(struct vcall *c)
+{
+    if (c->mount) {
+        complete_reply(c);
+        vfs_release(c->mount);
+        c->mount = NULL;
+    }
+    if (c->loop) {
+        http_post(c->loop, &c->post);
+    } else {
+        deliver(&c->post);
+    }
+}
+
+/* The same on the thread that submitted it. */
+static void finish_here(struct vcall *c)
+{
+    if (c->mount) {
+        complete_reply(c);
+        vfs_release(c->mount);
+    }
+    deliver(&c->post);
+}
+
+/* ---- having it done ---- */
+
+static void run_op(struct vcall *c)
+{
+    struct pfs_driver *d = c->mount ? c->mount->driver : NULL;
+
+    if (c->fn) {
+        c->fn(d, &c->req, &c->reply);
+    } else if (c->req.op == PFS_OP_TOUCH) {
+        vfs_local_touch(c);
+    } else if (c->req.op == PFS_OP_DIGEST) {
+        vfs_local_digest(c);
+    } else {
+        vfs_local_grep(c);
+    }
+    if (c->req.op == PFS_OP_OPEN_READ) {
+        vfs_stream_inline(&c->reply);
+    }
+}
+
+static void job(void *arg)
+{
+    struct vcall *c = arg;
+
+    if (pfs_now() >= c->req.deadline_ns) {
+        pfs_fail(&c->reply.err, PFS_TIMEOUT, PFS_OUTCOME_NA, PFS_PHASE_QUEUE,
+                 "%s: %s: waited too long for a worker", pfs_op_name(c->req.op),
+                 c->full ? c->full : "handle");
+    } else {
+        run_op(c);
+    }
+    finish(c);
+}
+
+static void submitted_done(void *arg, struct pfs_reply *reply)
+{
+    struct vcall *c = arg;
+
+    c->reply = *reply;
+    finish(c);
+}
+
+/* True: the operation is done by the mount layer where the driver does not know it. */
+static bool is_local(enum pfs_op op)
+{
+    return op == PFS_OP_TOUCH || op == PFS_OP_DIGEST || op == PFS_OP_GREP;
+}
+
+static void unsupported(struct vcall *c)
+{
+    pfs_refuse(&c->reply.err, PFS_UNSUPPORTED, "%s: %s: operation not supported",
+               c->req.op == PFS_OP_HANDLE_OPEN ? "openhandle" : pfs_op_name(c->req.op),
+               c->full ? c->full : "handle");
+}
+
+/* Sets c->fn to the driver's function; a driver without streams is asked to READ instead. */
+static void choose_op(struct vcall *c)
+{
+    const struct pfs_driver_ops *ops = c->mount ? c->mount->driver->ops : NULL;
+
+    if (ops && c->req.op == PFS_OP_OPEN_READ && !ops->op[PFS_OP_OPEN_READ]) {
+        c->req.op = PFS_OP_READ;
+    }
+    c->fn = ops ? ops->op[c->req.op] : NULL;
+}
+
+/* Starts a call whose mount is held (or NULL for a local operation on a virtual directory). */
+static void start(struct vcall *c)
+{
+    const struct pfs_driver_ops *ops = c->mount ? c->mount->driver->ops : NULL;
+
+    choose_op(c);
+    if (!c->fn && !is_local(c->req.op)) {
+        unsupported(c);
+        finish_here(c);
+    } else if (c->fn && ops->nonblocking) {
+        run_op(c);
+        finish_here(c);
+    } else if (!c->fn || !ops->submit ||
+               !ops->submit(c->mount->driver, &c->req, submitted_done, c)) {
+        struct pfs_pool *pool = c->mount ? c->mount->pool : c->vfs->pool;
+
+        if (pfs_pool_submit(pool, job, c, &c->reply.err) != PFS_OK) {
+            finish_here(c);
+        }
+    }
+}
+
+/* ---- finding out what it is about ---- */
+
+static void serve_link_stat(struct vcall *c, char *target);
+
+/* Is the last component of the path looked through when it is a link? */
+static bool follows_last(enum pfs_op op)
+{
+    return op != PFS_OP_RENAME && op != PFS_OP_SYMLINK && op != PFS_OP_READLINK &&
+           op != PFS_OP_REMOVE && op != PFS_OP_REMOVE_ALL && op != PFS_OP_STAT;
+}
+
+/* SYMLINK where the driver has no links: into the table. */
+static void add_link(struct vcall *c)
+{
+    struct pfs_request req = {.op = PFS_OP_STAT, .path = c->full, .offset = -1, .size = -1,
+                              .deadline_ns = c->req.deadline_ns};
+    struct pfs_reply there = {0};
+
+    vfs_run(c->vfs, &req, &there);
+    if (there.err.cls == PFS_OK) {
+        pfs_refuse(&c->reply.err, PFS_EXISTS, "symlink already exists: %s", c->full);
+    } else {
+        links_add(c->vfs->links, c->full, c->req.path2, &c->reply.err);
+    }
+    pfs_reply_fini(&there);
+}
+
+static void add_link_job(void *arg)
+{
+    struct vcall *c = arg;
+
+    add_link(c);
+    finish(c);
+}
+
+/* Serves what concerns the table of links; false: it does not. */
+static bool serve_links(struct vcall *c)
+{
+    char *target = links_target(c->vfs->links, c->full);
+
+    if (!target) {
+        return false;
+    }
+    if (c->req.op == PFS_OP_STAT) {
+        serve_link_stat(c, target);
+        return true;
+    }
+    if (c->req.op == PFS_OP_READLINK) {
+        c->reply.text = target;
+        target = NULL;
+    } else if (c->req.op == PFS_OP_SYMLINK) {
+        pfs_refuse(&c->reply.err, PFS_EXISTS, "symlink already exists: %s", c->full);
+    } else if (c->req.op == PFS_OP_RENAME) {
+        if (!links_rename(c->vfs->links, c->full, c->req.path2)) {
+            pfs_refuse(&c->reply.err, PFS_EXISTS, "symlink already exists: %s", c->req.path2);
+        }
+    } else { /* REMOVE and REMOVE_ALL: the link, never what it points to */
+        links_remove(c->vfs->links, c->full);
+    }
+    pfs_free(target);
+    finish_here(c);
+    return true;
+}
+
+/* STAT of a link: the link's own data, but isDir as what it leads to. */
+struct link_stat {
+    struct vcall *call;
+    size_t n_target;
+};
+
+static void link_stat_done(void *arg, struct pfs_reply *reply)
+{
+    struct link_stat *l = arg;
+    struct vcall *c = l->call;
+    bool is_dir = reply->err.cls == PFS_OK && reply->stat.is_dir;
+
+    pfs_reply_fini(reply);
+    if (vfs_fill_entry(&c->reply.stat, pfs_path_base(c->full), "", "symlink")) {
+        c->reply.stat.size = (int64_t)l->n_target;
+        c->reply.stat.mode = 0777;
+        c->reply.stat.is_dir = is_dir;
+    } else {
+        reply_nomem(&c->reply, "stat");
+    }
+    pfs_free(l);
+    deliver(&c->post);
+}
+
+static void serve_link_stat(struct vcall *c, char *target)
+{
+    struct link_stat *l = pfs_calloc(1, sizeof *l);
+    char real[PFS_PATH_MAX + 1];
+    struct pfs_request req = c->req;
+    struct pfs_reply none = {0};
+
+    if (!l) {
+        pfs_free(target);
+        reply_nomem(&c->reply, "stat");
+        finish_here(c);
+        return;
+    }
+    *l = (struct link_stat){c, strlen(target)};
+    pfs_free(target);
+    if (links_resolve(c->vfs->links, c->full, true, real, &none.err) != PFS_OK) {
+        link_stat_done(l, &none);
+        return;
+    }
+    req.path = real; /* outlives the call: only a copy of it is kept */
+    vfs_submit(c->vfs, c->loop, &req, link_stat_done, l);
+}
+
+static void refuse_rename(struct vcall *c, const char *why)
+{
+    pfs_refuse(&c->reply.err, PFS_BADARG, "cannot rename%s", why);
+    finish_here(c);
+}
+
+static void start_rename(struct vcall *c, const char *rest)
+{
+    const char *to;
+    struct mount *m = vfs_take(c->vfs, c->req.path2, &to, NULL);
+
+    if (m) {
+        vfs_release(m); /* c holds it when it is the same */
+    }
+    if (!m) {
+        refuse_rename(c, ": paths not in same mounted filesystem");
+    } else if (m != c->mount) {
+        refuse_rename(c, " across different mounts");
+    } else {
+        c->req.path = rest;
+        c->req.path2 = to;
+        start(c);
+    }
+}
+
+static void start_symlink(struct vcall *c, const char *rest)
+{
+    if (c->mount && c->mount->driver->ops->op[PFS_OP_SYMLINK]) {
+        c->req.path = rest;
+        start(c);
+        return;
+    }
+    if (c->mount) {
+        vfs_release(c->mount);
+        c->mount = NULL;
+    }
+    /* Whether something is there may take a while to know. */
+    if (pfs_pool_submit(c->vfs->pool, add_link_job, c, &c->reply.err) != PFS_OK) {
+        finish_here(c);
+    }
+}
+
+static void start_by_path(struct vcall *c)
+{
+    const char *rest = "/";
+
+    if (!follows_last(c->req.op) && serve_links(c)) {
+        return;
+    }
+    c->mount = vfs_take(c->vfs, c->full, &rest, &c->reply.err);
+    if (!c->mount && c->reply.err.cls != PFS_NOTFOUND) {
+        finish_here(c);
+        return;
+    }
+    if (!c->mount) {
+        c->reply.err = (struct pfs_error){0};
+    }
+    if (c->req.op == PFS_OP_SYMLINK) {
+        start_symlink(c, rest);
+    } else if (c->req.op == PFS_OP_STAT && c->full[1] == '\0' && c->mount) {
+        vfs_release(c->mount); /* the root is always the server's own */
+        c->mount = NULL;
+        vfs_virtual(c->vfs, "stat", c);
+        finish_here(c);
+    } else if (!c->mount && !(c->req.op == PFS_OP_GREP && vfs_is_virtual_dir(c->vfs, c->full))) {
+        vfs_virtual(c->vfs, pfs_op_name(c->req.op), c);
+        finish_here(c);
+    } else if (c->req.op == PFS_OP_RENAME) {
+        start_rename(c, rest);
+    } else if (c->req.op == PFS_OP_READLINK && !c->mount->driver->ops->op[PFS_OP_READLINK]) {
+        pfs_refuse(&c->reply.err, PFS_NOTFOUND, "readlink: %s: not found", c->full);
+        finish_here(c);
+    } else {
+        c->req.path = rest;
+        start(c);
+    }
+}
+
+static void start_by_handle(struct vcall *c)
+{
+    if (!vfs_handle_take(c, &c->reply.err)) {
+        finish_here(c);
+        return;
+    }
+    bool forward = c->mount->driver->ops->op[c->req.op] != NULL;
+
+    if (c->req.op == PFS_OP_HANDLE_INFO || (c->req.op == PFS_OP_HANDLE_RENEW && !forward)) {
+        vfs_handle_describe(c, c->req.op == PFS_OP_HANDLE_RENEW ? c->req.size : 0);
+        finish_here(c);
+        return;
+    }
+    start(c);
+}
+
+/* ---- entering ---- */
+
+static bool is_handle_op(enum pfs_op op)
+{
+    return op >= PFS_OP_HANDLE_READ && op <= PFS_OP_HANDLE_CLOSE;
+}
+
+/* Normalises and resolves the paths of req. */
+static enum pfs_class resolve(struct vfs *v, const struct pfs_request *req, char *asked, char *full,
+                              char *second, struct pfs_error *err)
+{
+    enum pfs_class cls;
+
+    second[0] = '\0';
+    cls = pfs_path_normalize(req->path, strlen(req->path), asked, err);
+    if (cls == PFS_OK) {
+        cls = links_resolve(v->links, asked, follows_last(req->op), full, err);
+    }
+    if (cls == PFS_OK && req->op == PFS_OP_RENAME) {
+        char to[PFS_PATH_MAX + 1];
+
+        cls = pfs_path_normalize(req->path2, strlen(req->path2), to, err);
+        if (cls == PFS_OK) {
+            cls = links_resolve(v->links, to, false, second, err);
+        }
+    }
+    return cls;
+}
+
+static struct vcall *call_new(struct vfs *v, struct loop *loop, const struct pfs_request *req,
+                              const char *asked, const char *full, const char *second)
+{
+    size_t n_asked = strlen(asked) + 1, n_full = strlen(full) + 1, n_second = strlen(second) + 1;
+    struct vcall *c = pfs_calloc(1, sizeof *c + n_asked + n_full + n_second);
+
+    if (!c) {
+        return NULL;
+    }
+    c->post.fn = deliver;
+    c->vfs = v;
+    c->loop = loop;
+    c->req = *req;
+    if (c->req.deadline_ns == 0) {
+        c->req.deadline_ns = pfs_after(pfs_now(), OP_DEADLINE_MS * PFS_MS);
+    }
+    if (full[0]) {
+        c->asked = memcpy((char *)(c + 1), asked, n_asked);
+        c->full = memcpy((char *)(c + 1) + n_asked, full, n_full);
+        c->req.path = c->full;
+    }
+    if (second[0]) {
+        c->req.path2 = memcpy((char *)(c + 1) + n_asked + n_full, second, n_second);
+    }
+    return c;
+}
+
+void vfs_submit(struct vfs *v, struct loop *loop, const struct pfs_request *req, pfs_done_fn *done,
+                void *arg)
+{
+    char asked[PFS_PATH_MAX + 1] = "", full[PFS_PATH_MAX + 1] = "", second[PFS_PATH_MAX + 1] = "";
+    struct pfs_reply failed = {0};
+    struct vcall *c = NULL;
+
+    if (is_handle_op(req->op) ||
+        resolve(v, req, asked, full, second, &failed.err) == PFS_OK) {
+        c = call_new(v, loop, req, asked, full, second);
+        if (!c) {
+            reply_nomem(&failed, "a request");
+        }
+    }
+    if (!c) {
+        done(arg, &failed);
+        return;
+    }
+    c->done = done;
+    c->arg = arg;
+    c->handle = req->handle;
+    if (is_handle_op(req->op)) {
+        start_by_handle(c);
+    } else {
+        start_by_path(c);
+    }
+}
+
+/* ---- on the calling thread ---- */
+
+void vfs_run(struct vfs *v, const struct pfs_request *req, struct pfs_reply *reply)
+{
+    char asked[PFS_PATH_MAX + 1], full[PFS_PATH_MAX + 1], second[PFS_PATH_MAX + 1];
+    const char *rest;
+
+    if (resolve(v, req, asked, full, second, &reply->err) != PFS_OK ||
+        links_resolve(v->links, full, true, full, &reply->err) != PFS_OK) {
+        return;
+    }
+    struct vcall *c = call_new(v, NULL, req, asked, full, second);
+
+    if (!c) {
+        reply_nomem(reply, "a request");
+        return;
+    }
+    c->mount = vfs_take(v, full, &rest, &c->reply.err);
+    if (!c->mount && c->reply.err.cls == PFS_NOTFOUND) {
+        c->reply.err = (struct pfs_error){0};
+        vfs_virtual(v, pfs_op_name(req->op), c);
+    } else if (c->mount) {
+        c->req.path = rest;
+        choose_op(c);
+        if (c->fn) {
+            run_op(c);
+        } else {
+            unsupported(c);
+        }
+        complete_reply(c);
+        vfs_release(c->mount);
+    }
+    *reply = c->reply;
+    pfs_free(c);
+}
+
+bool vfs_has_op(struct vfs *v, const char *path, enum pfs_op op)
+{
+    char full[PFS_PATH_MAX + 1];
+    const char *rest;
+
+    if (pfs_path_normalize(path, strlen(path), full, NULL) != PFS_OK ||
+        links_resolve(v->links, full, true, full, NULL) != PFS_OK) {
+        return false;
+    }
+    struct mount *m = vfs_take(v, full, &rest, NULL);
+    bool has = m && m->driver->ops->op[op];
+
+    if (m) {
+        vfs_release(m);
+    }
+    return has;
+}

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#ifndef AGFSD_VFS_H
+#define AGFSD_VFS_H
+
+/*
+ * The tree: mounts, the virtual directories above them, symbolic links and file handles, as one
+ * asynchronous operation (agfs-http-api.md sections 5 and 6). Drivers that never wait run on the
+ * caller's thread, those that answer later do so, the rest run on workers of their mount: each
+ * mount has its own, so that a slow one holds up nobody else. Any thread may call.
+ */
+#include "http.h"
+#include <proxyfs/driver.h>
+
+#define MOUNTS_MAX 1000        /* administrators make them; a listing shows them all */
+#define MOUNT_WORKERS 16       /* of one mount: requests that block at once */
+#define MOUNT_QUEUE 1024       /* behind them; further ones are OVERLOAD */
+#define OP_DEADLINE_MS 30000   /* of an operation whose request names none */
+#define UNMOUNT_WAIT_MS 30000  /* for calls in flight */
+#define INLINE_READ_MAX 262144 /* a file up to this size is read on the way of its opening */
+
+struct vfs;
+struct mount;
+
+struct vfs *vfs_new(void); /* NULL: out of memory */
+/* Unmounts everything. No call may be in flight or follow. NULL allowed. */
+void vfs_free(struct vfs *v);
+
+/*
+ * Carries out one operation; what req points to is borrowed until `done`, *req itself only during
+ * the call. Paths need not be normalised. done is called exactly once on the loop's thread, perhaps
+ * from inside; with loop NULL on any thread. Beyond what driver.h says:
+ * - OPEN_READ answers with data instead of a stream when the content is small, or the driver has no
+ *   streams.
+ * - HANDLE_*: handles are the server's; HANDLE_OPEN takes a lease in seconds in `size`.
+ * - DIGEST, GREP and TOUCH work with drivers that have no such operation.
+ */
+void vfs_submit(struct vfs *v, struct loop *loop, const struct pfs_request *req, pfs_done_fn *done,
+                void *arg);
+/* The same on the calling thread, which may block; reply zeroed by the caller. */
+void vfs_run(struct vfs *v, const struct pfs_request *req, struct pfs_reply *reply);
+
+/* True when the driver that serves path has the operation itself. */
+bool vfs_has_op(struct vfs *v, const char *path, enum pfs_op op);
+
+/*
+ * Ends a stream that vfs_submit gave, where it may block: finishes it when commit, closes it, then
+ * calls done on the loop's thread with the result.
+ */
+void vfs_stream_end(struct pfs_stream *s, struct loop *loop, bool commit, pfs_io_fn *done,
+                    void *arg);
+
+/* ---- mounts ---- */
+
+enum mount_state { MOUNT_PENDING, MOUNT_MOUNTED, MOUNT_FAILED, MOUNT_UNMOUNTING };
+const char *mount_state_name(enum mount_state s); /* "pending", "mounted", "failed" */
+
+struct mount_spec {
+    const char *path;     /* normalised */
+    const char *type;     /* "memfs" */
+    const char *instance; /* name in the configuration file, NULL: mounted by a request */
+    const char *config;   /* JSON object as given, NULL: none */
+    bool builtin;         /* not counted among the configured ones */
+};
+
+/*
+ * Takes the path for a mount, which is pending until vfs_publish or vfs_fail; strings are copied.
+ * A mount from the configuration that failed gives way. Errors: EXISTS, OVERLOAD, NOMEM.
+ */
+enum pfs_class vfs_reserve(struct vfs *v, const struct mount_spec *spec, struct mount **ret,
+                           struct pfs_error *err);
+/* The mount is up; the driver is taken. Errors (the mount is then given up as by vfs_fail, the
+ * driver closed): NOMEM. */
+enum pfs_class vfs_publish(struct vfs *v, struct mount *m, struct pfs_driver *d,
+                           struct pfs_error *err);
+/* It is not: one from the configuration stays, shown as failed; another goes. */
+void vfs_fail(struct vfs *v, struct mount *m, const struct pfs_error *why);
+/* A failed mount of the configuration is tried again: false when it is gone meanwhile. */
+bool vfs_retry(struct vfs *v, const char *path, struct mount **ret);
+/*
+ * Ends a mount once its calls in flight are done (new ones are refused meanwhile) and closes its
+ * driver. Blocks. Errors: NOTFOUND, BUSY (calls did not end in time; the mount stays).
+ */
+enum pfs_class vfs_unmount(struct vfs *v, const char *path, struct pfs_error *err);
+
+/* What GET /mounts shows. Strings are borrowed during the call. */
+struct mount_info {
+    const char *path, *type, *instance, *config, *error;
+    enum mount_state state;
+    bool builtin;
+};
+/* Calls fn for each mount, sorted by path, under the table's lock. */
+void vfs_each_mount(struct vfs *v, void (*fn)(void *arg, const struct mount_info *info), void *arg);
+
+/* ---- handles ---- */
+
+#define HANDLES_MAX 10000       /* as the stock server says */
+#define LEASE_DEFAULT_S 3600    /* stock clients that know no lease may be idle for long */
+#define LEASE_MAX_S 86400
+
+/* Closes handles whose lease has ended: called about once a second. */
+void vfs_sweep_handles(struct vfs *v);
+void vfs_each_handle(struct vfs *v, void (*fn)(void *arg, const struct pfs_handle_info *h),
+                     void *arg);
+
+#endif

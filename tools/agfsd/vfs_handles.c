@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+/*
+ * The server's file handles: one number for all mounts, a lease, and the driver's own handle
+ * behind it. Every use of a handle renews its lease.
+ */
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "vfs_internal.h"
+#include <string.h>
+
+struct vhandle {
+    struct list link;
+    uint64_t id, driver_handle;
+    struct mount *mount;
+    char *path;
+    uint32_t flags;
+    int64_t lease_s;
+    int64_t ends;                  /* CLOCK_MONOTONIC */
+    int64_t created_ns, access_ns; /* wall clock */
+};
+
+static struct list *bucket(struct vfs *v, uint64_t id)
+{
+    return &v->handles[id % HANDLE_BUCKETS];
+}
+
+static struct vhandle *find_locked(struct vfs *v, uint64_t id)
+{
+    list_for_each (it, bucket(v, id)) {
+        struct vhandle *h = list_entry(it, struct vhandle, link);
+
+        if (h->id == id) {
+            return h;
+        }
+    }
+    return NULL;
+}
+
+static void renew_locked(struct vhandle *h)
+{
+    h->access_ns = pfs_wall_now();
+    h->ends = pfs_after(pfs_now(), h->lease_s * PFS_SEC);
+}
+
+static void free_locked(struct vfs *v, struct vhandle *h)
+{
+    list_remove(&h->link);
+    v->n_handles--;
+    pfs_free(h->path);
+    pfs_free(h);
+}
+
+static int64_t lease_of(int64_t asked)
+{
+    return asked <= 0 ? LEASE_DEFAULT_S : asked < LEASE_MAX_S ? asked : LEASE_MAX_S;
+}
+
+static void describe_locked(const struct vhandle *h, struct pfs_handle_info *info)
+{
+    info->id = h->id;
+    info->flags = h->flags;
+    info->lease_s = h->lease_s;
+    info->created_ns = h->created_ns;
+    info->access_ns = h->access_ns;
+    info->expires_ns = h->access_ns + h->lease_s * PFS_SEC;
+}
+
+bool vfs_handle_enter(struct vcall *c)
+{
+    struct vfs *v = c->vfs;
+    struct vhandle *h = pfs_calloc(1, sizeof *h);
+    char *path = pfs_strdup(c->full), *shown = pfs_strdup(c->full);
+
+    if (!h || !path || !shown) {
+        pfs_free(h);
+        pfs_free(path);
+        pfs_free(shown);
+        pfs_nomem(&c->reply.err, "a handle");
+        return false;
+    }
+    *h = (struct vhandle){.driver_handle = c->reply.handle.id,
+                          .mount = c->mount,
+                          .path = path,
+                          .flags = c->req.flags,
+                          .lease_s = lease_of(c->req.size),
+                          .created_ns = pfs_wall_now()};
+    renew_locked(h);
+    pthread_mutex_lock(&v->handle_mu);
+    bool room = v->n_handles < HANDLES_MAX;
+
+    if (room) {
+        h->id = ++v->last_handle;
+        v->n_handles++;
+        list_append(bucket(v, h->id), &h->link);
+        describe_locked(h, &c->reply.handle);
+    }
+    pthread_mutex_unlock(&v->handle_mu);
+    if (!room) {
+        pfs_free(h);
+        pfs_free(path);
+        pfs_free(shown);
+        pfs_refuse(&c->reply.err, PFS_OVERLOAD, "too many open handles: %d are allowed",
+                   HANDLES_MAX);
+        return false;
+    }
+    pfs_free(c->reply.handle.path);
+    c->reply.handle.path = shown;
+    return true;
+}
+
+bool vfs_handle_take(struct vcall *c, struct pfs_error *err)
+{
+    struct vfs *v = c->vfs;
+    bool up = false;
+
+    pthread_mutex_lock(&v->handle_mu);
+    struct vhandle *h = find_locked(v, c->handle);
+
+    /* Under handle_mu: an unmount drops its handles before it frees the mount. */
+    if (h && vfs_hold(h->mount)) {
+        up = true;
+        c->mount = h->mount;
+        c->req.handle = h->driver_handle;
+        c->req.flags = h->flags;
+        renew_locked(h);
+    }
+    pthread_mutex_unlock(&v->handle_mu);
+    if (!up) {
+        pfs_refuse(err, PFS_NOTFOUND, "handle %llu: not found", (unsigned long long)c->handle);
+    }
+    return up;
+}
+
+void vfs_handle_describe(struct vcall *c, int64_t lease_s)
+{
+    struct vfs *v = c->vfs;
+    char *path = NULL;
+
+    pthread_mutex_lock(&v->handle_mu);
+    struct vhandle *h = find_locked(v, c->handle);
+
+    if (h) {
+        if (lease_s > 0) {
+            h->lease_s = lease_of(lease_s);
+            renew_locked(h);
+        }
+        path = pfs_strdup(h->path);
+        describe_locked(h, &c->reply.handle);
+    }
+    pthread_mutex_unlock(&v->handle_mu);
+    if (!h) {
+        pfs_refuse(&c->reply.err, PFS_NOTFOUND, "handle %llu: not found",
+                   (unsigned long long)c->handle);
+    } else if (!path) {
+        pfs_nomem(&c->reply.err, "a handle");
+    }
+    pfs_free(c->reply.handle.path);
+    c->reply.handle.path = path;
+}
+
+void vfs_handle_forget(struct vfs *v, uint64_t id)
+{
+    pthread_mutex_lock(&v->handle_mu);
+    struct vhandle *h = find_locked(v, id);
+
+    if (h) {
+        free_locked(v, h);
+    }
+    pthread_mutex_unlock(&v->handle_mu);
+}
+
+void vfs_handles_drop(struct mount *m)
+{
+    struct vfs *v = m->vfs;
+
+    pthread_mutex_lock(&v->handle_mu);
+    for (size_t i = 0; i < HANDLE_BUCKETS; i++) {
+        list_for_each (it, &v->handles[i]) {
+            struct vhandle *h = list_entry(it, struct vhandle, link);
+
+            if (h->mount == m) {
+                free_locked(v, h);
+            }
+        }
+    }
+    pthread_mutex_unlock(&v->handle_mu);
+}
+
+static void closed(void *arg, struct pfs_reply *reply)
+{
+    pfs_reply_fini(reply);
+}
+
+void vfs_sweep_handles(struct vfs *v)
+{
+    uint64_t ended[64]; /* more are found a second later */
+    size_t n = 0;
+    int64_t now = pfs_now();
+
+    pthread_mutex_lock(&v->handle_mu);
+    for (size_t i = 0; i < HANDLE_BUCKETS && n < sizeof ended / sizeof *ended; i++) {
+        list_for_each (it, &v->handles[i]) {
+            struct vhandle *h = list_entry(it, struct vhandle, link);
+
+            if (h->ends <= now && n < sizeof ended / sizeof *ended) {
+                ended[n++] = h->id;
+            }
+        }
+    }
+    pthread_mutex_unlock(&v->handle_mu);
+    for (size_t i = 0; i < n; i++) {
+        struct pfs_request req = PFS_REQUEST_INIT;
+
+        req.op = PFS_OP_HANDLE_CLOSE;
+        req.handle = ended[i];
+        vfs_submit(v, NULL, &req, closed, NULL);
+    }
+}
+
+void vfs_each_handle(struct vfs *v, void (*fn)(void *arg, const struct pfs_handle_info *h),
+                     void *arg)
+{
+    pthread_mutex_lock(&v->handle_mu);
+    for (size_t i = 0; i < HANDLE_BUCKETS; i++) {
+        list_for_each (it, &v->handles[i]) {
+            struct vhandle *h = list_entry(it, struct vhandle, link);
+            struct pfs_handle_info info = {.path = h->path};
+
+            describe_locked(h, &info);
+            fn(arg, &info);
+        }
+    }
+    pthread_mutex_unlock(&v->handle_mu);
+}

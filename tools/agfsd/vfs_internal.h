@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#ifndef AGFSD_VFS_INTERNAL_H
+#define AGFSD_VFS_INTERNAL_H
+
+/*
+ * Inside of the tree. Locks: vfs.handle_mu before vfs.lock (mounts); links' own and vfs.idle_mu are
+ * never held with another. None is held while a driver is called.
+ */
+#include "base/list.h"
+#include "base/path.h"
+#include "base/pool.h"
+#include "links.h"
+#include "vfs.h"
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct mount {
+    struct vfs *vfs; /* fixed after vfs_reserve */
+    char *path, *type, *instance, *config;
+    bool builtin;
+
+    enum mount_state state;  /* under vfs.lock, as is: */
+    char *error;             /* why it failed last */
+    struct pfs_driver *driver; /* set with MOUNTED; stays while calls are in flight */
+    struct pfs_pool *pool;
+
+    atomic_uint in_flight; /* calls and open streams */
+};
+
+#define HANDLE_BUCKETS 256
+
+struct vfs {
+    struct links *links;
+    struct pfs_pool *pool; /* for work that belongs to no mount: searching from the root */
+
+    pthread_rwlock_t lock; /* of the table and its mounts' states */
+    struct mount **mounts; /* sorted by path */
+    size_t n_mounts, cap_mounts;
+
+    pthread_mutex_t idle_mu; /* with idle: a mount that is being unmounted ran out of calls */
+    pthread_cond_t idle;
+    atomic_uint n_waiting; /* unmounts that wait for `idle` */
+
+    pthread_mutex_t handle_mu; /* of everything below */
+    struct list handles[HANDLE_BUCKETS];
+    unsigned n_handles;
+    uint64_t last_handle;
+};
+
+/* One operation under way. */
+struct vcall {
+    struct post post;
+    struct vfs *vfs;
+    struct loop *loop;
+    struct mount *mount; /* held; NULL: virtual */
+    struct pfs_request req; /* paths relative to the mount */
+    pfs_op_fn *fn;          /* what a worker runs; NULL: the driver's own */
+    pfs_done_fn *done;
+    void *arg;
+    uint64_t handle; /* the server's */
+    struct pfs_reply reply;
+    char *full; /* normalised path in the tree, links resolved; behind the struct, as is: */
+    char *asked; /* the same before links were resolved */
+};
+
+/* ---- vfs_mounts.c ---- */
+
+/*
+ * The mount that covers the normalised path, held, and the path in it; NULL: none (*err NOTFOUND),
+ * or the one that should is not up (*err BUSY). vfs_release gives it back.
+ */
+struct mount *vfs_take(struct vfs *v, const char *path, const char **ret_rest,
+                       struct pfs_error *err);
+/* Holds a mount that cannot be freed now (vfs.handle_mu is held); false: it is being unmounted. */
+bool vfs_hold(struct mount *m);
+void vfs_release(struct mount *m);
+/* Calls fn with the next component of each mount below directory dir, in byte order, each once. */
+void vfs_each_child(struct vfs *v, const char *dir, bool (*fn)(void *arg, const char *name),
+                    void *arg);
+
+/* ---- vfs_tree.c ---- */
+
+/* True when the path is the root or above a mount. */
+bool vfs_is_virtual_dir(struct vfs *v, const char *path);
+/* STAT and READDIR where no mount covers the path; NOTFOUND where nothing is. */
+void vfs_virtual(struct vfs *v, const char *op, struct vcall *c);
+/* Adds mounts and links directly in dir to a listing. */
+void vfs_add_children(struct vfs *v, const char *dir, struct pfs_reply *reply);
+/* Makes *st a directory entry of the mount layer; false: out of memory. */
+bool vfs_fill_entry(struct pfs_stat *st, const char *name, const char *meta_name,
+                    const char *meta_type);
+
+/* ---- vfs_handles.c ---- */
+
+/* Enters the driver's handle of a successful HANDLE_OPEN and makes the reply's the server's.
+ * False: no room; reply->err says so, and the driver's handle must be closed. */
+bool vfs_handle_enter(struct vcall *c);
+/* Finds c->handle, holds its mount and puts the driver's handle into c->req. False: *err. */
+bool vfs_handle_take(struct vcall *c, struct pfs_error *err);
+/* Fills the reply's handle_info (after renewing the lease by lease_s > 0). */
+void vfs_handle_describe(struct vcall *c, int64_t lease_s);
+void vfs_handle_forget(struct vfs *v, uint64_t id);
+/* Forgets the handles of a mount whose driver is about to close them all. */
+void vfs_handles_drop(struct mount *m);
+
+/* ---- vfs_stream.c ---- */
+
+/* Wraps a driver's stream so that it holds the mount; takes s, also on failure (NULL: no memory). */
+struct pfs_stream *vfs_stream_wrap(struct mount *m, struct pfs_stream *s);
+/* Reads a small blocking stream on this thread into the reply's data, if it is one. */
+void vfs_stream_inline(struct pfs_reply *reply);
+
+/* ---- vfs_local.c: operations that a driver lacks, on a worker ---- */
+
+void vfs_local_touch(struct vcall *c);
+void vfs_local_digest(struct vcall *c);
+void vfs_local_grep(struct vcall *c);
+
+#endif

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+/* What the mount layer itself shows: directories above mounts, mount points and links in listings
+ * (agfs-http-api.md 5.3, 5.4). */
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "driver_util.h"
+#include "vfs_internal.h"
+#include <stdlib.h>
+#include <string.h>
+
+bool vfs_fill_entry(struct pfs_stat *st, const char *name, const char *meta_name,
+                    const char *meta_type)
+{
+    st->mode = 0755;
+    st->is_dir = true;
+    st->mtime_ns = pfs_wall_now();
+    return stat_fill(st, name, meta_name, meta_type);
+}
+
+static bool stop_at_first(void *arg, const char *name)
+{
+    *(bool *)arg = true;
+    return false;
+}
+
+bool vfs_is_virtual_dir(struct vfs *v, const char *path)
+{
+    bool any = path[1] == '\0';
+
+    if (!any) {
+        vfs_each_child(v, path, stop_at_first, &any);
+    }
+    return any;
+}
+
+/* Adding the mount layer's entries to a listing. */
+struct adding {
+    struct pfs_reply *reply;
+    size_t cap, n_driver; /* entries that came from the driver */
+    const char *meta_name;
+    bool link;
+};
+
+static bool add_name(void *arg, const char *name)
+{
+    struct adding *a = arg;
+
+    for (size_t i = 0; i < a->reply->n_list; i++) {
+        if (strcmp(a->reply->list[i].name, name) == 0) {
+            return true;
+        }
+    }
+    struct pfs_stat *st = reply_add_entry(a->reply, &a->cap);
+
+    if (!st || !vfs_fill_entry(st, name, a->meta_name, a->link ? "symlink" : "mount-point")) {
+        reply_nomem(a->reply, "a listing");
+        return false;
+    }
+    if (a->link) {
+        st->mode = 0777;
+        st->is_dir = false;
+    }
+    return true;
+}
+
+static void add_children(struct vfs *v, const char *dir, const char *meta_name,
+                         struct pfs_reply *reply)
+{
+    struct adding a = {.reply = reply, .cap = reply->n_list, .meta_name = meta_name};
+
+    vfs_each_child(v, dir, add_name, &a);
+    a.link = true;
+    links_each(v->links, dir, add_name, &a);
+}
+
+void vfs_add_children(struct vfs *v, const char *dir, struct pfs_reply *reply)
+{
+    add_children(v, dir, "", reply);
+}
+
+static int by_type_and_name(const void *a, const void *b)
+{
+    const struct pfs_stat *x = a, *y = b;
+
+    if (x->is_dir != y->is_dir) { /* links come last */
+        return x->is_dir ? -1 : 1;
+    }
+    return strcmp(x->name, y->name);
+}
+
+void vfs_virtual(struct vfs *v, const char *op, struct vcall *c)
+{
+    struct pfs_reply *r = &c->reply;
+    bool root = c->full[1] == '\0';
+
+    if (c->req.op == PFS_OP_STAT && vfs_is_virtual_dir(v, c->full)) {
+        if (!vfs_fill_entry(&r->stat, pfs_path_base(c->full), "", root ? "root" : "mount-point")) {
+            reply_nomem(r, "stat");
+        }
+        return;
+    }
+    if (c->req.op == PFS_OP_READDIR) {
+        add_children(v, c->full, "rootfs", r);
+        if (r->n_list > 0) {
+            qsort(r->list, r->n_list, sizeof *r->list, by_type_and_name);
+        }
+        if (r->n_list > 0 || root) {
+            return;
+        }
+    }
+    if (c->req.op == PFS_OP_CREATE || c->req.op == PFS_OP_MKDIR) {
+        pfs_refuse(&r->err, PFS_DENIED,
+                   "%s: %s: permission denied (not allowed to create %s in rootfs, use mount "
+                   "instead)",
+                   op, c->full, c->req.op == PFS_OP_MKDIR ? "directory" : "file");
+        return;
+    }
+    pfs_refuse(&r->err, PFS_NOTFOUND, "%s: %s: not found", op, c->full);
+}
