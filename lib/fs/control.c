@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/path.h"
+#include "fs/memory_stream.h"
 #include "wire/json_out.h"
 #include <string.h>
 
@@ -136,6 +137,20 @@ static void read_status(struct pfs_client *c, const char *url, const struct pfs_
     }
 }
 
+static void open_status(struct pfs_client *c, const char *url, const struct pfs_request *req,
+                        struct pfs_reply *reply)
+{
+    read_status(c, url, req, reply);
+    if (reply->err.cls == PFS_OK) {
+        reply->stream = memory_stream_new(reply->data, reply->len);
+        reply->data = NULL;
+        reply->len = 0;
+        if (!reply->stream) {
+            pfs_nomem(&reply->err, "the status");
+        }
+    }
+}
+
 static void reload(struct pfs_client *c, const struct pfs_request *req, struct pfs_reply *reply)
 {
     if (pfs_reload(c, &reply->err) == PFS_OK) {
@@ -164,10 +179,12 @@ void control_call(struct pfs_client *c, const char *url, const struct pfs_reques
         reload(c, req, reply);
     } else if (is_reload && req->op == PFS_OP_TRUNCATE) {
         reply->count = 0; /* shells truncate before they write */
-    } else if (is_reload && req->op == PFS_OP_READ) {
+    } else if (is_reload && (req->op == PFS_OP_READ || req->op == PFS_OP_OPEN_READ)) {
         pfs_refuse(&reply->err, PFS_DENIED, "permission denied: %s is write-only", req->path);
-    } else if (!is_reload && req->op == PFS_OP_READ) {
+    } else if (req->op == PFS_OP_READ) {
         read_status(c, url, req, reply);
+    } else if (req->op == PFS_OP_OPEN_READ) {
+        open_status(c, url, req, reply);
     } else if (req->op == PFS_OP_CREATE || req->op == PFS_OP_MKDIR || req->op == PFS_OP_SYMLINK) {
         pfs_refuse(&reply->err, PFS_EXISTS, "file already exists: %s (control file of the mount)",
                    req->path);

@@ -210,17 +210,6 @@ static bool is_certificate_alert(int reason)
     }
 }
 
-/* The subject of the certificate that was refused, for the message. */
-static void describe_peer(struct tls *t, char *dst, size_t cap)
-{
-    X509 *cert = SSL_get0_peer_certificate(t->ssl);
-
-    dst[0] = '\0';
-    if (cert) {
-        X509_NAME_oneline(X509_get_subject_name(cert), dst, (int)cap);
-    }
-}
-
 static enum pfs_class handshake_failed(struct tls *t, struct pfs_error *err)
 {
     unsigned long code = ERR_peek_error();
@@ -229,14 +218,12 @@ static enum pfs_class handshake_failed(struct tls *t, struct pfs_error *err)
     const char *why = ERR_reason_error_string(code);
     const char *who = t->ctx->server ? "client" : t->host;
     enum pfs_class cls = PFS_TLS;
-    char subject[128];
 
-    describe_peer(t, subject, sizeof subject);
     ERR_clear_error();
     if (verify != X509_V_OK && reason == SSL_R_CERTIFICATE_VERIFY_FAILED) {
         return pfs_fail(err, PFS_TLS_VERIFY, PFS_OUTCOME_NA, PFS_PHASE_TLS,
-                        "certificate of %s refused: %s (X509 error %ld; subject '%s')", who,
-                        X509_verify_cert_error_string(verify), verify, subject);
+                        "certificate of %s refused: %s (X509 error %ld)", who,
+                        X509_verify_cert_error_string(verify), verify);
     }
     if (is_certificate_alert(reason) || reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE) {
         cls = t->ctx->server && reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE ? PFS_TLS_VERIFY
@@ -254,8 +241,9 @@ static enum pfs_class handshake_failed(struct tls *t, struct pfs_error *err)
                         "%s does not speak TLS on this port (%s); is it plain http?", who, why);
     }
     if (t->eof || reason == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
-        return pfs_fail(err, PFS_CONN, PFS_OUTCOME_NA, PFS_PHASE_TLS,
-                        "%s closed the connection during the TLS handshake", who);
+        return pfs_fail(
+            err, PFS_CONN, PFS_OUTCOME_NA, PFS_PHASE_TLS,
+            "%s closed the connection during the TLS handshake; does this port speak TLS?", who);
     }
     return pfs_fail(err, cls, PFS_OUTCOME_NA, PFS_PHASE_TLS, "TLS handshake with %s failed: %s",
                     who, why ? why : "unknown reason");

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#include "fs/memory_stream.h"
+#include "base/alloc.h"
+#include "base/err.h"
+#include <string.h>
+
+struct memory_stream {
+    struct pfs_stream base; /* first */
+    char *data;
+    size_t len, at;
+};
+
+static void memory_read(struct pfs_stream *base, void *buf, size_t cap, pfs_io_fn *done, void *arg)
+{
+    static const struct pfs_error ok = {.cls = PFS_OK};
+    struct memory_stream *s = (struct memory_stream *)base;
+    size_t n = s->len - s->at < cap ? s->len - s->at : cap;
+
+    if (n) {
+        memcpy(buf, s->data + s->at, n);
+        s->at += n;
+    }
+    done(arg, n, &ok);
+}
+
+static void refuse(pfs_io_fn *done, void *arg)
+{
+    struct pfs_error err;
+
+    pfs_refuse(&err, PFS_DENIED, "permission denied: the stream is for reading");
+    done(arg, 0, &err);
+}
+
+static void memory_write(struct pfs_stream *base, const void *buf, size_t len, pfs_io_fn *done,
+                         void *arg)
+{
+    refuse(done, arg);
+}
+
+static void memory_finish(struct pfs_stream *base, pfs_io_fn *done, void *arg)
+{
+    refuse(done, arg);
+}
+
+static void memory_close(struct pfs_stream *base)
+{
+    struct memory_stream *s = (struct memory_stream *)base;
+
+    pfs_free(s->data);
+    pfs_free(s);
+}
+
+static const struct pfs_stream_ops ops = {
+    .read = memory_read, .write = memory_write, .finish = memory_finish, .close = memory_close};
+
+struct pfs_stream *memory_stream_new(void *data, size_t len)
+{
+    struct memory_stream *s = pfs_calloc(1, sizeof *s);
+
+    if (!s) {
+        pfs_free(data);
+        return NULL;
+    }
+    s->base.ops = &ops;
+    s->base.size = (int64_t)len;
+    s->data = data;
+    s->len = len;
+    return &s->base;
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#ifndef PFS_FS_MEMORY_STREAM_H
+#define PFS_FS_MEMORY_STREAM_H
+
+#include <proxyfs/driver.h>
+
+/* A stream that reads len bytes at data, which it takes (pfs_free). NULL: out of memory, data is
+ * freed. */
+struct pfs_stream *memory_stream_new(void *data, size_t len);
+
+#endif
