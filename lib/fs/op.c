@@ -7,11 +7,11 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/path.h"
+#include "fs/req_id.h"
 #include "fs/secret.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 /* A chain of servers longer than this is taken for a ring of mounts. */
 #define HOPS_MAX 8
@@ -125,20 +125,6 @@ static void set_deadline(struct op *op, const struct pfs_request *req)
     }
 }
 
-/* 128 random bits in hexadecimal: the same for all attempts of one operation. */
-static void make_req_id(char id[33])
-{
-    unsigned char bytes[16];
-
-    if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes) {
-        id[0] = '\0';
-        return;
-    }
-    for (size_t i = 0; i < sizeof bytes; i++) {
-        snprintf(id + 2 * i, 3, "%02x", bytes[i]);
-    }
-}
-
 /* A write that is more than "replace the whole file" (which is all that a stock server can do). */
 static bool is_extended_write(const struct pfs_request *r)
 {
@@ -182,7 +168,7 @@ enum pfs_class op_init(struct op *op, struct pfs_client *c, const struct pfs_req
         if (req->req_id) {
             snprintf(op->req_id, sizeof op->req_id, "%s", req->req_id);
         } else {
-            make_req_id(op->req_id);
+            req_id_make(op->req_id);
         }
     }
     snprintf(op->hops, sizeof op->hops, "%u", req->hops + 1);
@@ -260,15 +246,15 @@ static void add_fields(struct op *op)
     struct exchange *ex = &op->ex;
 
     if (op->authorization && op->authorization[0]) {
-        exchange_add_field(ex, "authorization", op->authorization);
+        exchange_add_field(ex, "authorization", op->authorization, true);
     }
-    exchange_add_field(ex, "agfs-hops", op->hops);
+    exchange_add_field(ex, "agfs-hops", op->hops, false);
     if (op->req_id[0] && op->step == STEP_MAIN) {
-        exchange_add_field(ex, "x-req-id", op->req_id);
+        exchange_add_field(ex, "x-req-id", op->req_id, true);
     }
     if (op->attempts > 0) {
         snprintf(op->attempt_text, sizeof op->attempt_text, "%u", op->attempts + 1);
-        exchange_add_field(ex, "x-attempt", op->attempt_text);
+        exchange_add_field(ex, "x-attempt", op->attempt_text, true);
     }
 }
 

@@ -75,28 +75,29 @@ static bool h2_wants_drain(struct session *s)
     return pfs_buf_len(&h->rest) > 0 || nghttp2_session_want_write(h->ng);
 }
 
-#define FIELD(field_name, name_length, field_value, value_length)                                  \
-    (nghttp2_nv)                                                                                   \
-    {                                                                                              \
-        (uint8_t *)(uintptr_t)(field_name), (uint8_t *)(uintptr_t)(field_value), name_length,      \
-            value_length, NGHTTP2_NV_FLAG_NONE                                                     \
-    }
-#define STATIC_FIELD(name, value) FIELD(name, sizeof(name) - 1, value, strlen(value))
+static nghttp2_nv field(const char *name, size_t name_len, const char *value, size_t value_len,
+                        uint8_t flags)
+{
+    return (nghttp2_nv){(uint8_t *)(uintptr_t)name, (uint8_t *)(uintptr_t)value, name_len,
+                        value_len, flags};
+}
 
 static size_t request_fields(const struct h2_session *h, const struct exchange *ex, nghttp2_nv *nv)
 {
     size_t n = 0;
 
-    nv[n++] = STATIC_FIELD(":method", ex->method);
-    nv[n++] = STATIC_FIELD(":scheme", h->options.scheme);
-    nv[n++] = STATIC_FIELD(":authority", h->options.authority);
-    nv[n++] = STATIC_FIELD(":path", ex->target);
+    nv[n++] = field(":method", 7, ex->method, strlen(ex->method), 0);
+    nv[n++] = field(":scheme", 7, h->options.scheme, strlen(h->options.scheme), 0);
+    nv[n++] = field(":authority", 10, h->options.authority, strlen(h->options.authority), 0);
+    nv[n++] = field(":path", 5, ex->target, strlen(ex->target), 0);
     if (ex->content_type) {
-        nv[n++] = STATIC_FIELD("content-type", ex->content_type);
+        nv[n++] = field("content-type", 12, ex->content_type, strlen(ex->content_type), 0);
     }
     for (unsigned i = 0; i < ex->n_fields; i++) {
         const struct http_field *f = &ex->fields[i];
-        nv[n++] = FIELD(f->name, strlen(f->name), f->value, strlen(f->value));
+
+        nv[n++] = field(f->name, strlen(f->name), f->value, strlen(f->value),
+                        f->keep_out ? NGHTTP2_NV_FLAG_NO_INDEX : 0);
     }
     return n;
 }
@@ -132,7 +133,7 @@ static enum pfs_class h2_submit(struct session *s, struct exchange *ex, struct p
     size_t n = request_fields(h, ex, nv);
     if (length > 0 || (length == 0 && ex->content_type)) {
         const char *text = format_length(digits, length);
-        nv[n++] = FIELD("content-length", 14, text, strlen(text));
+        nv[n++] = field("content-length", 14, text, strlen(text), 0);
     }
     int32_t id = nghttp2_submit_request(h->ng, NULL, nv, n, has_body ? &body : NULL, ex);
     if (id < 0) {

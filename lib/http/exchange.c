@@ -26,12 +26,12 @@ void exchange_fini(struct exchange *ex)
     pfs_buf_fini(&ex->reply);
 }
 
-bool exchange_add_field(struct exchange *ex, const char *name, const char *value)
+bool exchange_add_field(struct exchange *ex, const char *name, const char *value, bool keep_out)
 {
     if (ex->n_fields == EXCHANGE_MAX_FIELDS) {
         return false;
     }
-    ex->fields[ex->n_fields++] = (struct http_field){name, value};
+    ex->fields[ex->n_fields++] = (struct http_field){name, value, keep_out};
     return true;
 }
 

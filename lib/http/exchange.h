@@ -45,6 +45,7 @@ enum exchange_event {
 /* Request header field besides the pseudo-header ones; both borrowed, name in lower case. */
 struct http_field {
     const char *name, *value;
+    bool keep_out; /* secret, or different each time: not for HPACK's table */
 };
 
 /* The reply header: what any operation needs of it. Strings are "" when absent or too long. */
@@ -121,7 +122,7 @@ void exchange_init(struct exchange *ex);
 /* Gives back what the exchange owns. Must be DONE or never submitted. */
 void exchange_fini(struct exchange *ex);
 /* Adds a request header field; false: too many. */
-bool exchange_add_field(struct exchange *ex, const char *name, const char *value);
+bool exchange_add_field(struct exchange *ex, const char *name, const char *value, bool keep_out);
 
 /*
  * Takes one field of the reply header into ex->head (":status" included). For use by sessions.

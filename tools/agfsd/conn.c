@@ -84,7 +84,9 @@ const char *conn_client(const struct conn *c)
 
 void conn_touch(struct conn *c)
 {
-    if (c->state != CONN_CLOSED && !c->in_turn && list_is_empty(&c->touched)) {
+    if (c->in_turn) {
+        c->again = true;
+    } else if (c->state != CONN_CLOSED && list_is_empty(&c->touched)) {
         list_append(&c->loop->touched, &c->touched);
     }
 }
@@ -107,8 +109,8 @@ void conn_reset(struct conn *c)
 
 static void set_events(struct conn *c)
 {
-    bool read = !c->eof && (c->state != CONN_OPEN || (c->proto->wants_read(c) &&
-                                                      conn_unsent(c) < OUT_QUEUE_MAX));
+    bool read = !c->eof && (c->state != CONN_OPEN ||
+                            (c->proto->wants_read(c) && conn_unsent(c) < OUT_QUEUE_MAX));
     int events = (read ? UV_READABLE : 0) | (conn_unsent(c) || c->more ? UV_WRITABLE : 0);
 
     if (events == c->events) {
@@ -206,6 +208,10 @@ void conn_turn(struct conn *c)
     }
     c->in_turn = false;
     settle(c);
+    if (c->again) {
+        c->again = false;
+        conn_touch(c);
+    }
 }
 
 void conn_due(struct conn *c)

@@ -61,11 +61,12 @@ struct conn {
     int fd, events;
     unsigned id; /* of the loop; for messages */
     enum conn_state state;
-    bool broken;    /* to be closed at once */
-    bool eof;       /* the peer has ended its side */
-    bool in_turn;   /* conn_turn is at work: no need to be touched */
-    bool more;      /* the turn's budget was used up, there is more to send */
-    bool warm;      /* buffers are kept since there was traffic lately */
+    bool broken;  /* to be closed at once */
+    bool eof;     /* the peer has ended its side */
+    bool in_turn; /* conn_turn is at work ... */
+    bool again;   /* ... and was touched meanwhile */
+    bool more;    /* the turn's budget was used up, there is more to send */
+    bool warm;    /* buffers are kept since there was traffic lately */
     struct client_key client;
     struct tls *tls; /* NULL: clear text */
     char *identity;  /* of the client's certificate; NULL: none */
@@ -81,7 +82,8 @@ struct conn {
 /* Takes fd and the count of `key` unless it fails (false: out of memory). Borrows ctx. */
 bool conn_new(struct loop *l, int fd, const struct client_key *key, struct tls_ctx *ctx);
 const char *conn_client(const struct conn *c);
-/* There is output, or input can be gone on with: conn_turn will be called at the end of the turn. */
+/* There is output, or input can be gone on with: conn_turn will be called at the end of the turn.
+ */
 void conn_touch(struct conn *c);
 /* From a protocol: give up, without a word more. */
 void conn_break(struct conn *c);

@@ -186,8 +186,7 @@ static bool feed_tls(struct conn *c)
     struct pfs_error err;
     bool clean, any = false;
 
-    while (!c->broken && !c->eof &&
-           (c->state != CONN_OPEN || c->proto->wants_read(c))) {
+    while (!c->broken && !c->eof && (c->state != CONN_OPEN || c->proto->wants_read(c))) {
         ssize_t n = tls_read(c->tls, c->loop->rbuf, READ_CHUNK, &clean, &err);
 
         if (n == 0) {

@@ -92,7 +92,7 @@ static size_t input_head(struct conn *c, const char *p, size_t n)
         if (len < 0) {
             h1_refuse(c, -len, "header too large");
         }
-        return 0;
+        return len < 0 ? n : 0;
     }
     int status = h1_parse_head(p, (size_t)len, &head);
 

@@ -6,8 +6,20 @@
  * The chunked coding. Ours because http_parser, as distributions build it, accepts anything in
  * place of the CR LF after a chunk and of the LF after a size, which is what smuggling needs.
  */
-enum { SIZE_FIRST, SIZE, EXTENSION, SIZE_LF, DATA, DATA_CR, DATA_LF, TRAILER_FIRST, TRAILER,
-       TRAILER_LF, END_LF, DONE };
+enum {
+    SIZE_FIRST,
+    SIZE,
+    EXTENSION,
+    SIZE_LF,
+    DATA,
+    DATA_CR,
+    DATA_LF,
+    TRAILER_FIRST,
+    TRAILER,
+    TRAILER_LF,
+    END_LF,
+    DONE
+};
 
 static int hex(char c)
 {

@@ -203,7 +203,7 @@ static const char *read_target(struct h1_head *h, const struct seen *s)
     }
     size_t scheme = t->n > 7 && strncasecmp(t->p, "http://", 7) == 0    ? 7
                     : t->n > 8 && strncasecmp(t->p, "https://", 8) == 0 ? 8
-                                                                         : 0;
+                                                                        : 0;
     if (!scheme) {
         return "malformed request target";
     }
@@ -214,8 +214,8 @@ static const char *read_target(struct h1_head *h, const struct seen *s)
     if (!slash) {
         return "no path in request target";
     }
-    if (s->n_host && ((size_t)(slash - host) != s->host.n ||
-                      strncasecmp(host, s->host.p, s->host.n) != 0)) {
+    if (s->n_host &&
+        ((size_t)(slash - host) != s->host.n || strncasecmp(host, s->host.p, s->host.n) != 0)) {
         return "host and request target differ";
     }
     *t = (struct h1_span){slash, (size_t)(end - slash)};
@@ -278,12 +278,12 @@ int h1_parse_head(const char *p, size_t n, struct h1_head *ret)
     hp.allow_chunked_length = 1; /* so that read_fields refuses it, with its reason */
     if (http_parser_execute(&hp, &settings, p, n) != n - 1 ||
         HTTP_PARSER_ERRNO(&hp) != HPE_PAUSED) {
-        ret->reason = c.too_many ? "too many header fields"
-                                 : http_errno_description(HTTP_PARSER_ERRNO(&hp));
-        return c.too_many                                         ? 431
-               : HTTP_PARSER_ERRNO(&hp) == HPE_INVALID_METHOD     ? 501
-               : HTTP_PARSER_ERRNO(&hp) == HPE_INVALID_VERSION    ? 505
-                                                                  : 400;
+        ret->reason =
+            c.too_many ? "too many header fields" : http_errno_description(HTTP_PARSER_ERRNO(&hp));
+        return c.too_many                                      ? 431
+               : HTTP_PARSER_ERRNO(&hp) == HPE_INVALID_METHOD  ? 501
+               : HTTP_PARSER_ERRNO(&hp) == HPE_INVALID_VERSION ? 505
+                                                               : 400;
     }
     if (hp.http_major != 1 || hp.http_minor > 1) {
         ret->reason = "HTTP version not supported";

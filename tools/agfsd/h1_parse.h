@@ -57,8 +57,8 @@ struct h1_chunks {
 };
 
 /*
- * Reads framing and at most one run of data from n bytes at p. Returns how many bytes were used, -1:
- * malformed. *ret_data, *ret_len: the run (len 0: none, more input is needed or it is the end).
+ * Reads framing and at most one run of data from n bytes at p. Returns how many bytes were used,
+ * -1: malformed. *ret_data, *ret_len: the run (len 0: none, more input is needed or it is the end).
  */
 int64_t h1_chunks_next(struct h1_chunks *c, const char *p, size_t n, const char **ret_data,
                        size_t *ret_len);

@@ -69,7 +69,7 @@ static void h2_close(struct conn *c)
 
     nghttp2_session_del(h->s);
     list_move_all(&h->reqs, &h->waiting);
-    list_for_each(it, &h->reqs) /* all, before the first callback of the API */
+    list_for_each (it, &h->reqs) /* all, before the first callback of the API */
     {
         list_entry(it, struct http_req, node)->conn = NULL;
     }
@@ -208,8 +208,7 @@ static void h2_tick(struct conn *c, int64_t now_ms)
     } else if (h->n_open == 0 && now_ms - h->idle_ms >= lim->idle_h2_ms) {
         h2_terminate(h, NGHTTP2_NO_ERROR);
     } else {
-        list_for_each(node, &h->reqs)
-        {
+        list_for_each (node, &h->reqs) {
             look_at(h, list_entry(node, struct http_req, node), now_ms);
         }
     }

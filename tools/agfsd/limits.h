@@ -36,9 +36,10 @@ struct server_limits {
     {                                                                                              \
         .max_conns = 32768, .max_conns_per_client = 1024, .handshake_ms = 10000,                   \
         .header_ms = 10000, .settings_ms = 10000, .body_window_ms = 15000, .body_min = 15360,      \
-        .write_stall_ms = 30000, .upload_grace_ms = 1000, .stream_stall_ms = 60000, .idle_h1_ms = 120000,                   \
-        .idle_h2_ms = 300000, .eof_stall_ms = 5000, .tick_ms = 5000, .goaway_ms = 1000, .linger_ms = 2000,          \
-        .accept_pause_ms = 100, .max_running = 100, .max_waiting = 100                             \
+        .write_stall_ms = 30000, .upload_grace_ms = 1000, .stream_stall_ms = 60000,                \
+        .idle_h1_ms = 120000, .idle_h2_ms = 300000, .eof_stall_ms = 5000, .tick_ms = 5000,         \
+        .goaway_ms = 1000, .linger_ms = 2000, .accept_pause_ms = 100, .max_running = 100,          \
+        .max_waiting = 100                                                                         \
     }
 
 #define LISTEN_BACKLOG 511
@@ -50,11 +51,11 @@ struct server_limits {
 #define REQ_FIELDS_MAX 100
 #define REQ_BLOCK_MAX (REQ_LINE_MAX + REQ_HEADER_MAX)
 
-#define H1_CHUNK_EXT_MAX 256    /* nobody uses chunk extensions; they must not carry data */
+#define H1_CHUNK_EXT_MAX 256 /* nobody uses chunk extensions; they must not carry data */
 #define H1_CHUNK_TRAILER_MAX (8 * 1024)
-#define H1_BODY_BUFFER (64 * 1024)     /* body bytes waiting for the consumer */
-#define DISCARD_MAX (256 * 1024)       /* of a body nobody wants, rather than losing the connection */
-#define LINGER_MAX (16 * 1024 * 1024)  /* read and thrown away while the last response is read */
+#define H1_BODY_BUFFER (64 * 1024) /* body bytes waiting for the consumer */
+#define DISCARD_MAX (256 * 1024)   /* of a body nobody wants, rather than losing the connection */
+#define LINGER_MAX (16 * 1024 * 1024) /* read and thrown away while the last response is read */
 
 #define H2_STREAMS 100
 #define H2_STREAM_WINDOW (256 * 1024)
@@ -72,14 +73,15 @@ struct server_limits {
 #define H2_BOMB_FACTOR 4 /* a header this many times over the limit ends the connection */
 
 #define READ_CHUNK (64 * 1024)
-#define READS_PER_TURN 4          /* then the other connections of the loop have their turn */
-#define WRITE_CHUNK (128 * 1024)  /* gathered for one send(2) */
+#define READS_PER_TURN 4         /* then the other connections of the loop have their turn */
+#define WRITE_CHUNK (128 * 1024) /* gathered for one send(2) */
 #define WRITE_MAX_PER_TURN (1024 * 1024)
 #define OUT_QUEUE_MAX (1024 * 1024) /* unsent bytes of a connection: then it is not read */
 #define STREAM_CHUNK (64 * 1024)    /* moved between a stream and a connection at once */
 
-#define STREAM_WORKERS 64   /* threads for streams that block: each open follower may hold one */
+#define STREAM_WORKERS 64 /* threads for streams that block: each open follower may hold one */
 #define STREAM_QUEUE 4096
-#define LATE_ANSWERS_MS 30000 /* after the drain: handlers still at work may answer into nothing */
+#define LATE_ANSWERS_MS 30000 /* after the drain: handlers still at work may answer into nothing   \
+                               */
 
 #endif

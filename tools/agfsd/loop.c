@@ -114,8 +114,7 @@ static void on_drain(uv_timer_t *handle);
 
 static void shut_conns(struct loop *l, enum conn_shut how)
 {
-    list_for_each(node, &l->conns)
-    {
+    list_for_each (node, &l->conns) {
         conn_shut(list_entry(node, struct conn, node), how);
     }
 }

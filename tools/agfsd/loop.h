@@ -25,7 +25,7 @@ struct loop {
     /* fixed after create */
     unsigned index;
     const struct server_limits *limits;
-    struct clients *clients;           /* of the server; locks itself */
+    struct clients *clients;  /* of the server; locks itself */
     struct pfs_pool *workers; /* of the server, for streams that block; any thread */
     pthread_t thread;
 

@@ -75,16 +75,16 @@ struct http_req {
     void *body_arg;
     int64_t content_length, body_max, body_received, body_moved;
     int64_t body_credited; /* HTTP/2: of body_received, what the peer may send again */
-    struct pfs_buf body; /* came in, not yet taken */
+    struct pfs_buf body;   /* came in, not yet taken */
     int64_t body_check_ms, body_check_bytes; /* start of the window for the least rate */
 
     /* response */
     enum resp_state resp;
-    bool pulling;      /* a read is in flight */
-    bool in_read;      /* inside req_read_response: no resume */
+    bool pulling;         /* a read is in flight */
+    bool in_read;         /* inside req_read_response: no resume */
     struct stream_io *io; /* sink of the body, then source of the response */
-    char *block;       /* RESP_BLOCK: malloc'ed */
-    const char *ready; /* bytes to send: in block or in io */
+    char *block;          /* RESP_BLOCK: malloc'ed */
+    const char *ready;    /* bytes to send: in block or in io */
     size_t n_ready;
     int64_t resp_left; /* of the declared length, -1: unknown */
     int64_t progress_ms;

@@ -203,8 +203,7 @@ static void body_begin(struct http_req *r)
 {
     r->body_check_ms = loop_now_ms(r->loop);
     r->body_check_bytes = r->body_received;
-    if (r->body_max >= 0 &&
-        (r->content_length > r->body_max || r->body_received > r->body_max)) {
+    if (r->body_max >= 0 && (r->content_length > r->body_max || r->body_received > r->body_max)) {
         fail_too_big(r);
         return;
     }

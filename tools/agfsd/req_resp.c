@@ -48,8 +48,11 @@ static void respond(struct http_req *r, struct resp_head *head)
 void http_respond(struct http_req *r, int status, const char *content_type, char *body, size_t len,
                   const struct http_header *extra, size_t n_extra)
 {
-    struct resp_head head = {.status = status, .content_type = content_type, .extra = extra,
-                             .n_extra = n_extra, .length = (int64_t)len,
+    struct resp_head head = {.status = status,
+                             .content_type = content_type,
+                             .extra = extra,
+                             .n_extra = n_extra,
+                             .length = (int64_t)len,
                              .no_body = has_no_body(r, status)};
 
     if (head.no_body || len == 0 || r->gone) {
@@ -67,8 +70,11 @@ void http_respond(struct http_req *r, int status, const char *content_type, char
 void http_respond_stream(struct http_req *r, int status, const char *content_type,
                          struct pfs_stream *body, const struct http_header *extra, size_t n_extra)
 {
-    struct resp_head head = {.status = status, .content_type = content_type, .extra = extra,
-                             .n_extra = n_extra, .length = body->size,
+    struct resp_head head = {.status = status,
+                             .content_type = content_type,
+                             .extra = extra,
+                             .n_extra = n_extra,
+                             .length = body->size,
                              .no_body = has_no_body(r, status)};
 
     r->resp_left = body->size;
@@ -111,8 +117,8 @@ static void on_pulled(void *arg, size_t n, const struct pfs_error *err)
 
 static void pull(struct http_req *r)
 {
-    size_t cap = r->resp_left >= 0 && r->resp_left < STREAM_CHUNK ? (size_t)r->resp_left
-                                                                  : STREAM_CHUNK;
+    size_t cap =
+        r->resp_left >= 0 && r->resp_left < STREAM_CHUNK ? (size_t)r->resp_left : STREAM_CHUNK;
 
     r->pulling = true;
     r->in_read = true;

@@ -73,8 +73,8 @@ enum pfs_class server_new(const struct server_options *o, struct server **ret,
     return PFS_OK;
 }
 
-enum pfs_class server_listen(struct server *s, const char *host, unsigned port,
-                             struct tls_ctx *tls, unsigned *ret_port, struct pfs_error *err)
+enum pfs_class server_listen(struct server *s, const char *host, unsigned port, struct tls_ctx *tls,
+                             unsigned *ret_port, struct pfs_error *err)
 {
     struct endpoint *e;
     int fd;

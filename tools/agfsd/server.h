@@ -33,8 +33,8 @@ enum pfs_class server_new(const struct server_options *o, struct server **ret,
  * *ret_port, which may be NULL). tls NULL: clear text; else a reference is taken. Before
  * server_start. Errors: DNS, CONN (in use), NOFILE, NOMEM.
  */
-enum pfs_class server_listen(struct server *s, const char *host, unsigned port,
-                             struct tls_ctx *tls, unsigned *ret_port, struct pfs_error *err);
+enum pfs_class server_listen(struct server *s, const char *host, unsigned port, struct tls_ctx *tls,
+                             unsigned *ret_port, struct pfs_error *err);
 /* New connections at all TLS addresses use `tls` from now on (renewed certificates); takes a
  * reference. Any thread. */
 void server_set_tls(struct server *s, struct tls_ctx *tls);

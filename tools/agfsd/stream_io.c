@@ -23,7 +23,7 @@ struct stream_io {
     pfs_io_fn *done;
     void *arg;
     struct post post;
-    size_t n; /* the result, on its way to the loop */
+    size_t n;             /* the result, on its way to the loop */
     struct pfs_error err; /* the rest is set only with a class other than OK */
 };
 

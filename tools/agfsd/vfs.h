@@ -12,7 +12,7 @@
 #include "http.h"
 #include <proxyfs/driver.h>
 
-#define MOUNTS_MAX 1000        /* administrators make them; a listing shows them all */
+#define MOUNTS_MAX 10000       /* administrators make them; a listing shows them all */
 #define MOUNT_WORKERS 16       /* of one mount: requests that block at once */
 #define MOUNT_QUEUE 1024       /* behind them; further ones are OVERLOAD */
 #define OP_DEADLINE_MS 30000   /* of an operation whose request names none */

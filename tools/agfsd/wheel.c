@@ -81,7 +81,8 @@ static void wheel_visit(struct wheel *w, struct list *slot, struct list *due)
 
 void wheel_advance(struct wheel *w, int64_t now_ms, struct list *due)
 {
-    if (now_ms - w->now_ms > WHEEL_SLOTS * WHEEL_TICK_MS) { /* after a pause: once round is enough */
+    if (now_ms - w->now_ms >
+        WHEEL_SLOTS * WHEEL_TICK_MS) { /* after a pause: once round is enough */
         int64_t behind = now_ms - WHEEL_SLOTS * WHEEL_TICK_MS;
         w->now_ms = behind - behind % WHEEL_TICK_MS;
     }

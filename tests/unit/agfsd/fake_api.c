@@ -199,9 +199,8 @@ static void serve_fields(struct http_req *r)
     const char *host = http_field(r, "host");
     const char *client = http_client(r);
     char *text;
-    int n = asprintf(&text, "%d %s %s %s %s %lld", (int)http_method(r), http_path(r),
-                     http_query(r), host ? host : "-", client ? client : "-",
-                     (long long)http_content_length(r));
+    int n = asprintf(&text, "%d %s %s %s %s %lld", (int)http_method(r), http_path(r), http_query(r),
+                     host ? host : "-", client ? client : "-", (long long)http_content_length(r));
 
     http_respond(r, 200, "text/plain", text, (size_t)n, NULL, 0);
 }
@@ -213,7 +212,7 @@ static struct hung {
     struct post post;
     struct hung *next;
     struct http_req *r;
-} *hung;
+} * hung;
 static bool released;
 
 static void on_release(struct post *p)

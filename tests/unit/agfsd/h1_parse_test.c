@@ -197,10 +197,24 @@ Test(h1_parse, chunks)
 Test(h1_parse, bad_chunks)
 {
     static const char *const bad[] = {
-        "\r\n",          "x\r\n",        "-1\r\n",          " 5\r\nhello",    "5 \r\nhello",
-        "5\nhello\r\n",  "5\rhello\r\n", "5\r\nhelloX\r\n", "5\r\nhello\rX",  "5\r\nhello\n0",
-        "0x5\r\nhello",  "5;a\nb\r\n",   "5;a\x01\r\n",     "0\r\nTrailer\n", "0\r\n: x\x01y\r\n",
-        "fffffffffffffffff\r\n", "0\r\n folded\r\n", "0\r\n\rX",
+        "\r\n",
+        "x\r\n",
+        "-1\r\n",
+        " 5\r\nhello",
+        "5 \r\nhello",
+        "5\nhello\r\n",
+        "5\rhello\r\n",
+        "5\r\nhelloX\r\n",
+        "5\r\nhello\rX",
+        "5\r\nhello\n0",
+        "0x5\r\nhello",
+        "5;a\nb\r\n",
+        "5;a\x01\r\n",
+        "0\r\nTrailer\n",
+        "0\r\n: x\x01y\r\n",
+        "fffffffffffffffff\r\n",
+        "0\r\n folded\r\n",
+        "0\r\n\rX",
     };
     char ext[H1_CHUNK_EXT_MAX + 16] = "5;";
     bool done;

@@ -41,8 +41,9 @@ Test(server_h1, simple_exchanges)
     expect(&r, "POST /echo HTTP/1.1\r\nContent-Length: 5\r\n" END "abcde", "HTTP/1.1 200",
            "X-Echo: yes\r\nConnection: close\r\n\r\nabcde");
     expect(&r, "POST /echo HTTP/1.1\r\n" END, "HTTP/1.1 200", "Content-Length: 0\r\n");
-    expect(&r, "POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n" END
-               "3\r\nabc\r\n2\r\nde\r\n0\r\nTrailer: x\r\n\r\n",
+    expect(&r,
+           "POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n" END
+           "3\r\nabc\r\n2\r\nde\r\n0\r\nTrailer: x\r\n\r\n",
            "HTTP/1.1 200", "\r\n\r\nabcde");
     expect(&r, "GET /source?n=10&size=0 HTTP/1.1\r\n" END, "HTTP/1.1 200",
            "Transfer-Encoding: chunked\r\nConnection: close\r\n\r\na\r\n");
@@ -58,8 +59,9 @@ Test(server_h1, bad_requests_are_answered_and_closed)
     /* what follows a bad request must not be taken for another one */
     expect(&r, "GET /hello HTTP/1.1\r\nHost : a\r\n\r\nGET /hello HTTP/1.1\r\n" END,
            "HTTP/1.1 400 Bad Request\r\n", "Connection: close\r\n\r\n{\"error\":\"");
-    expect(&r, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: "
-               "chunked\r\n\r\n0\r\n\r\nGET /hello HTTP/1.1\r\n" END,
+    expect(&r,
+           "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: "
+           "chunked\r\n\r\n0\r\n\r\nGET /hello HTTP/1.1\r\n" END,
            "HTTP/1.1 400", "ambiguous body length");
     expect(&r, "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
            "HTTP/1.1 502", "truncated");
@@ -151,8 +153,9 @@ Test(server_h1, expect_continue)
     /* not wanted: no 100, and no waiting for a body that may never come */
     expect(&r, "GET /late HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n",
            "HTTP/1.1 200", "Connection: close");
-    expect(&r, "PUT /sink?max=1 HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: "
-               "100-continue\r\n\r\n",
+    expect(&r,
+           "PUT /sink?max=1 HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: "
+           "100-continue\r\n\r\n",
            "HTTP/1.1 413", "toobig");
     cr_expect(rig_stop(&r));
 }

@@ -226,13 +226,33 @@ Test(server_h2, reset_flood_ends_the_connection)
     cr_expect(rig_stop(&r));
 }
 
+/* MadeYouReset: the same with resets that we are made to send. */
+Test(server_h2, resets_of_our_own_count_too)
+{
+    struct rig r = RIG_INIT;
+    struct h2_peer p;
+
+    rig_start(&r, NULL);
+    h2_peer_open(&p, &r, 0);
+    for (int i = 0; i <= H2_RESET_BURST + 20 && !p.ended; i++) {
+        if (!h2_peer_finish(&p, h2_peer_put(&p, "/sink", 10, 11))) {
+            break;
+        }
+    }
+    h2_peer_until(&p, &never);
+    cr_expect(p.ended);
+    cr_expect_eq(p.goaway, NGHTTP2_ENHANCE_YOUR_CALM);
+    h2_peer_close(&p);
+    cr_expect(rig_stop(&r));
+}
+
 static int submit_fields(struct h2_peer *p, int n, size_t len)
 {
     nghttp2_nv nv[500];
     static char names[500][16];
     char *value = calloc(1, len + 1);
-    static const char *const pseudo[] = {":method", "GET", ":path", "/hello", ":scheme", "http",
-                                         ":authority", "test"};
+    static const char *const pseudo[] = {":method", "GET",  ":path",      "/hello",
+                                         ":scheme", "http", ":authority", "test"};
 
     memset(value, 'v', len);
     for (int i = 0; i < n; i++) {
@@ -271,10 +291,10 @@ Test(server_h2, header_bombs)
     uint8_t block[16384], head[9] = {0, 0, 0, 1, 5, 0, 0, 0, 0};
     static char value[3001];
     memset(value, 'v', 3000);
-    nghttp2_nv nv[5] = {{(uint8_t *)(uintptr_t)":method", (uint8_t *)(uintptr_t)"GET", 7, 3, 0},
-                        {(uint8_t *)(uintptr_t)":path", (uint8_t *)(uintptr_t)"/hello", 5, 6, 0},
-                        {(uint8_t *)(uintptr_t)":scheme", (uint8_t *)(uintptr_t)"http", 7, 4, 0},
-                        {(uint8_t *)(uintptr_t)"x", (uint8_t *)value, 1, 3000, 0}};
+    nghttp2_nv nv[5] = {{(uint8_t *)(uintptr_t) ":method", (uint8_t *)(uintptr_t) "GET", 7, 3, 0},
+                        {(uint8_t *)(uintptr_t) ":path", (uint8_t *)(uintptr_t) "/hello", 5, 6, 0},
+                        {(uint8_t *)(uintptr_t) ":scheme", (uint8_t *)(uintptr_t) "http", 7, 4, 0},
+                        {(uint8_t *)(uintptr_t) "x", (uint8_t *)value, 1, 3000, 0}};
     ssize_t n = nghttp2_hd_deflate_hd(deflater, block, sizeof block, nv, 4);
     cr_assert_gt(n, 0);
     memset(block + n, 0x80 | 62, 200); /* the newest entry of the table */
@@ -303,7 +323,7 @@ Test(server_h2, floods_of_small_frames)
         size_t n;
     } floods[] = {
         {{0, 0, 8, 6, 0, 0, 0, 0, 0}, 17},             /* PING */
-        {{0, 0, 0, 4, 0, 0, 0, 0, 0}, 9},              /* SETTINGS */
+        {{0, 0, 0, 0, 0, 0, 0, 0, 1}, 9},              /* empty DATA, on an open stream */
         {{0, 0, 4, 8, 0, 0, 0, 0, 0, 0, 0, 0, 1}, 13}, /* WINDOW_UPDATE */
         {{0, 0, 5, 2, 0, 0, 0, 0, 9, 0, 0, 0, 3}, 14}, /* PRIORITY */
         {{0, 0, 0, 0xee, 0, 0, 0, 0, 0}, 9},           /* a type that nobody knows */
@@ -314,7 +334,8 @@ Test(server_h2, floods_of_small_frames)
     rig_start(&r, NULL);
     for (size_t i = 0; i < sizeof floods / sizeof *floods; i++) {
         h2_peer_open(&p, &r, 0);
-        cr_expect(h2_peer_finish(&p, h2_peer_get(&p, "/hello")));
+        h2_peer_put(&p, "/sink", 1000000000, -1);
+        h2_peer_flush(&p); /* until the window is used up */
         for (int k = 0; k < 5000; k++) {
             peer_send(p.fd, floods[i].frame, floods[i].n);
         }
@@ -323,6 +344,14 @@ Test(server_h2, floods_of_small_frames)
         cr_expect_eq(p.goaway, NGHTTP2_ENHANCE_YOUR_CALM, "flood %zu: %u", i, p.goaway);
         h2_peer_close(&p);
     }
+    h2_peer_open(&p, &r, 0);
+    for (int k = 0; k <= H2_SETTINGS_PER_MIN; k++) { /* its own answers count too */
+        nghttp2_submit_settings(p.s, 0, NULL, 0);
+    }
+    h2_peer_until(&p, &never);
+    cr_expect(p.ended);
+    cr_expect_eq(p.goaway, NGHTTP2_ENHANCE_YOUR_CALM);
+    h2_peer_close(&p);
     cr_expect(rig_stop(&r));
 }
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -68,6 +69,32 @@ Test(server, limits_of_connections)
     free(text);
     close(a);
     close(b);
+    cr_expect(rig_stop(&r));
+}
+
+Test(server, out_of_descriptors)
+{
+    struct rig r = RIG_INIT;
+    struct rlimit lim;
+    int fds[256], n = 0;
+
+    rig_start(&r, NULL);
+    getrlimit(RLIMIT_NOFILE, &lim);
+    lim.rlim_cur = 200;
+    setrlimit(RLIMIT_NOFILE, &lim);
+    while (n < 256 && (fds[n] = dup(0)) >= 0) {
+        n++;
+    }
+    close(fds[--n]); /* one, for our own end */
+    char *text = peer_talk(&r, "");
+    cr_expect_str_eq(text, "");
+    free(text);
+    while (n) {
+        close(fds[--n]);
+    }
+    text = peer_talk(&r, "GET /hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    cr_expect_not_null(strstr(text, "hello"));
+    free(text);
     cr_expect(rig_stop(&r));
 }
 
@@ -193,8 +220,12 @@ Test(server, tls)
 {
     struct rig r = RIG_INIT;
     char dir[] = "/tmp/agfsd-tls-XXXXXX", command[600], cert[100], key[100];
-    struct tls_options o = {.server = true, .ca_file = cert, .cert_file = cert, .key_file = key,
-                            .client_cert = TLS_CLIENT_CERT_OPTIONAL, .alpn = "h2,http/1.1"};
+    struct tls_options o = {.server = true,
+                            .ca_file = cert,
+                            .cert_file = cert,
+                            .key_file = key,
+                            .client_cert = TLS_CLIENT_CERT_OPTIONAL,
+                            .alpn = "h2,http/1.1"};
     struct tls_ctx *ctx, *ctx2;
     struct pfs_error err;
 
