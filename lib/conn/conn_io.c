@@ -191,6 +191,9 @@ static void feed_decrypted(struct conn *c)
 
         if (n > 0) {
             feed_session(c, piece, (size_t)n);
+            if (!tls_has_input(c->tls)) {
+                return; /* the usual end: asking costs as much as a record */
+            }
         } else if (n == 0) {
             return;
         } else if (n == TLS_READ_EOF) {

@@ -80,6 +80,9 @@ static enum pfs_class remote_name(const struct pfs_client *c, const char *path, 
     if (!path) {
         return pfs_refuse(err, PFS_INVALID, "path is required");
     }
+    if (strcmp(c->options.remote_path, "/") == 0) {
+        return pfs_path_normalize(path, strlen(path), dst, err);
+    }
     enum pfs_class cls = pfs_path_normalize(path, strlen(path), local, err);
     if (cls == PFS_OK && !pfs_path_join(dst, c->options.remote_path, local)) {
         cls = pfs_refuse(err, PFS_INVALID, "path with remote_path before it: file name too long");
@@ -89,10 +92,11 @@ static enum pfs_class remote_name(const struct pfs_client *c, const char *path, 
 
 static enum pfs_class set_paths(struct op *op, const struct pfs_request *req, struct pfs_error *err)
 {
-    char first[PFS_PATH_MAX + 1] = "", second[PFS_PATH_MAX + 1] = "";
+    char first[PFS_PATH_MAX + 1], second[PFS_PATH_MAX + 1]; /* not zeroed: 8 KiB a call */
     bool two = req->op == PFS_OP_RENAME;
-    enum pfs_class cls = remote_name(op->client, req->path, first, err);
 
+    second[0] = '\0';
+    enum pfs_class cls = remote_name(op->client, req->path, first, err);
     if (cls == PFS_OK && two) {
         cls = remote_name(op->client, req->path2, second, err);
     }
@@ -171,13 +175,14 @@ enum pfs_class op_init(struct op *op, struct pfs_client *c, const struct pfs_req
             req_id_make(op->req_id);
         }
     }
-    snprintf(op->hops, sizeof op->hops, "%u", req->hops + 1);
+    op->hops[0] = (char)('1' + req->hops); /* HOPS_MAX keeps it a digit */
     if (remote_has_authorization(c->remote)) {
         op->authorization = remote_authorization(c->remote);
         if (!op->authorization) {
             return pfs_nomem(err, "a request");
         }
     }
+    op->boot_serial = remote_boot_serial(c->remote);
     if (is_extended_write(&op->req)) {
         struct remote_knowledge k = remote_knows(c->remote);
         op->extended = k.features & FEATURE_OFFSET;
@@ -287,7 +292,7 @@ static void gather_facts(const struct op *op, const struct pfs_error *err, struc
 {
     const struct exchange *ex = &op->ex;
     struct remote_knowledge k = remote_knows(op->client->remote);
-    bool same_process = k.boot[0] && strcmp(k.boot, op->boot) == 0;
+    bool same_process = k.boot[0] && k.serial == op->boot_serial;
 
     *f = (struct retry_facts){
         .safety = op_safety(step_request(op).op),
@@ -427,9 +432,6 @@ bool op_judge(struct op *op, int64_t *ret_delay_ns)
     *ret_delay_ns = 0;
     if (ex->head.status != 0) {
         remote_learn(op->client->remote, ex->head.boot);
-    }
-    if (!op->boot[0]) {
-        snprintf(op->boot, sizeof op->boot, "%s", remote_knows(op->client->remote).boot);
     }
     if (ex->failure == FAILURE_NONE) {
         op_decode(op, &reply);

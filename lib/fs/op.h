@@ -52,9 +52,9 @@ struct op {
     bool used_free_retry;
     uint64_t handle; /* STEP_WRITE and later */
     int64_t written;
-    char boot[40]; /* server process that the first attempt went to */
+    unsigned boot_serial; /* which server process the remote was known as at the start */
     char req_id[33];
-    char hops[12], attempt_text[12];
+    char hops[2], attempt_text[12];
     char *authorization;     /* owned, NULL: none */
     struct pfs_reply *reply; /* where the result goes */
     struct async_op *async;  /* NULL: a blocking call */

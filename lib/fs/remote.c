@@ -28,6 +28,7 @@ struct remote {
     struct remote_counters counters;
     atomic_ullong n_reloads;
     atomic_int tokens;
+    atomic_uint boot_serial; /* that of knowledge */
 
     pthread_mutex_t mu; /* current, retired, authorization, knowledge */
     struct generation *current;
@@ -366,6 +367,7 @@ void remote_learn(struct remote *r, const char *boot)
                  (n > 0) == (boot[0] != '\0');
     if (!known) {
         r->knowledge = parse_boot(boot);
+        r->knowledge.serial = atomic_fetch_add(&r->boot_serial, 1) + 1;
     }
     pthread_mutex_unlock(&r->mu);
 }
@@ -376,6 +378,11 @@ struct remote_knowledge remote_knows(struct remote *r)
     struct remote_knowledge k = r->knowledge;
     pthread_mutex_unlock(&r->mu);
     return k;
+}
+
+unsigned remote_boot_serial(struct remote *r)
+{
+    return atomic_load(&r->boot_serial);
 }
 
 unsigned remote_tokens(struct remote *r)

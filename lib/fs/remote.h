@@ -22,7 +22,8 @@ struct remote;
 
 struct remote_knowledge {
     unsigned features;
-    char boot[40]; /* id of the server process; "": not one of ours, or not known */
+    char boot[40];   /* id of the server process; "": not one of ours, or not known */
+    unsigned serial; /* changes whenever boot does */
 };
 
 /* Takes a reference of the remote with these options, making it when there is none. Errors: CONFIG,
@@ -47,6 +48,8 @@ PFS_MUST_CHECK enum pfs_class remote_reload(struct remote *r, int64_t deadline_n
 /* What a reply told about the server (head.boot), and what is known now. */
 void remote_learn(struct remote *r, const char *boot);
 struct remote_knowledge remote_knows(struct remote *r);
+/* Only its serial, without a lock. */
+unsigned remote_boot_serial(struct remote *r);
 
 /* The retry budget: tokens in tenths; a success gives one tenth back, a retryable failure costs
  * ten. */

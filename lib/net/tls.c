@@ -27,6 +27,15 @@ struct tls {
     char host[256]; /* for messages */
 };
 
+/* The host or an earlier call may have left something in the queue; looking is cheaper than
+ * clearing. */
+static void forget_errors(void)
+{
+    if (ERR_peek_error() != 0) {
+        ERR_clear_error();
+    }
+}
+
 static BIO_METHOD *bio_method;
 
 static int bio_read_cb(BIO *bio, char *dst, int n)
@@ -266,7 +275,7 @@ int tls_handshake(struct tls *t, struct pfs_error *err)
 
 ssize_t tls_read(struct tls *t, void *buf, size_t cap, bool *ret_clean, struct pfs_error *err)
 {
-    ERR_clear_error(); /* the host or an earlier call may have left something */
+    forget_errors();
     int rc = SSL_read(t->ssl, buf, cap > INT32_MAX ? INT32_MAX : (int)cap);
 
     if (rc > 0) {
@@ -303,15 +312,15 @@ ssize_t tls_read(struct tls *t, void *buf, size_t cap, bool *ret_clean, struct p
 
 bool tls_has_input(const struct tls *t)
 {
-    return pfs_buf_len(&t->in) > 0 || SSL_has_pending(t->ssl);
+    return pfs_buf_len(&t->in) > 0 || t->eof || SSL_has_pending(t->ssl);
 }
 
 enum pfs_class tls_write(struct tls *t, const void *buf, size_t n, struct pfs_error *err)
 {
     const char *p = buf;
 
+    forget_errors();
     while (n > 0) {
-        ERR_clear_error();
         int rc = SSL_write(t->ssl, p, n < RECORD_MAX ? (int)n : RECORD_MAX);
 
         if (rc <= 0) {

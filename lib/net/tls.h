@@ -70,7 +70,7 @@ int tls_handshake(struct tls *t, struct pfs_error *err);
 #define TLS_READ_EOF (-1)
 #define TLS_READ_ERROR (-2)
 ssize_t tls_read(struct tls *t, void *buf, size_t cap, bool *ret_clean, struct pfs_error *err);
-/* True when decrypted or undecrypted input waits, so that tls_read may have more. */
+/* True when input or its end waits, so that tls_read has more to say. */
 bool tls_has_input(const struct tls *t);
 /* Encrypts all n bytes (in records of at most 16 KiB) into tls_out. Errors: NOMEM, CONN_LOST. */
 enum pfs_class tls_write(struct tls *t, const void *buf, size_t n, struct pfs_error *err);
