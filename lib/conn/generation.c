@@ -60,6 +60,24 @@ void generation_unref(struct generation *g)
     }
 }
 
+void generation_arm_locked(struct generation *g, int64_t when_ns)
+{
+    if (g->closing || g->heir) {
+        return;
+    }
+    generation_ref(g);
+    if (io_timer_set(g->io, &g->timer, when_ns) != TIMER_ARMED) {
+        atomic_fetch_sub(&g->refs, 1); /* the caller holds another */
+    }
+}
+
+void generation_disarm(struct generation *g)
+{
+    if (io_timer_cancel(g->io, &g->timer)) {
+        generation_unref(g);
+    }
+}
+
 /* The READY connection with the fewest exchanges that takes one more, or NULL. */
 static struct conn *pick_locked(struct generation *g)
 {
@@ -137,8 +155,8 @@ static void place_locked(struct generation *g, struct exchange *ex, struct place
     } else {
         ex->is_queued = true;
         list_append(&g->queue, &ex->node);
-        if (g->n_connecting == 0 && !p->start && g->timer.index == 0) {
-            io_timer_set(g->io, &g->timer, g->next_attempt_ns);
+        if (g->n_connecting == 0 && !p->start) {
+            generation_arm_locked(g, g->next_attempt_ns);
         }
     }
 }
@@ -170,7 +188,6 @@ static struct conn *submit(struct generation *g, struct exchange *ex, bool may_d
     int cancelled = atomic_load(&ex->cancel_class);
 
     g = lock_living(g, ex);
-    ex->wake_word = g->config->wake_word;
     if (cancelled || g->closing) {
         p.fail = true;
         pfs_refuse(&p.why, cancelled ? (enum pfs_class)cancelled : PFS_SHUTDOWN, "%s",
@@ -189,15 +206,22 @@ static struct conn *submit(struct generation *g, struct exchange *ex, bool may_d
     return NULL;
 }
 
-void generation_submit(struct generation *g, struct exchange *ex)
+/* The wake word is the remote's, so it stays right when an heir takes the exchange over. */
+static void enter(struct generation *g, struct exchange *ex)
 {
     atomic_store(&ex->gen, generation_ref(g));
+    ex->wake_word = g->config->wake_word;
+}
+
+void generation_submit(struct generation *g, struct exchange *ex)
+{
+    enter(g, ex);
     submit(g, ex, false);
 }
 
 struct conn *generation_submit_for_caller(struct generation *g, struct exchange *ex)
 {
-    atomic_store(&ex->gen, generation_ref(g));
+    enter(g, ex);
     return submit(g, ex, true);
 }
 

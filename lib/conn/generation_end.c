@@ -65,7 +65,7 @@ void generation_retire(struct generation *g, struct generation *heir)
     generation_take_queue_locked(g, &waiting);
     struct conn **all = snapshot_locked(g, &n);
     pthread_mutex_unlock(&g->mu);
-    io_timer_cancel(g->io, &g->timer);
+    generation_disarm(g);
     for (struct list *node; (node = list_take_first(&waiting)) != NULL;) {
         generation_resubmit(g, list_entry(node, struct exchange, node));
     }
@@ -92,5 +92,5 @@ void generation_close(struct generation *g)
         pthread_cond_wait(&g->freed, &g->mu);
     }
     pthread_mutex_unlock(&g->mu);
-    io_timer_cancel(g->io, &g->timer);
+    generation_disarm(g);
 }

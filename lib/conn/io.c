@@ -289,16 +289,17 @@ bool io_watch_set(struct io *io, struct io_watch *w, uint32_t events)
     return true;
 }
 
-bool io_timer_set(struct io *io, struct io_timer *t, int64_t when_ns)
+enum io_timer_result io_timer_set(struct io *io, struct io_timer *t, int64_t when_ns)
 {
     pthread_mutex_lock(&io->mu);
+    bool was_armed = t->index != 0;
     bool ok = timers_set(&io->timers, t, when_ns);
     bool first = ok && timers_first(&io->timers) == t;
     pthread_mutex_unlock(&io->mu);
     if (first) {
         wake(io);
     }
-    return ok;
+    return !ok ? TIMER_FAILED : was_armed ? TIMER_MOVED : TIMER_ARMED;
 }
 
 bool io_timer_cancel(struct io *io, struct io_timer *t)

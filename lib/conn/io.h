@@ -54,8 +54,16 @@ struct io_timer {
     int64_t when_ns;
     unsigned index; /* in the heap, from 1; 0: not armed */
 };
-/* Arms or moves a timer. Any thread. False: out of memory, not armed. */
-bool io_timer_set(struct io *io, struct io_timer *t, int64_t when_ns);
+/*
+ * Arms or moves a timer. Any thread. Each TIMER_ARMED is answered by one call of on_time or by one
+ * io_timer_cancel that says true: so it can stand for a reference.
+ */
+enum io_timer_result {
+    TIMER_FAILED, /* out of memory: as before */
+    TIMER_ARMED,  /* it was not armed */
+    TIMER_MOVED   /* it was armed for another time */
+};
+enum io_timer_result io_timer_set(struct io *io, struct io_timer *t, int64_t when_ns);
 /* True: it was armed and will not be called; false: it was not, or is being called now. */
 bool io_timer_cancel(struct io *io, struct io_timer *t);
 

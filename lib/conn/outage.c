@@ -59,7 +59,7 @@ void outage_on_failure_locked(struct generation *g, const struct conn *c,
     if (!list_is_empty(&g->queue) && !*ret_fail) {
         next = pfs_earlier(next, g->outage_since_ns + READY_GRACE_NS);
     }
-    io_timer_set(g->io, &g->timer, next);
+    generation_arm_locked(g, next);
 }
 
 void outage_over_locked(struct generation *g)
@@ -84,12 +84,13 @@ void outage_on_time(struct io_timer *t)
     if (g->outage_since_ns != 0 && now - g->last_demand_ns < DEMAND_NS) {
         c = generation_wants_conn_locked(g, now);
         if (now < g->next_attempt_ns) {
-            io_timer_set(g->io, &g->timer, g->next_attempt_ns);
+            generation_arm_locked(g, g->next_attempt_ns);
         } else if (!list_is_empty(&g->queue)) {
-            io_timer_set(g->io, &g->timer, g->outage_since_ns + READY_GRACE_NS);
+            generation_arm_locked(g, g->outage_since_ns + READY_GRACE_NS);
         }
     }
     pthread_mutex_unlock(&g->mu);
     generation_start_conn(g, c);
     generation_fail_list(&failed, &why);
+    generation_unref(g); /* the timer's */
 }

@@ -39,10 +39,9 @@ void async_set_deadline(struct async_op *a, int64_t when_ns)
 {
     struct io *io = remote_io(a->op.client->remote);
 
-    async_disarm(a);
     async_ref(a);
-    if (!io_timer_set(io, &a->timer, when_ns)) {
-        async_unref(a); /* no memory for the timer: the connection's own limits must do */
+    if (io_timer_set(io, &a->timer, when_ns) != TIMER_ARMED) {
+        async_unref(a); /* moved; or no memory: then the connection's own limits must do */
     }
 }
 
