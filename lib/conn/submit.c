@@ -14,6 +14,8 @@
 
 /* A connection with this many resets and timeouts is replaced (reliability bar C). */
 #define RESETS_MAX 20
+/* An unsent exchange that so many connections lost: something is wrong with the remote. */
+#define MOVES_MAX 8
 /* SO_RCVTIMEO of the socket: how long a driving caller may overlook what others did. */
 #define DRIVE_TICK_NS (CONN_DRIVE_TICK_MS * PFS_MS)
 
@@ -145,6 +147,38 @@ static void follow_session(struct conn *c)
     }
 }
 
+/* Nothing of it was sent and its owner still wants it: another connection may take it. */
+static bool may_move(const struct exchange *ex)
+{
+    return (ex->events & EXCHANGE_DONE) && ex->failure == FAILURE_NOT_SENT &&
+           ex->n_moves < MOVES_MAX && atomic_load(&ex->cancel_class) == 0;
+}
+
+/* Takes one exchange with events into the batch. */
+static void collect_one(struct conn *c, struct exchange *ex, struct batch *b)
+{
+    list_remove(&ex->ready);
+    if (may_move(ex)) {
+        ex->events = 0;
+        exchange_rewind(ex);
+        ex->next = c->rejected;
+        c->rejected = ex;
+        return;
+    }
+    ex->notify_events = ex->events;
+    ex->events = 0;
+    if (ex->notify_events & EXCHANGE_DONE) {
+        b->n_done++;
+        c->attested |= ex->head.boot[0] != '\0';
+        ex->attested = c->attested;
+    } else {
+        ex->is_notifying = true;
+    }
+    ex->next = NULL;
+    *b->tail = ex;
+    b->tail = &ex->next;
+}
+
 void conn_collect_locked(struct conn *c, struct batch *b)
 {
     if (c->session) {
@@ -153,22 +187,9 @@ void conn_collect_locked(struct conn *c, struct batch *b)
         list_for_each (n, &c->session->ready) {
             struct exchange *ex = list_entry(n, struct exchange, ready);
 
-            if (ex->is_notifying) {
-                continue; /* whoever notifies looks again afterwards */
+            if (!ex->is_notifying) { /* else whoever notifies looks again afterwards */
+                collect_one(c, ex, b);
             }
-            list_remove(&ex->ready);
-            ex->notify_events = ex->events;
-            ex->events = 0;
-            if (ex->notify_events & EXCHANGE_DONE) {
-                b->n_done++;
-                c->attested |= ex->head.boot[0] != '\0';
-                ex->attested = c->attested;
-            } else {
-                ex->is_notifying = true;
-            }
-            ex->next = NULL;
-            *b->tail = ex;
-            b->tail = &ex->next;
         }
     }
     if (c->state == CONN_DEAD) { /* what came after the end */

@@ -26,6 +26,15 @@ void exchange_fini(struct exchange *ex)
     pfs_buf_fini(&ex->reply);
 }
 
+void exchange_rewind(struct exchange *ex)
+{
+    ex->stream_id = 0;
+    ex->local_reset = false;
+    ex->failure = FAILURE_NONE;
+    ex->err = (struct pfs_error){.cls = PFS_OK};
+    ex->n_moves++;
+}
+
 bool exchange_add_field(struct exchange *ex, const char *name, const char *value, bool keep_out)
 {
     if (ex->n_fields == EXCHANGE_MAX_FIELDS) {

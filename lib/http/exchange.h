@@ -93,6 +93,7 @@ struct exchange {
     bool is_queued;                   /* in the generation's queue; under the generation's lock */
     bool is_notifying;
     bool is_held;            /* in the connection's list of held ones */
+    unsigned n_moves;        /* times it was taken to another connection, unsent */
     atomic_int cancel_class; /* != 0: the owner gave up, with this class */
     int32_t stream_id;       /* HTTP/2; 0: none */
     bool in_session, header_sent, request_sent, reply_ended, local_reset;
@@ -123,6 +124,9 @@ void exchange_init(struct exchange *ex);
 void exchange_fini(struct exchange *ex);
 /* Adds a request header field; false: too many. */
 bool exchange_add_field(struct exchange *ex, const char *name, const char *value, bool keep_out);
+
+/* Nothing of it reached the peer: makes it ready to be submitted again. */
+void exchange_rewind(struct exchange *ex);
 
 /*
  * Takes one field of the reply header into ex->head (":status" included). For use by sessions.
