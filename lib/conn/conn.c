@@ -75,9 +75,13 @@ enum pfs_class pfs_conn_new(struct generation *g, const struct conn_config *conf
 {
     struct conn *c = pfs_calloc(1, sizeof *c);
 
-    if (!c) {
+    struct pulse *pulse = pulse_new();
+    if (!c || !pulse) {
+        pfs_free(c);
+        pulse_unref(pulse);
         return pfs_nomem(err, "a connection");
     }
+    c->pulse = pulse;
     c->id = id;
     c->gen = g;
     c->config = config;
@@ -122,6 +126,7 @@ static void free_task(struct io_task *t)
     if (c->fd >= 0) {
         close(c->fd);
     }
+    pulse_unref(c->pulse);
     pfs_buf_fini(&c->plain_out);
     pfs_free(c->raw);
     pthread_mutex_destroy(&c->mu);
@@ -144,6 +149,7 @@ void conn_die_locked(struct conn *c, const struct pfs_error *why)
     }
     c->death = *why;
     conn_go_locked(c, CONN_DEAD, c->death.text);
+    atomic_store(&c->pulse->is_dead, true);
     if (c->session) {
         c->session->ops->fail_all(c->session, &c->death);
     }

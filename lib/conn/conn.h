@@ -42,6 +42,13 @@ enum conn_owner { OWNER_NONE, OWNER_CALLER, OWNER_IO };
 
 struct dial;
 
+/* What others may know of a connection without keeping it: may outlive it. */
+struct pulse {
+    atomic_uint refs;
+    atomic_bool is_dead;
+    atomic_ullong pings_acked;
+};
+
 struct conn {
     /* fixed after create */
     unsigned id;
@@ -49,6 +56,7 @@ struct conn {
     const struct conn_config *config;
     struct io *io;
     atomic_uint refs;
+    struct pulse *pulse; /* a reference */
 
     /* the generation's, under its lock */
     struct list gen_node;
@@ -81,6 +89,9 @@ struct conn {
     int64_t created_ns, last_rx_ns, last_use_ns,
         ping_sent_ns; /* ping_sent_ns 0: none outstanding */
     uint64_t pings_acked_before;
+    bool has_recovered; /* from being suspect; the generation is to be told */
+    bool is_suspect; /* asked for a sign of life after a timeout or a long silence: no new exchanges
+                      */
     int64_t keepalive_ns; /* interval; doubles when the peer complains */
     int64_t max_age_ns;
     struct pfs_error death;
@@ -99,7 +110,7 @@ struct batch {
     struct exchange *first, **tail; /* with events, by exchange.next, in order */
     struct exchange *rejected;      /* to be submitted through the generation again */
     unsigned n_done;
-    bool became_ready, is_draining, died, was_ready;
+    bool became_ready, is_draining, died, was_ready, recovered;
 };
 
 /* So many turns with a single exchange, and a lone caller may drive. */
@@ -119,6 +130,10 @@ void conn_go_locked(struct conn *c, enum conn_state to, const char *why);
 void conn_die_locked(struct conn *c, const struct pfs_error *why);
 /* Lets exchanges in flight finish, then closes. */
 void conn_drain_locked(struct conn *c, const char *why);
+
+/* pulse.c */
+struct pulse *pulse_new(void);
+void pulse_unref(struct pulse *p); /* NULL allowed */
 
 /* conn_io.c: bytes; all under mu */
 /* Moves session output through TLS into the socket; may end the connection. */
@@ -155,7 +170,7 @@ void conn_drive(struct conn *c, struct exchange *ex);
 /* What time brings: pings, death, idleness, age. Sets the next timer. */
 void conn_tick_locked(struct conn *c, int64_t now);
 void conn_on_time(struct io_timer *t);
-/* Sends a PING unless one is outstanding. */
+/* Sends a PING unless one is outstanding; until the peer is heard the connection is suspect. */
 void conn_ask_for_life_locked(struct conn *c);
 
 /* connect.c: on the I/O thread */

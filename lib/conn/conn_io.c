@@ -159,6 +159,7 @@ static void feed_session(struct conn *c, const char *data, size_t n)
     }
     if (c->session->state.pings_acked != c->pings_acked_before) {
         c->pings_acked_before = c->session->state.pings_acked;
+        atomic_store(&c->pulse->pings_acked, c->pings_acked_before);
         c->ping_sent_ns = 0;
     }
 }
@@ -226,6 +227,8 @@ void conn_received_locked(struct conn *c, ssize_t n, int eno)
     }
     if (n > 0) {
         c->last_rx_ns = pfs_now();
+        c->has_recovered |= c->is_suspect;
+        c->is_suspect = false;
         atomic_fetch_add_explicit(&c->config->counters->bytes_in, (unsigned long long)n,
                                   memory_order_relaxed);
         if (c->tls) {

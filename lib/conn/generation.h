@@ -80,6 +80,23 @@ size_t exchange_take(struct exchange *ex, void *buf, size_t cap, bool *ret_end);
 /* Gives the next chunk (borrowed until WRITABLE or DONE); last: none follows. One at a time. */
 void exchange_give(struct exchange *ex, const void *chunk, size_t n, bool last);
 
+/* ---- what the peer has seen ---- */
+
+/* Waits for the answer to a PING sent on one connection, or for the connection's end, not holding
+ * it. */
+struct sign_of_life {
+    struct pulse *pulse; /* a reference */
+    uint64_t ping;
+};
+/*
+ * ex is DONE: asks its peer for a sign of life after everything that was sent for ex. False: the
+ * connection is gone or ex never had one; nothing to wait for.
+ */
+bool exchange_ask_for_sign(struct exchange *ex, struct sign_of_life *ret);
+/* True: the peer has answered, or the connection is gone. */
+bool sign_of_life_came(const struct sign_of_life *s);
+void sign_of_life_release(struct sign_of_life *s);
+
 /* ---- the end ---- */
 
 /* No new exchange from now on (they go to `heir`, as those that wait do); connections drain and

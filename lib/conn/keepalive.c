@@ -12,7 +12,12 @@
 
 void conn_ask_for_life_locked(struct conn *c)
 {
-    if (c->state != CONN_DEAD && c->session && c->session->ops->ping && c->ping_sent_ns == 0) {
+    if (c->state == CONN_DEAD || !c->session || !c->session->ops->ping) {
+        return;
+    }
+    c->is_suspect = true;
+    atomic_store(&c->capacity, 0);
+    if (c->ping_sent_ns == 0) {
         c->session->ops->ping(c->session);
         c->ping_sent_ns = pfs_now(); /* from being queued: an unsendable PING counts too */
     }

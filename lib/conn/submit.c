@@ -143,7 +143,7 @@ static void follow_session(struct conn *c)
         conn_die_locked(c, &why);
     }
     if (c->state == CONN_READY) {
-        atomic_store(&c->capacity, s->max_open);
+        atomic_store(&c->capacity, c->is_suspect ? 0 : s->max_open);
     }
 }
 
@@ -202,6 +202,8 @@ void conn_collect_locked(struct conn *c, struct batch *b)
     b->died = c->state == CONN_DEAD && c->reported != CONN_DEAD;
     b->was_ready = c->reported != CONN_CONNECTING;
     c->reported = c->state;
+    b->recovered = c->has_recovered;
+    c->has_recovered = false;
 }
 
 /* Notifies one exchange; true: it has more events already. */
@@ -273,7 +275,7 @@ void conn_run_batch(struct conn *c, struct batch *b, const struct exchange *mine
     if (b->died) {
         generation_conn_gone(g, c, &c->death, b->was_ready);
     }
-    if (b->n_done) {
+    if (b->n_done || b->recovered) {
         generation_released(g, c, b->n_done);
     }
     for (struct exchange *ex = b->rejected; ex;) {

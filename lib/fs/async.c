@@ -70,11 +70,29 @@ static void announce_stream(struct async_op *a, bool is_write)
     a->done(a->arg, &reply);
 }
 
+/* Lets the timer start the next attempt; false: given up, or too late for that. */
+static bool pause_before_attempt(struct async_op *a, int64_t delay_ns)
+{
+    int64_t when = pfs_after(pfs_now(), delay_ns);
+
+    pthread_mutex_lock(&a->mu);
+    bool go_on = a->cancelled == PFS_OK && when < a->op.deadline_ns;
+    a->backing_off = go_on;
+    pthread_mutex_unlock(&a->mu);
+    if (go_on) {
+        async_set_deadline(a, when);
+    }
+    return go_on;
+}
+
 /* Sends the step at hand. */
 static void attempt(struct async_op *a)
 {
     struct op *op = &a->op;
 
+    if (op_must_wait(op) && pause_before_attempt(a, FENCE_POLL_NS)) {
+        return;
+    }
     if (op_prepare(op) != PFS_OK) {
         complete(a);
         return;
@@ -110,17 +128,7 @@ static void judge(struct async_op *a)
         complete(a);
         return;
     }
-    if (delay_ns == 0) {
-        attempt(a);
-        return;
-    }
-    pthread_mutex_lock(&a->mu);
-    bool go_on = a->cancelled == PFS_OK;
-    a->backing_off = go_on;
-    pthread_mutex_unlock(&a->mu);
-    if (go_on) {
-        async_set_deadline(a, pfs_after(pfs_now(), delay_ns));
-    } else {
+    if (delay_ns == 0 || !pause_before_attempt(a, delay_ns)) {
         attempt(a);
     }
 }

@@ -41,11 +41,18 @@ static void run(struct op *op)
             pfs_refuse(&op->reply->err, PFS_SHUTDOWN, "the client is being freed");
             return;
         }
+        if (op_must_wait(op) && pfs_now() < op->deadline_ns) {
+            delay_ns = FENCE_POLL_NS;
+            continue;
+        }
         if (op_prepare(op) != PFS_OK) {
             return;
         }
         exchange_once(op);
-    } while (op_judge(op, &delay_ns));
+        if (!op_judge(op, &delay_ns)) {
+            return;
+        }
+    } while (true);
 }
 
 /* A call that only the asynchronous way can do: waits for its completion, which its deadline

@@ -423,6 +423,26 @@ void op_decode(struct op *op, struct pfs_reply *reply)
     }
 }
 
+/* Operations that leave content behind at a path: a later one must not be overtaken by an earlier
+ * one. */
+static bool writes_content(enum pfs_op op)
+{
+    return op == PFS_OP_WRITE || op == PFS_OP_OPEN_WRITE || op == PFS_OP_TRUNCATE;
+}
+
+bool op_must_wait(const struct op *op)
+{
+    return op->step == STEP_MAIN && writes_content(op->req.op) &&
+           fences_block(remote_fences(op->client->remote), op->req.path);
+}
+
+void op_raise_fence(struct op *op)
+{
+    if (writes_content(op->req.op) && op->ex.header_sent) {
+        fences_raise(remote_fences(op->client->remote), op->req.path, &op->ex);
+    }
+}
+
 bool op_judge(struct op *op, int64_t *ret_delay_ns)
 {
     struct pfs_reply reply = {0};
@@ -437,6 +457,9 @@ bool op_judge(struct op *op, int64_t *ret_delay_ns)
         op_decode(op, &reply);
     } else {
         reply.err = ex->err;
+    }
+    if (reply.err.cls != PFS_OK && reply.err.outcome == PFS_OUTCOME_UN) {
+        op_raise_fence(op);
     }
     if (reply.err.cls == PFS_OK) {
         remote_token_change(op->client->remote, 1);

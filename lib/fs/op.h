@@ -74,6 +74,11 @@ PFS_MUST_CHECK enum pfs_class op_prepare(struct op *op);
  * operation is over and op->reply is filled.
  */
 bool op_judge(struct op *op, int64_t *ret_delay_ns);
+/* An earlier write to the path may still be on its way: ask again after FENCE_POLL_NS. */
+bool op_must_wait(const struct op *op);
+/* op's exchange ended with unknown outcome: later writes to its path wait until the peer saw its
+ * end. */
+void op_raise_fence(struct op *op);
 /* op->ex is DONE and no longer needed. */
 void op_release_exchange(struct op *op);
 

@@ -28,6 +28,7 @@ struct remote {
     struct remote_counters counters;
     atomic_ullong n_reloads;
     atomic_int tokens;
+    struct fences *fences;
     atomic_uint boot_serial; /* that of knowledge */
 
     pthread_mutex_t mu; /* current, retired, authorization, knowledge */
@@ -114,6 +115,7 @@ static void close_generation(struct generation *g)
 
 static void remote_free(struct remote *r)
 {
+    fences_free(r->fences); /* first: they hold connections */
     close_generation(r->current);
     for (unsigned i = 0; i < RETIRED_MAX; i++) {
         close_generation(r->retired[i]);
@@ -142,7 +144,9 @@ static enum pfs_class remote_new(const struct options *o, char *key, struct remo
     pthread_mutex_init(&r->mu, NULL);
     pthread_mutex_init(&r->reload_mu, NULL);
     atomic_init(&r->tokens, RETRY_TOKENS_MAX);
-    enum pfs_class cls = client_options_copy(o, &r->options) ? PFS_OK : pfs_nomem(err, "a remote");
+    r->fences = fences_new();
+    enum pfs_class cls =
+        r->fences && client_options_copy(o, &r->options) ? PFS_OK : pfs_nomem(err, "a remote");
     if (cls == PFS_OK) {
         set_config(r);
         cls = io_get(&r->io, err);
@@ -211,6 +215,11 @@ struct generation *remote_generation(struct remote *r)
     struct generation *g = generation_ref(r->current);
     pthread_mutex_unlock(&r->mu);
     return g;
+}
+
+struct fences *remote_fences(struct remote *r)
+{
+    return r->fences;
 }
 
 struct io *remote_io(struct remote *r)

@@ -9,6 +9,7 @@
  * one of them renews the connections of all.
  */
 #include "conn/generation.h"
+#include "fs/fence.h"
 #include "fs/options.h"
 #include <proxyfs/proxyfs.h>
 
@@ -50,6 +51,8 @@ void remote_learn(struct remote *r, const char *boot);
 struct remote_knowledge remote_knows(struct remote *r);
 /* Only its serial, without a lock. */
 unsigned remote_boot_serial(struct remote *r);
+
+struct fences *remote_fences(struct remote *r);
 
 /* The retry budget: tokens in tenths; a success gives one tenth back, a retryable failure costs
  * ten. */

@@ -125,6 +125,9 @@ static void judge_end(struct stream *s, struct pfs_error *err)
 
     if (ex->failure != FAILURE_NONE) {
         *err = ex->err;
+        if (err->outcome == PFS_OUTCOME_UN) {
+            op_raise_fence(op);
+        }
         return;
     }
     *err = (struct pfs_error){.cls = PFS_OK};

@@ -11,6 +11,33 @@
 #include "h2/h2_internal.h"
 #include <string.h>
 
+static enum pfs_class broken(struct h2_session *h, struct pfs_error *err)
+{
+    h->gave_up_reported = true;
+    return pfs_fail(err, PFS_PROTOCOL, PFS_OUTCOME_UN, PFS_PHASE_WAIT, "%s breaks HTTP/2: %s",
+                    h->options.authority, h->gave_up_why[0] ? h->gave_up_why : "malformed frames");
+}
+
+/*
+ * A peer that breaks the protocol is no error of mem_recv: nghttp2 queues GOAWAY and ignores all
+ * that follows. Its GOAWAY, which goes before all DATA, is taken out here to learn the reason.
+ */
+static bool has_given_up(struct h2_session *h)
+{
+    if (h->goaway_seen || h->said_goodbye || nghttp2_session_check_request_allowed(h->ng)) {
+        return false; /* after a GOAWAY of either side h2_drain finds it */
+    }
+    while (!h->gave_up) {
+        const uint8_t *data;
+        ssize_t n = nghttp2_session_mem_send(h->ng, &data);
+
+        if (n <= 0 || !pfs_buf_add(&h->rest, data, (size_t)n)) {
+            break;
+        }
+    }
+    return true;
+}
+
 static enum pfs_class h2_feed(struct session *s, const void *data, size_t n, int64_t now_ns,
                               struct pfs_error *err)
 {
@@ -31,7 +58,7 @@ static enum pfs_class h2_feed(struct session *s, const void *data, size_t n, int
                         PFS_PHASE_WAIT, "%s breaks HTTP/2: %s", h->options.authority,
                         nghttp2_strerror((int)used));
     }
-    return PFS_OK;
+    return has_given_up(h) ? broken(h, err) : PFS_OK;
 }
 
 static enum pfs_class h2_drain(struct session *s, void *buf, size_t cap, size_t *ret_n,
@@ -65,14 +92,15 @@ static enum pfs_class h2_drain(struct session *s, void *buf, size_t cap, size_t 
         }
     }
     *ret_n = len;
-    return PFS_OK;
+    return len == 0 && h->gave_up && !h->gave_up_reported ? broken(h, err) : PFS_OK;
 }
 
 static bool h2_wants_drain(struct session *s)
 {
     struct h2_session *h = h2_of(s);
 
-    return pfs_buf_len(&h->rest) > 0 || nghttp2_session_want_write(h->ng);
+    return pfs_buf_len(&h->rest) > 0 || nghttp2_session_want_write(h->ng) ||
+           (h->gave_up && !h->gave_up_reported);
 }
 
 static nghttp2_nv field(const char *name, size_t name_len, const char *value, size_t value_len,
@@ -177,11 +205,14 @@ static void h2_consumed(struct session *s, struct exchange *ex, size_t n)
 
 static void h2_ping(struct session *s)
 {
-    nghttp2_submit_ping(h2_of(s)->ng, NGHTTP2_FLAG_NONE, NULL);
+    if (nghttp2_submit_ping(h2_of(s)->ng, NGHTTP2_FLAG_NONE, NULL) == 0) {
+        s->state.pings_sent++;
+    }
 }
 
 static void h2_shutdown(struct session *s)
 {
+    h2_of(s)->said_goodbye = true;
     nghttp2_submit_goaway(h2_of(s)->ng, NGHTTP2_FLAG_NONE, 0, NGHTTP2_NO_ERROR, NULL, 0);
     s->state.is_closing = true;
 }
@@ -241,6 +272,9 @@ static int make_nghttp2(struct h2_session *h)
         nghttp2_option_set_peer_max_concurrent_streams(option, H2_STREAMS_ASSUMED);
         nghttp2_option_set_max_outbound_ack(option, 1000);
         nghttp2_option_set_max_settings(option, 32);
+        for (unsigned type = 0; type < 256; type++) { /* unknown ones, so that they are counted */
+            nghttp2_option_set_user_recv_extension_type(option, (uint8_t)type);
+        }
         rc = nghttp2_session_client_new2(&h->ng, cbs, h, option);
     }
     nghttp2_option_del(option);

@@ -35,7 +35,7 @@ static int on_header_cb(nghttp2_session *ng, const nghttp2_frame *frame, const u
     if (!ex) {
         return 0;
     }
-    bool is_trailer = ex->head.status >= 200 && name[0] != ':' && ex->body_received > 0;
+    bool is_trailer = ex->header_ended;
     enum pfs_class cls =
         exchange_on_field(ex, is_trailer ? "" : (const char *)name, is_trailer ? 0 : name_len,
                           (const char *)value, value_len);
@@ -74,6 +74,16 @@ static void on_reply_header(struct h2_session *h, struct exchange *ex)
     }
 }
 
+/* A complete refusal: the peer will read no more of the request, so it is not waited for. */
+static void end_refused_upload(struct h2_session *h, struct exchange *ex)
+{
+    if (ex->head.status >= 300 && !ex->request_sent && !ex->local_reset) {
+        nghttp2_session_set_stream_user_data(h->ng, ex->stream_id, NULL);
+        nghttp2_submit_rst_stream(h->ng, NGHTTP2_FLAG_NONE, ex->stream_id, NGHTTP2_CANCEL);
+        session_done(&h->base, ex);
+    }
+}
+
 static int on_frame_recv_cb(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
 {
     struct h2_session *h = arg;
@@ -85,12 +95,13 @@ static int on_frame_recv_cb(nghttp2_session *ng, const nghttp2_frame *frame, voi
         on_goaway(h, &frame->goaway);
     } else if (frame->hd.type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK)) {
         h->base.state.pings_acked++;
-    } else if (frame->hd.type == NGHTTP2_HEADERS && ex && ex->body_received == 0) {
+    } else if (frame->hd.type == NGHTTP2_HEADERS && ex && !ex->header_ended) {
         on_reply_header(h, ex);
     }
     if (ex && (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) &&
         (frame->hd.flags & NGHTTP2_FLAG_END_STREAM)) {
         ex->reply_ended = true;
+        end_refused_upload(h, ex);
     }
     return 0;
 }
@@ -136,6 +147,10 @@ static int on_frame_send_cb(nghttp2_session *ng, const nghttp2_frame *frame, voi
 
     if (frame->hd.type == NGHTTP2_DATA) {
         h->guard.n_data_sent++;
+    } else if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR) {
+        h->gave_up = true;
+        pfs_escape_line(h->gave_up_why, sizeof h->gave_up_why,
+                        (const char *)frame->goaway.opaque_data, frame->goaway.opaque_data_len);
     }
     if (!ex) {
         return 0;
@@ -189,6 +204,13 @@ static int on_frame_not_send_cb(nghttp2_session *ng, const nghttp2_frame *frame,
         }
     }
     return 0;
+}
+
+/* Unknown frames come through on_begin_frame_cb only to be counted. */
+static int unpack_extension_cb(nghttp2_session *ng, void **payload, const nghttp2_frame_hd *hd,
+                               void *arg)
+{
+    return NGHTTP2_ERR_CANCEL;
 }
 
 /* Which failure a stream that ended early had, from what was seen before (table B2). */
@@ -276,6 +298,7 @@ void h2_set_callbacks(nghttp2_session_callbacks *cbs)
     nghttp2_session_callbacks_set_on_begin_frame_callback(cbs, on_begin_frame_cb);
     nghttp2_session_callbacks_set_on_header_callback(cbs, on_header_cb);
     nghttp2_session_callbacks_set_on_frame_recv_callback(cbs, on_frame_recv_cb);
+    nghttp2_session_callbacks_set_unpack_extension_callback(cbs, unpack_extension_cb);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cbs, on_data_chunk_cb);
     nghttp2_session_callbacks_set_on_frame_send_callback(cbs, on_frame_send_cb);
     nghttp2_session_callbacks_set_on_frame_not_send_callback(cbs, on_frame_not_send_cb);

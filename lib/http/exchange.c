@@ -117,6 +117,7 @@ enum pfs_class exchange_on_field(struct exchange *ex, const char *name, size_t n
 bool exchange_on_header_end(struct exchange *ex)
 {
     if (ex->head.status >= 200) {
+        ex->header_ended = true;
         return true;
     }
     ex->n_informational++;

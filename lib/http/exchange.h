@@ -97,6 +97,7 @@ struct exchange {
     atomic_int cancel_class; /* != 0: the owner gave up, with this class */
     int32_t stream_id;       /* HTTP/2; 0: none */
     bool in_session, header_sent, request_sent, reply_ended, local_reset;
+    bool header_ended;  /* the final reply header is complete: what follows is body or trailer */
     bool lost_interest; /* reply_stream: the consumer closed; drop what comes */
     size_t body_sent;
     const char *chunk; /* streamed body: chunk being sent, borrowed until WRITABLE */

@@ -19,7 +19,7 @@ struct session_state {
     bool is_closing;   /* takes no more exchanges (GOAWAY, Connection: close, stream ids used up) */
     unsigned n_open;   /* exchanges submitted and not DONE */
     unsigned max_open; /* how many may be */
-    uint64_t pings_acked;
+    uint64_t pings_sent, pings_acked;
     unsigned n_resets; /* streams reset by the peer or timed out, for retiring the connection */
     bool calm_down;    /* the peer complained about our pings */
     /*
