@@ -40,7 +40,7 @@ static void list_mount(void *arg, const struct mount_info *m)
     }
     if (m->config && strcmp(m->config, "{}") != 0) {
         jo_key(&l->j, "config");
-        jo_raw(&l->j, m->config);
+        jo_raw_masked(&l->j, m->config);
     }
     jo_end(&l->j, '}');
 }
@@ -170,7 +170,7 @@ static void list_mounted_path(void *arg, const struct mount_info *m)
     jo_member(&p->l->j, "path", m->path);
     if (m->config && strcmp(m->config, "{}") != 0) {
         jo_key(&p->l->j, "config");
-        jo_raw(&p->l->j, m->config);
+        jo_raw_masked(&p->l->j, m->config);
     }
     jo_end(&p->l->j, '}');
 }

@@ -27,6 +27,8 @@ void jo_bool(struct jout *j, bool v);
 void jo_null(struct jout *j);
 /* A value that is JSON text already. */
 void jo_raw(struct jout *j, const char *json);
+/* The same, with the user and password of every URL in it shown as "***". */
+void jo_raw_masked(struct jout *j, const char *json);
 /* Time since 1970 UTC as RFC 3339 with up to 9 fractional digits. */
 void jo_time(struct jout *j, int64_t ns);
 /* {"name":...,"size":...,...,"meta":{...}}: agfs-http-api.md 2.3. */

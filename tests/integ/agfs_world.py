@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the ProxyFS authors
+"""Real servers for end-to-end tests: starts agfsd on free ports, talks to it, ends it."""
+import json
+import os
+import shutil
+import signal
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+
+SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+DEADLINE = 20  # seconds for anything that must happen
+
+
+def wait_for(what, condition, seconds=DEADLINE):
+    """Polls until condition() is true; the poll is a wait for an event of another process."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.01)
+    raise AssertionError("not within %g s: %s" % (seconds, what))
+
+
+class Server:
+    """One agfsd. clear and tls are its base URLs, None where it does not listen."""
+
+    def __init__(self, world, name, args, tls=False, client_cert="required", clear=True, wrapper=()):
+        self.world, self.name = world, name
+        self.log_path = os.path.join(world.dir, name + ".log")
+        addr_file = os.path.join(world.dir, name + ".addr")
+        if os.path.exists(addr_file):
+            os.unlink(addr_file)
+        command = list(wrapper) + [world.agfsd, "-addr", "127.0.0.1:0" if clear is True else clear or ""]
+        if tls:
+            command += ["--tls-addr", "127.0.0.1:0" if tls is True else tls,
+                        "--tls-cert", world.pki("server.pem"), "--tls-key", world.pki("server.key"),
+                        "--client-ca", world.pki("ca.pem"), "--client-cert", client_cert]
+        command += ["--addr-file", addr_file] + args
+        self.log = open(self.log_path, "a")
+        self.process = subprocess.Popen(command, stderr=self.log, stdout=self.log)
+        wait_for(name + " to listen (see " + self.log_path + ")",
+                 lambda: os.path.exists(addr_file) and open(addr_file).read().endswith("\n")
+                 or self.process.poll() is not None)
+        if self.process.poll() is not None:
+            raise AssertionError(name + " ended: " + open(self.log_path).read())
+        urls = open(addr_file).read().split()
+        self.clear = next((u for u in urls if u.startswith("http:")), None)
+        self.tls = next((u for u in urls if u.startswith("https:")), None)
+
+    def status(self, key):
+        for line in open("/proc/%d/status" % self.process.pid):
+            if line.startswith(key + ":"):
+                return int(line.split()[1])
+        raise AssertionError("no " + key)
+
+    def n_threads(self):
+        return len(os.listdir("/proc/%d/task" % self.process.pid))
+
+    def n_fds(self):
+        return len(os.listdir("/proc/%d/fd" % self.process.pid))
+
+    def stop(self, sig=signal.SIGTERM):
+        if self.process.poll() is None:
+            self.process.send_signal(sig)
+        code = self.process.wait(DEADLINE + 15)
+        self.log.close()
+        return code
+
+
+class World:
+    """A directory, certificates, servers; everything ends with it."""
+
+    def __init__(self, build):
+        self.build = build
+        self.agfsd = os.path.join(build, "tools/agfsd/agfsd")
+        self.agfs = os.path.join(build, "tools/agfs/agfs")
+        self.dir = tempfile.mkdtemp(prefix="agfs-test.")
+        self.servers = []
+        subprocess.run([os.path.join(SOURCE, "tools/dev/certs.sh"), os.path.join(self.dir, "pki"), "--tests"],
+                       check=True, stdout=subprocess.DEVNULL)
+
+    def pki(self, name):
+        return os.path.join(self.dir, "pki", name)
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    def start(self, name, args, **kw):
+        server = Server(self, name, args, **kw)
+        self.servers.append(server)
+        return server
+
+    def mtls(self, **more):
+        options = {"ca_file": self.pki("ca.pem"), "client_cert": self.pki("client.pem"),
+                   "client_key": self.pki("client.key")}
+        options.update(more)
+        return {k: v for k, v in options.items() if v is not None}
+
+    def mount_arg(self, path, base_url, **options):
+        pairs = ["base_url=" + base_url] + ["%s=%s" % kv for kv in sorted(options.items())]
+        return ["--mount", "proxyfs:%s:%s" % (path, ",".join(pairs))]
+
+    def close(self):
+        for s in self.servers:
+            if s.process.poll() is None:
+                s.process.kill()
+                s.process.wait()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+class Reply:
+    def __init__(self, status, body, headers):
+        self.status, self.body, self.headers = status, body, headers
+
+    def json(self):
+        return json.loads(self.body)
+
+    @property
+    def error(self):
+        return self.json()["error"]
+
+
+class Api:
+    """The HTTP API of one server, over HTTP/1.1 (TLS where the URL says so)."""
+
+    def __init__(self, base, context=None):
+        self.base, self.context = base + "/api/v1/", context
+
+    def call(self, method, what, data=None, timeout=30, **query):
+        url = self.base + what
+        if query:
+            url += "?" + urllib.parse.urlencode(query)
+        request = urllib.request.Request(url, data=data, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=timeout, context=self.context) as r:
+                return Reply(r.status, r.read(), r.headers)
+        except urllib.error.HTTPError as e:
+            return Reply(e.code, e.read(), e.headers)
+
+    def get(self, what, **q):
+        return self.call("GET", what, **q)
+
+    def put(self, path, data, **q):
+        return self.call("PUT", "files", data=data, path=path, **q)
+
+    def read(self, path, **q):
+        return self.call("GET", "files", path=path, **q)
+
+    def post(self, what, body=None, **q):
+        return self.call("POST", what, data=None if body is None else json.dumps(body).encode(), **q)
+
+    def mount(self, path, fstype, **config):
+        return self.post("mount", {"fstype": fstype, "path": path, "config": config})
+
+    def unmount(self, path):
+        return self.post("unmount", {"path": path})
+
+    def ready(self):
+        return self.get("ready").status == 200
+
+
+def run(tests, build=None):
+    """Runs each test(world) in a world of its own; TAP on stdout; exit code by result."""
+    build = build or sys.argv[1]
+    wanted = sys.argv[2:]
+    failed = 0
+    tests = [t for t in tests if not wanted or t.__name__ in wanted]
+    print("1..%d" % len(tests), flush=True)
+    for n, test in enumerate(tests, 1):
+        world = World(build)
+        try:
+            test(world)
+            print("ok %d %s" % (n, test.__name__), flush=True)
+        except Exception as e:  # a test's failure is a line, not the end of the run
+            failed += 1
+            import traceback
+            print("not ok %d %s" % (n, test.__name__))
+            print("\n".join("# " + l for l in traceback.format_exc().splitlines()))
+            for s in world.servers:
+                print("\n".join("# %s: %s" % (s.name, l) for l in open(s.log_path).read().splitlines()[-8:]), flush=True)
+        finally:
+            world.close()
+    sys.exit(1 if failed else 0)
