@@ -42,7 +42,7 @@ extern "C" {
     X(GREP, "grep", R)            /* path, text = pattern, grep flags -> matches */                \
     X(CAPABILITIES, "capabilities", R)  /* -> text = version, list of features in matches */       \
     X(HEALTH, "health", R)              /* -> data = the JSON of /health */                        \
-    X(OPEN_READ, "openread", Q)         /* path, offset, size -> stream to read from */            \
+    X(OPEN_READ, "openread", Q)         /* path, offset, size, flags (PFS_READ_*) -> stream */     \
     X(OPEN_WRITE, "openwrite", Q)       /* path, offset, flags, size = length or -1 -> stream */   \
     X(HANDLE_OPEN, "hopen", M)          /* path, flags (PFS_OPEN_*), mode -> handle */             \
     X(HANDLE_READ, "hread", Q)          /* handle, offset (-1: at the position), size -> data */   \
@@ -80,6 +80,12 @@ PFS_API const char *pfs_op_name(enum pfs_op op);
 #define PFS_WRITE_SYNC 16u     /* on stable storage before success is said */
 #define PFS_WRITE_ALL_FLAGS 31u
 /* Offset -1 without APPEND replaces the whole content, as the stock drivers do. */
+
+/*
+ * Flag of READ and OPEN_READ: follow live data (the wire's stream=true). Offset and size are
+ * ignored; the end may never come. Without it a driver of live streams refuses.
+ */
+#define PFS_READ_STREAM 1u
 
 /* Flags of HANDLE_OPEN; the values of the stock server (agfs-http-api.md 6.2). */
 #define PFS_OPEN_RDONLY 0u
@@ -226,6 +232,9 @@ struct pfs_driver_ops {
     /* True: `op` functions never wait for disk, network or a lock held across such a wait, so a
      * host may call them on its event loop. */
     bool nonblocking;
+    /* True: reading changes nothing, so that a read may be repeated when its reply was lost. False:
+     * a read may take a message out of a queue, or it is not known. */
+    bool plain_reads;
     /* The table of operations; NULL = not supported (class UNSUPPORTED, outcome NA). */
     pfs_op_fn *op[PFS_N_OPS];
     /*

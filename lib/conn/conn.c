@@ -40,7 +40,12 @@ void conn_go_locked(struct conn *c, enum conn_state to, const char *why)
 
 static void on_ready(struct io_watch *w, uint32_t events)
 {
-    pfs_conn_turn((struct conn *)((char *)w - offsetof(struct conn, watch)), events);
+    struct conn *c = (struct conn *)((char *)w - offsetof(struct conn, watch));
+
+    if (conn_try_ref(c)) {
+        pfs_conn_turn(c, events);
+        conn_unref(c);
+    }
 }
 
 static void turn_task(struct io_task *t)
@@ -109,6 +114,15 @@ struct conn *conn_ref(struct conn *c)
 {
     atomic_fetch_add(&c->refs, 1);
     return c;
+}
+
+bool conn_try_ref(struct conn *c)
+{
+    unsigned n = atomic_load(&c->refs);
+
+    while (n > 0 && !atomic_compare_exchange_weak(&c->refs, &n, n + 1)) {
+    }
+    return n > 0;
 }
 
 /* On the I/O thread, after all events that named the connection. */

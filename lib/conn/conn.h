@@ -62,6 +62,7 @@ struct conn {
     struct list gen_node;
     unsigned n_picked; /* exchanges given to this connection and not yet DONE or given back */
     bool is_draining;  /* counted among the draining ones */
+    bool is_gone; /* in no list any more: two threads may report draining and death crosswise */
 
     /* lock-free */
     _Atomic(struct exchange *) inbox;
@@ -89,7 +90,7 @@ struct conn {
     int64_t created_ns, last_rx_ns, last_use_ns,
         ping_sent_ns; /* ping_sent_ns 0: none outstanding */
     uint64_t pings_acked_before;
-    bool has_recovered; /* from being suspect; the generation is to be told */
+    bool has_more_room; /* than the generation knows */
     bool is_suspect; /* asked for a sign of life after a timeout or a long silence: no new exchanges
                       */
     int64_t keepalive_ns; /* interval; doubles when the peer complains */
@@ -110,7 +111,7 @@ struct batch {
     struct exchange *first, **tail; /* with events, by exchange.next, in order */
     struct exchange *rejected;      /* to be submitted through the generation again */
     unsigned n_done;
-    bool became_ready, is_draining, died, was_ready, recovered;
+    bool became_ready, is_draining, died, was_ready, has_more_room;
 };
 
 /* So many turns with a single exchange, and a lone caller may drive. */
@@ -124,6 +125,9 @@ enum pfs_class pfs_conn_new(struct generation *g, const struct conn_config *conf
                             unsigned id, struct conn **ret, struct pfs_error *err);
 struct conn *conn_ref(struct conn *c);
 void conn_unref(struct conn *c);
+/* For events and timers, which hold none: false when the last one has gone and free is on its way.
+ */
+bool conn_try_ref(struct conn *c);
 const char *conn_state_name(enum conn_state s);
 void conn_go_locked(struct conn *c, enum conn_state to, const char *why);
 /* Ends the connection: every open exchange fails as far as it had come. */
@@ -152,6 +156,12 @@ void conn_watch_locked(struct conn *c);
  */
 bool conn_submit(struct conn *c, struct exchange *ex, bool may_drive);
 void conn_drain_inbox_locked(struct conn *c);
+/* True while ex is in the session of c or held by it; only then may ex be looked at under c's lock.
+ */
+static inline bool conn_has(const struct conn *c, const struct exchange *ex)
+{
+    return atomic_load(&ex->taken_by) == c && (ex->in_session || ex->is_held);
+}
 void batch_init(struct batch *b);
 /* Collects events, rejected exchanges and changes of state. Last thing before mu is given up. */
 void conn_collect_locked(struct conn *c, struct batch *b);

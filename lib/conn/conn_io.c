@@ -227,7 +227,6 @@ void conn_received_locked(struct conn *c, ssize_t n, int eno)
     }
     if (n > 0) {
         c->last_rx_ns = pfs_now();
-        c->has_recovered |= c->is_suspect;
         c->is_suspect = false;
         atomic_fetch_add_explicit(&c->config->counters->bytes_in, (unsigned long long)n,
                                   memory_order_relaxed);

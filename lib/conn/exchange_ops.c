@@ -3,6 +3,7 @@
 /* What an exchange's owner does with it while it is under way: give up, move its bodies, let go. */
 #include "base/err.h"
 #include "conn/generation_internal.h"
+#include <sched.h>
 #include <string.h>
 
 void exchange_detach(struct exchange *ex)
@@ -56,11 +57,13 @@ static void cancel_on_conn(struct conn *c, struct exchange *ex, const struct pfs
 
     batch_init(&b);
     pthread_mutex_lock(&c->mu);
-    if (ex->in_session) {
+    if (!conn_has(c, ex)) {
+        /* In the inbox, or on its way to another one: whoever takes it sees cancel_class. */
+    } else if (ex->in_session) {
         c->session->ops->cancel(c->session, ex, why);
         conn_ask_for_life_locked(c);
         conn_flush_locked(c);
-    } else if (ex->is_held) {
+    } else {
         unhold_locked(c, ex);
         exchange_fail_at(ex, FAILURE_DEADLINE, why);
         session_note(c->session, ex, EXCHANGE_DONE);
@@ -147,34 +150,58 @@ size_t exchange_take(struct exchange *ex, void *buf, size_t cap, bool *ret_end)
     return n;
 }
 
-void exchange_give(struct exchange *ex, const void *chunk, size_t n, bool last)
+struct chunk {
+    const void *at;
+    size_t n;
+    bool last;
+};
+
+static void set_chunk(struct exchange *ex, const struct chunk *chunk)
 {
-    struct generation *g = lock_generation(ex);
-    struct conn *c = g && ex->conn ? conn_ref(ex->conn) : NULL;
+    ex->chunk = chunk->at;
+    ex->chunk_len = chunk->n;
+    ex->chunk_last = chunk->last;
+}
+
+/* False: c has not taken ex yet, or has given it away. */
+static bool give_to_conn(struct conn *c, struct exchange *ex, const struct chunk *chunk)
+{
     struct batch b;
 
-    if (!c) { /* still waits for a connection: nobody else looks at it */
-        ex->chunk = chunk;
-        ex->chunk_len = n;
-        ex->chunk_last = last;
-    }
-    if (g) {
-        pthread_mutex_unlock(&g->mu);
-    }
-    if (!c) {
-        return;
-    }
     batch_init(&b);
     pthread_mutex_lock(&c->mu);
-    ex->chunk = chunk;
-    ex->chunk_len = n;
-    ex->chunk_last = last;
-    if (ex->in_session) {
+    bool is_here = atomic_load(&ex->taken_by) == c;
+    if (is_here) {
+        set_chunk(ex, chunk);
+    }
+    if (is_here && ex->in_session) {
         c->session->ops->resume(c->session, ex);
         conn_flush_locked(c);
     }
     conn_collect_locked(c, &b);
     pthread_mutex_unlock(&c->mu);
     conn_run_batch(c, &b, NULL);
-    conn_unref(c);
+    return is_here;
+}
+
+void exchange_give(struct exchange *ex, const void *bytes, size_t n, bool last)
+{
+    struct chunk chunk = {bytes, n, last};
+
+    for (bool given = false; !given;) {
+        struct generation *g = lock_generation(ex);
+        struct conn *c = g && ex->conn ? conn_ref(ex->conn) : NULL;
+
+        if (!c) { /* waits for a connection, or is over: nobody else looks at it */
+            set_chunk(ex, &chunk);
+        }
+        if (g) {
+            pthread_mutex_unlock(&g->mu);
+        }
+        given = !c || give_to_conn(c, ex, &chunk);
+        conn_unref(c);
+        if (!given) {
+            sched_yield(); /* between two connections: only for the moment of the passage */
+        }
+    }
 }

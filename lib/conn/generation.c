@@ -9,6 +9,8 @@
 
 /* Below so many exchanges on the least loaded connection another one brings nothing (measured). */
 #define GROW_AT 24
+/* After which a connection is tried again for which there was no memory. */
+#define AGAIN_NS (100 * PFS_MS)
 
 enum pfs_class generation_new(const struct conn_config *config, struct io *io, struct tls_ctx *tls,
                               unsigned id, struct generation **ret, struct pfs_error *err)
@@ -105,13 +107,13 @@ struct conn *generation_wants_conn_locked(struct generation *g, int64_t now)
         return NULL;
     }
     if (pfs_conn_new(g, g->config, g->io, atomic_fetch_add(&next_id, 1) + 1, &c, &err) != PFS_OK) {
-        return NULL; /* what waits fails at its deadline, or finds memory at the next attempt */
+        return NULL;
     }
     list_append(&g->conns, &c->gen_node);
     g->n_conns++;
     g->n_connecting++;
     g->n_alive++;
-    return c;
+    return conn_ref(c); /* until it was started: the generation may end meanwhile */
 }
 
 void generation_start_conn(struct generation *g, struct conn *c)
@@ -120,7 +122,18 @@ void generation_start_conn(struct generation *g, struct conn *c)
         atomic_fetch_add(&g->config->counters->connects, 1);
         atomic_fetch_add(&g->config->counters->connections, 1);
         conn_connect(c);
+        conn_unref(c);
     }
+}
+
+struct conn *generation_wants_conn_for_queue_locked(struct generation *g, int64_t now)
+{
+    struct conn *c = list_is_empty(&g->queue) ? NULL : generation_wants_conn_locked(g, now);
+
+    if (!c && g->n_conns == 0 && !list_is_empty(&g->queue)) {
+        generation_arm_locked(g, now + AGAIN_NS);
+    }
+    return c;
 }
 
 static void give_locked(struct conn *c, struct exchange *ex)
@@ -134,8 +147,16 @@ struct placement {
     struct conn *conn;  /* submit it here */
     struct conn *start; /* connect this one */
     bool fail;
+    enum failure_point at; /* with `why`, when it fails */
     struct pfs_error why;
 };
+
+static void place_nowhere(struct placement *p, enum failure_point at, const struct pfs_error *why)
+{
+    p->fail = true;
+    p->at = at;
+    p->why = *why;
+}
 
 static void place_locked(struct generation *g, struct exchange *ex, struct placement *p)
 {
@@ -149,9 +170,13 @@ static void place_locked(struct generation *g, struct exchange *ex, struct place
     if (best) {
         give_locked(best, ex);
         p->conn = best;
+    } else if (!p->start && g->n_conns == 0 && now >= g->next_attempt_ns) {
+        struct pfs_error why; /* an attempt was due and none could be made */
+
+        pfs_nomem(&why, "a connection");
+        place_nowhere(p, FAILURE_LOCAL, &why);
     } else if (outage_fails_fast_locked(g, now)) {
-        p->fail = true;
-        p->why = g->last_error;
+        place_nowhere(p, FAILURE_NOT_SENT, &g->last_error);
     } else {
         ex->is_queued = true;
         list_append(&g->queue, &ex->node);
@@ -182,47 +207,63 @@ static void finish_with(struct exchange *ex, enum failure_point at, const struct
     exchange_finish(ex);
 }
 
+/* True: ex need not be sent any more, and p says why. */
+static bool is_too_late_locked(const struct generation *g, struct exchange *ex, struct placement *p)
+{
+    struct pfs_error why;
+    int cancelled =
+        atomic_load(&ex->cancel_class); /* under the lock: exchange_cancel sets it first */
+
+    if (cancelled) {
+        pfs_refuse(&why, (enum pfs_class)cancelled, "given up while it waited to be sent");
+        place_nowhere(p, FAILURE_DEADLINE, &why);
+    } else if (g->closing) {
+        pfs_refuse(&why, PFS_SHUTDOWN, "the remote is being closed");
+        place_nowhere(p, FAILURE_NOT_SENT, &why);
+    } else if (ex->deadline_ns && pfs_now() >= ex->deadline_ns) {
+        pfs_refuse(&why, PFS_TIMEOUT, "the deadline passed before it could be sent");
+        place_nowhere(p, FAILURE_DEADLINE, &why);
+    }
+    return p->fail;
+}
+
 static struct conn *submit(struct generation *g, struct exchange *ex, bool may_drive)
 {
     struct placement p = {0};
-    int cancelled = atomic_load(&ex->cancel_class);
 
     g = lock_living(g, ex);
-    if (cancelled || g->closing) {
-        p.fail = true;
-        pfs_refuse(&p.why, cancelled ? (enum pfs_class)cancelled : PFS_SHUTDOWN, "%s",
-                   cancelled ? "given up while it waited to be sent"
-                             : "the remote is being closed");
-    } else {
+    if (!is_too_late_locked(g, ex, &p)) {
         place_locked(g, ex, &p);
     }
     pthread_mutex_unlock(&g->mu);
     generation_start_conn(g, p.start);
     if (p.fail) {
-        finish_with(ex, cancelled ? FAILURE_DEADLINE : FAILURE_NOT_SENT, &p.why);
+        finish_with(ex, p.at, &p.why);
     } else if (p.conn && conn_submit(p.conn, ex, may_drive)) {
         return p.conn;
     }
     return NULL;
 }
 
-/* The wake word is the remote's, so it stays right when an heir takes the exchange over. */
-static void enter(struct generation *g, struct exchange *ex)
+void exchange_enter(struct exchange *ex, struct generation *g)
 {
-    atomic_store(&ex->gen, generation_ref(g));
-    ex->wake_word = g->config->wake_word;
+    if (!atomic_load(&ex->gen)) {
+        /* The remote's: it stays right when an heir takes the exchange over. */
+        ex->wake_word = g->config->wake_word;
+        atomic_store(&ex->gen, generation_ref(g));
+    }
 }
 
 void generation_submit(struct generation *g, struct exchange *ex)
 {
-    enter(g, ex);
-    submit(g, ex, false);
+    exchange_enter(ex, g);
+    submit(atomic_load(&ex->gen), ex, false);
 }
 
 struct conn *generation_submit_for_caller(struct generation *g, struct exchange *ex)
 {
-    enter(g, ex);
-    return submit(g, ex, true);
+    exchange_enter(ex, g);
+    return submit(atomic_load(&ex->gen), ex, true);
 }
 
 void generation_resubmit(struct generation *g, struct exchange *ex)
@@ -248,9 +289,7 @@ void generation_dispatch(struct generation *g)
             give_locked(c, ex);
         }
         /* HTTP/1.1 takes one exchange each: more connections while some still wait. */
-        struct conn *start = !c && !list_is_empty(&g->queue) && g->n_connecting == 0
-                                 ? generation_wants_conn_locked(g, pfs_now())
-                                 : NULL;
+        struct conn *start = c ? NULL : generation_wants_conn_for_queue_locked(g, pfs_now());
         pthread_mutex_unlock(&g->mu);
         generation_start_conn(g, start);
         if (!c) {
@@ -302,10 +341,12 @@ void generation_fail_list(struct list *exchanges, const struct pfs_error *why)
 void generation_conn_draining(struct generation *g, struct conn *c)
 {
     pthread_mutex_lock(&g->mu);
-    list_remove(&c->gen_node);
-    list_append(&g->draining, &c->gen_node);
-    c->is_draining = true;
-    g->n_conns--;
+    if (!c->is_gone) {
+        list_remove(&c->gen_node);
+        list_append(&g->draining, &c->gen_node);
+        c->is_draining = true;
+        g->n_conns--;
+    }
     pthread_mutex_unlock(&g->mu);
     generation_dispatch(g);
 }
@@ -321,6 +362,7 @@ void generation_conn_gone(struct generation *g, struct conn *c, const struct pfs
     list_init(&failed);
     pthread_mutex_lock(&g->mu);
     list_remove(&c->gen_node);
+    c->is_gone = true;
     if (!c->is_draining) {
         g->n_conns--;
     }
@@ -330,8 +372,8 @@ void generation_conn_gone(struct generation *g, struct conn *c, const struct pfs
     }
     if (fail) {
         generation_take_queue_locked(g, &failed);
-    } else if (!list_is_empty(&g->queue)) {
-        start = generation_wants_conn_locked(g, now);
+    } else if (was_ready) { /* else the outage has its own times */
+        start = generation_wants_conn_for_queue_locked(g, now);
     }
     pthread_mutex_unlock(&g->mu);
     if (!was_ready) {

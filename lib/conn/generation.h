@@ -53,6 +53,11 @@ struct generation *generation_ref(struct generation *g);
 void generation_unref(struct generation *g);
 
 /*
+ * Optional before generation_submit: from now on chunks may be given to ex from any thread, and it
+ * may be cancelled.
+ */
+void exchange_enter(struct exchange *ex, struct generation *g);
+/*
  * Submits an exchange whose request members are set; DONE follows exactly once, perhaps before this
  * returns. The exchange must stay valid until exchange_release. Any thread, never blocks.
  */

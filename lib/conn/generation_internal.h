@@ -35,6 +35,8 @@ struct generation {
 
 /* A connection to make, if one is wanted now; counted already. NULL otherwise. The lock is held. */
 struct conn *generation_wants_conn_locked(struct generation *g, int64_t now);
+/* The same for exchanges that wait, if any: without memory now, it is tried again soon. */
+struct conn *generation_wants_conn_for_queue_locked(struct generation *g, int64_t now);
 /* Starts what generation_wants_conn_locked gave; no lock. NULL allowed. */
 void generation_start_conn(struct generation *g, struct conn *c);
 /* Sends queued exchanges as long as a connection takes them; no lock held. */

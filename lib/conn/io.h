@@ -43,6 +43,7 @@ struct io_watch {
 };
 /*
  * Watches for exactly `events` (level-triggered; 0: not at all). False: the kernel has no memory.
+ * Any thread, but for one watch one at a time: who calls holds a lock that on_ready takes too.
  * An event found before may still be delivered afterwards; so w lives until a task posted later has
  * run.
  */

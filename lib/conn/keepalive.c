@@ -7,7 +7,7 @@
 
 /* An idle connection is kept this long (reliability bar C). */
 #define IDLE_NS (300 * PFS_SEC)
-/* While in use, looked at this often. */
+/* While in use, looked at this often at least. */
 #define TICK_NS PFS_SEC
 
 void conn_ask_for_life_locked(struct conn *c)
@@ -20,6 +20,7 @@ void conn_ask_for_life_locked(struct conn *c)
     if (c->ping_sent_ns == 0) {
         c->session->ops->ping(c->session);
         c->ping_sent_ns = pfs_now(); /* from being queued: an unsendable PING counts too */
+        io_timer_set(c->io, &c->timer, c->ping_sent_ns + c->config->keepalive_timeout_ns);
     }
 }
 
@@ -49,6 +50,18 @@ static void die_connecting(struct conn *c)
              "%s %s within %lld ms", c->config->authority, what,
              (long long)(c->config->connect_timeout_ns / PFS_MS));
     conn_die_locked(c, &why);
+}
+
+/* When something may have to be done next, so that a dead peer is found in the time promised. */
+static int64_t next_tick(const struct conn *c, int64_t now)
+{
+    if (c->slow_timer) {
+        return now + IDLE_NS;
+    }
+    int64_t due = c->ping_sent_ns ? c->ping_sent_ns + c->config->keepalive_timeout_ns
+                                  : c->last_rx_ns + c->keepalive_ns;
+
+    return due <= now ? now + TICK_NS : pfs_earlier(due, now + TICK_NS);
 }
 
 void conn_tick_locked(struct conn *c, int64_t now)
@@ -81,7 +94,7 @@ void conn_tick_locked(struct conn *c, int64_t now)
         return;
     }
     c->slow_timer = n_open == 0 && !c->held && c->ping_sent_ns == 0;
-    io_timer_set(c->io, &c->timer, now + (c->slow_timer ? IDLE_NS : TICK_NS));
+    io_timer_set(c->io, &c->timer, next_tick(c, now));
 }
 
 void conn_on_time(struct io_timer *t)
@@ -89,6 +102,9 @@ void conn_on_time(struct io_timer *t)
     struct conn *c = (struct conn *)((char *)t - offsetof(struct conn, timer));
     struct batch b;
 
+    if (!conn_try_ref(c)) {
+        return;
+    }
     batch_init(&b);
     pthread_mutex_lock(&c->mu);
     conn_tick_locked(c, pfs_now());
@@ -99,4 +115,5 @@ void conn_on_time(struct io_timer *t)
         conn_abort_dial(c);
     }
     conn_run_batch(c, &b, NULL);
+    conn_unref(c);
 }

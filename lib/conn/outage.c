@@ -21,8 +21,7 @@
 /* Failures that the next attempt would only repeat: there is no point in waiting for it. */
 static bool is_permanent(enum pfs_class cls)
 {
-    return cls == PFS_TLS_VERIFY || cls == PFS_TLS_AUTH || cls == PFS_TLS || cls == PFS_ALPN ||
-           cls == PFS_CONFIG || cls == PFS_PROTOCOL;
+    return cls == PFS_TLS_VERIFY || cls == PFS_TLS_AUTH || cls == PFS_ALPN || cls == PFS_CONFIG;
 }
 
 static bool grace_is_over(const struct generation *g, int64_t now)
@@ -81,7 +80,9 @@ void outage_on_time(struct io_timer *t)
     if (g->outage_since_ns != 0 && grace_is_over(g, now)) {
         generation_take_queue_locked(g, &failed);
     }
-    if (g->outage_since_ns != 0 && now - g->last_demand_ns < DEMAND_NS) {
+    if (g->outage_since_ns == 0) { /* there was no memory for a connection */
+        c = generation_wants_conn_for_queue_locked(g, now);
+    } else if (now - g->last_demand_ns < DEMAND_NS) {
         c = generation_wants_conn_locked(g, now);
         if (now < g->next_attempt_ns) {
             generation_arm_locked(g, g->next_attempt_ns);

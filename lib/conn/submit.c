@@ -24,6 +24,14 @@ void batch_init(struct batch *b)
     *b = (struct batch){.tail = &b->first};
 }
 
+/* It goes to another connection once the lock was given up; from now on it is not ours. */
+static void reject(struct conn *c, struct exchange *ex)
+{
+    atomic_store(&ex->taken_by, NULL);
+    ex->next = c->rejected;
+    c->rejected = ex;
+}
+
 static void take_exchange(struct conn *c, struct exchange *ex)
 {
     struct pfs_error err;
@@ -40,12 +48,11 @@ static void take_exchange(struct conn *c, struct exchange *ex)
         c->last_use_ns = pfs_now();
         if (c->slow_timer) {
             c->slow_timer = false;
-            io_timer_set(c->io, &c->timer, c->last_use_ns + PFS_SEC);
+            io_timer_set(c->io, &c->timer, c->last_use_ns + c->keepalive_ns);
         }
         return;
     }
-    ex->next = c->rejected;
-    c->rejected = ex;
+    reject(c, ex);
 }
 
 /* After a silence longer than the keepalive interval the peer may be gone: ask before sending. */
@@ -61,7 +68,7 @@ static void hold_exchange(struct conn *c, struct exchange *ex)
         c->session->ops->ping(c->session);
         c->ping_sent_ns = pfs_now();
         c->slow_timer = false;
-        io_timer_set(c->io, &c->timer, c->ping_sent_ns + PFS_SEC);
+        io_timer_set(c->io, &c->timer, c->ping_sent_ns + c->config->keepalive_timeout_ns);
     }
     ex->is_held = true;
     ex->next = NULL;
@@ -86,8 +93,7 @@ static void release_held(struct conn *c)
         if (c->state == CONN_READY) {
             take_exchange(c, ex);
         } else {
-            ex->next = c->rejected;
-            c->rejected = ex;
+            reject(c, ex);
         }
         ex = next;
     }
@@ -107,9 +113,9 @@ void conn_drain_inbox_locked(struct conn *c)
     while (oldest) {
         struct exchange *next = oldest->next;
 
+        atomic_store(&oldest->taken_by, c);
         if (c->state != CONN_READY) {
-            oldest->next = c->rejected;
-            c->rejected = oldest;
+            reject(c, oldest);
         } else if (must_probe(c)) {
             hold_exchange(c, oldest);
         } else {
@@ -136,14 +142,20 @@ static void follow_session(struct conn *c)
     }
     if (c->state == CONN_DRAINING && s->n_open == 0) {
         struct pfs_error why;
+        bool unused = c->reported == CONN_CONNECTING;
 
-        pfs_fail(&why, PFS_SHUTDOWN, PFS_OUTCOME_NA, PFS_PHASE_QUEUE,
-                 "the connection was closed in order");
+        pfs_fail(&why, unused ? PFS_REFUSED : PFS_SHUTDOWN, PFS_OUTCOME_NA, PFS_PHASE_QUEUE,
+                 unused ? "%s takes no requests on a new connection (GOAWAY)"
+                        : "the connection to %s was closed in order",
+                 c->config->authority);
+        why.h2_code = s->goodbye_code;
         conn_flush_locked(c);
         conn_die_locked(c, &why);
     }
     if (c->state == CONN_READY) {
-        atomic_store(&c->capacity, c->is_suspect ? 0 : s->max_open);
+        unsigned room = c->is_suspect ? 0 : s->max_open;
+
+        c->has_more_room |= atomic_exchange(&c->capacity, room) < room;
     }
 }
 
@@ -161,8 +173,7 @@ static void collect_one(struct conn *c, struct exchange *ex, struct batch *b)
     if (may_move(ex)) {
         ex->events = 0;
         exchange_rewind(ex);
-        ex->next = c->rejected;
-        c->rejected = ex;
+        reject(c, ex);
         return;
     }
     ex->notify_events = ex->events;
@@ -202,8 +213,8 @@ void conn_collect_locked(struct conn *c, struct batch *b)
     b->died = c->state == CONN_DEAD && c->reported != CONN_DEAD;
     b->was_ready = c->reported != CONN_CONNECTING;
     c->reported = c->state;
-    b->recovered = c->has_recovered;
-    c->has_recovered = false;
+    b->has_more_room = c->has_more_room;
+    c->has_more_room = false;
 }
 
 /* Notifies one exchange; true: it has more events already. */
@@ -234,38 +245,29 @@ static bool notify_one(struct conn *c, struct exchange *ex, const struct exchang
     return more;
 }
 
-static void notify_all(struct conn *c, struct batch *b, const struct exchange *mine)
+/* True: some have more events already. */
+static bool notify_all(struct conn *c, struct batch *b, const struct exchange *mine)
 {
-    bool again;
+    uint32_t bits = 0;
+    bool again = false;
 
-    do {
-        uint32_t bits = 0;
-        again = false;
+    for (struct exchange *ex = b->first; ex;) {
+        struct exchange *next = ex->next;
 
-        for (struct exchange *ex = b->first; ex;) {
-            struct exchange *next = ex->next;
-
-            again |= notify_one(c, ex, mine, &bits);
-            ex = next;
-        }
-        if (bits) {
-            wake_callers(c->config->wake_word, bits);
-        }
-        if (again) {
-            batch_init(b);
-            pthread_mutex_lock(&c->mu);
-            conn_collect_locked(c, b);
-            pthread_mutex_unlock(&c->mu);
-            generation_released(c->gen, c, b->n_done);
-        }
-    } while (again);
+        again |= notify_one(c, ex, mine, &bits);
+        ex = next;
+    }
+    if (bits) {
+        wake_callers(c->config->wake_word, bits);
+    }
+    return again;
 }
 
-void conn_run_batch(struct conn *c, struct batch *b, const struct exchange *mine)
+/* Tells the generation what changed and hands back what was not taken. */
+static void report(struct conn *c, const struct batch *b)
 {
     struct generation *g = c->gen;
 
-    conn_ref(c); /* the exchanges, which hold it otherwise, may go during this */
     if (b->became_ready) {
         generation_conn_ready(g, c);
     }
@@ -275,7 +277,7 @@ void conn_run_batch(struct conn *c, struct batch *b, const struct exchange *mine
     if (b->died) {
         generation_conn_gone(g, c, &c->death, b->was_ready);
     }
-    if (b->n_done || b->recovered) {
+    if (b->n_done || b->has_more_room) {
         generation_released(g, c, b->n_done);
     }
     for (struct exchange *ex = b->rejected; ex;) {
@@ -285,7 +287,19 @@ void conn_run_batch(struct conn *c, struct batch *b, const struct exchange *mine
         generation_resubmit(g, ex);
         ex = next;
     }
-    notify_all(c, b, mine);
+}
+
+void conn_run_batch(struct conn *c, struct batch *b, const struct exchange *mine)
+{
+    conn_ref(c); /* the exchanges, which hold it otherwise, may go during this */
+    report(c, b);
+    while (notify_all(c, b, mine)) {
+        batch_init(b);
+        pthread_mutex_lock(&c->mu);
+        conn_collect_locked(c, b);
+        pthread_mutex_unlock(&c->mu);
+        report(c, b);
+    }
     conn_unref(c);
 }
 
@@ -303,16 +317,19 @@ void conn_ask_for_turn(struct conn *c)
     }
 }
 
-/* Decides who drives now that ex is in the session; true: the caller of conn_submit. */
-static bool take_ownership(struct conn *c, const struct exchange *ex, bool may_drive)
+/*
+ * Decides who drives now; true: the caller of conn_submit. `mine`: the exchange of a caller that
+ * will wait, NULL: of nobody who does; another thread may have ended and freed that one already.
+ */
+static bool take_ownership(struct conn *c, const struct exchange *mine)
 {
-    bool live = c->state != CONN_DEAD && (ex->in_session || ex->is_held);
+    bool may_drive = c->state != CONN_DEAD && mine && conn_has(c, mine);
 
-    if (live && may_drive && c->owner == OWNER_NONE) {
+    if (may_drive && c->owner == OWNER_NONE) {
         c->owner = OWNER_CALLER;
         return true;
     }
-    if (live && may_drive && c->owner == OWNER_IO && c->calm >= CONN_CALM_TURNS &&
+    if (may_drive && c->owner == OWNER_IO && c->calm >= CONN_CALM_TURNS &&
         c->session->state.n_open <= 1 && !c->out_blocked) {
         c->owner = OWNER_CALLER;
         conn_watch_locked(c);
@@ -344,11 +361,8 @@ bool conn_submit(struct conn *c, struct exchange *ex, bool may_drive)
     batch_init(&b);
     pthread_mutex_lock(&c->mu);
     conn_drain_inbox_locked(c);
-    bool drive = may_drive && take_ownership(c, ex, may_drive);
+    bool drive = take_ownership(c, may_drive ? ex : NULL);
     if (!drive) {
-        if (!may_drive) {
-            take_ownership(c, ex, false);
-        }
         conn_flush_locked(c);
     }
     conn_collect_locked(c, &b);
@@ -412,7 +426,7 @@ static void give_up_locked(struct conn *c, struct exchange *ex)
     struct pfs_error why;
 
     pfs_fail(&why, PFS_TIMEOUT, PFS_OUTCOME_UN, PFS_PHASE_WAIT, "the deadline passed");
-    if (ex->in_session) {
+    if (conn_has(c, ex)) {
         c->session->ops->cancel(c->session, ex, &why);
         conn_ask_for_life_locked(c);
     }
@@ -443,9 +457,8 @@ void conn_drive(struct conn *c, struct exchange *ex)
         batch_init(&b);
         pthread_mutex_lock(&c->mu);
         conn_flush_locked(c);
-        char *room = c->state != CONN_DEAD && (ex->in_session || ex->is_held)
-                         ? conn_recv_room_locked(c, &cap)
-                         : NULL;
+        char *room =
+            c->state != CONN_DEAD && conn_has(c, ex) ? conn_recv_room_locked(c, &cap) : NULL;
         if (!room) {
             break;
         }
@@ -460,12 +473,12 @@ void conn_drive(struct conn *c, struct exchange *ex)
         pthread_mutex_lock(&c->mu);
         conn_received_locked(c, n, eno);
         if (pfs_now() >= ex->deadline_ns) {
-            if (ex->is_held) {
+            if (conn_has(c, ex) && ex->is_held) {
                 break; /* the waiting caller gives it up */
             }
             give_up_locked(c, ex);
         }
-        if (!ex->in_session && !ex->is_held) {
+        if (!conn_has(c, ex)) {
             break;
         }
         conn_collect_locked(c, &b);

@@ -35,14 +35,16 @@ void async_disarm(struct async_op *a)
     }
 }
 
-void async_set_deadline(struct async_op *a, int64_t when_ns)
+bool async_set_deadline(struct async_op *a, int64_t when_ns)
 {
     struct io *io = remote_io(a->op.client->remote);
 
     async_ref(a);
-    if (io_timer_set(io, &a->timer, when_ns) != TIMER_ARMED) {
-        async_unref(a); /* moved; or no memory: then the connection's own limits must do */
+    enum io_timer_result result = io_timer_set(io, &a->timer, when_ns);
+    if (result != TIMER_ARMED) {
+        async_unref(a);
     }
+    return result != TIMER_FAILED; /* then the connection's own limits must do */
 }
 
 /* The operation is over; the reply goes to whoever asked. */
@@ -52,8 +54,8 @@ static void complete(struct async_op *a)
 
     a->reply = (struct pfs_reply){0};
     async_disarm(a);
-    client_leave(a->op.client, &a->op);
     a->done(a->arg, &reply);
+    client_leave(a->op.client, &a->op); /* last: pfs_client_free returns after all completions */
     async_unref(a);
 }
 
@@ -70,18 +72,17 @@ static void announce_stream(struct async_op *a, bool is_write)
     a->done(a->arg, &reply);
 }
 
-/* Lets the timer start the next attempt; false: given up, or too late for that. */
+/* Lets the timer start the next attempt; false: given up, or no timer, or too late for that. */
 static bool pause_before_attempt(struct async_op *a, int64_t delay_ns)
 {
     int64_t when = pfs_after(pfs_now(), delay_ns);
 
+    async_disarm(a); /* the deadline's: it must not be taken for the pause's */
     pthread_mutex_lock(&a->mu);
     bool go_on = a->cancelled == PFS_OK && when < a->op.deadline_ns;
-    a->backing_off = go_on;
+    a->backing_off = go_on && async_set_deadline(a, when); /* once unlocked it may have begun */
+    go_on = a->backing_off;
     pthread_mutex_unlock(&a->mu);
-    if (go_on) {
-        async_set_deadline(a, when);
-    }
     return go_on;
 }
 
@@ -113,7 +114,8 @@ static void attempt(struct async_op *a)
     }
     struct generation *g = remote_generation(op->client->remote);
     if (op->ex.body_stream) {
-        announce_stream(a, true); /* its content comes through it */
+        exchange_enter(&op->ex, g);
+        announce_stream(a, true); /* its content comes through it, perhaps at once */
     }
     generation_submit(g, &op->ex);
     generation_unref(g);
@@ -221,7 +223,7 @@ static void answer(pfs_done_fn *done, void *arg, struct pfs_reply *reply)
     done(arg, reply);
 }
 
-void pfs_submit(struct pfs_client *c, const struct pfs_request *req, pfs_done_fn *done, void *arg)
+static void start(struct pfs_client *c, const struct pfs_request *req, pfs_done_fn *done, void *arg)
 {
     struct async_op *a = pfs_calloc(1, sizeof *a);
     struct pfs_reply reply = {0};
@@ -249,4 +251,11 @@ void pfs_submit(struct pfs_client *c, const struct pfs_request *req, pfs_done_fn
     a->op.async = a;
     async_set_deadline(a, a->op.deadline_ns);
     attempt(a);
+}
+
+void pfs_submit(struct pfs_client *c, const struct pfs_request *req, pfs_done_fn *done, void *arg)
+{
+    atomic_fetch_add(&c->n_inside, 1); /* the operation may be over while this still runs */
+    start(c, req, done, arg);
+    atomic_fetch_sub(&c->n_inside, 1);
 }

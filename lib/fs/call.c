@@ -6,29 +6,25 @@
 #include "base/err.h"
 #include "fs/op.h"
 #include <sched.h>
-#include <time.h>
 
-static void sleep_ns(int64_t ns)
-{
-    struct timespec t = {.tv_sec = ns / PFS_SEC, .tv_nsec = ns % PFS_SEC};
-
-    while (ns > 0 && clock_nanosleep(CLOCK_MONOTONIC, 0, &t, &t) != 0) {
-    }
-}
-
-/* One exchange; meanwhile pfs_client_free may give it up. */
-static void exchange_once(struct op *op)
+/* One exchange; meanwhile pfs_client_free may give it up. False: it began before this did. */
+static bool exchange_once(struct op *op)
 {
     struct generation *g = remote_generation(op->client->remote);
     int live = OP_PIN_LIVE;
 
     atomic_store(&op->pin, OP_PIN_LIVE);
-    generation_call(g, &op->ex);
+    /* Either pfs_client_free sees the pin, or this sees that it began. */
+    bool closing = atomic_load(&op->client->closing);
+    if (!closing) {
+        generation_call(g, &op->ex);
+    }
     generation_unref(g);
     while (!atomic_compare_exchange_weak(&op->pin, &live, OP_PIN_NONE)) {
         live = OP_PIN_LIVE; /* pinned: only for the moment of being given up */
         sched_yield();
     }
+    return !closing;
 }
 
 static void run(struct op *op)
@@ -36,8 +32,7 @@ static void run(struct op *op)
     int64_t delay_ns = 0;
 
     do {
-        sleep_ns(delay_ns);
-        if (atomic_load_explicit(&op->client->closing, memory_order_relaxed)) {
+        if (delay_ns > 0 && !client_pause(op->client, pfs_after(pfs_now(), delay_ns))) {
             pfs_refuse(&op->reply->err, PFS_SHUTDOWN, "the client is being freed");
             return;
         }
@@ -48,7 +43,10 @@ static void run(struct op *op)
         if (op_prepare(op) != PFS_OK) {
             return;
         }
-        exchange_once(op);
+        if (!exchange_once(op)) {
+            pfs_refuse(&op->reply->err, PFS_SHUTDOWN, "the client is being freed");
+            return;
+        }
         if (!op_judge(op, &delay_ns)) {
             return;
         }

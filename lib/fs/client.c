@@ -5,6 +5,19 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "fs/async.h"
+#include <sched.h>
+#include <time.h>
+
+static void init_waiting(struct pfs_client *c)
+{
+    pthread_condattr_t attr;
+
+    pthread_mutex_init(&c->mu, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&c->changed, &attr);
+    pthread_condattr_destroy(&attr);
+}
 
 enum pfs_class pfs_client_new(const struct pfs_option *list, size_t n, struct pfs_client **ret,
                               struct pfs_error *err)
@@ -23,8 +36,7 @@ enum pfs_class pfs_client_new(const struct pfs_option *list, size_t n, struct pf
         pfs_free(c);
         return cls;
     }
-    pthread_mutex_init(&c->mu, NULL);
-    pthread_cond_init(&c->idle, NULL);
+    init_waiting(c);
     list_init(&c->ops);
     *ret = c;
     return PFS_OK;
@@ -46,9 +58,23 @@ void client_leave(struct pfs_client *c, struct op *op)
     pthread_mutex_lock(&c->mu);
     list_remove(&op->node);
     if (c->closing && list_is_empty(&c->ops)) {
-        pthread_cond_broadcast(&c->idle);
+        pthread_cond_broadcast(&c->changed);
     }
     pthread_mutex_unlock(&c->mu);
+}
+
+bool client_pause(struct pfs_client *c, int64_t until_ns)
+{
+    struct timespec until = {.tv_sec = until_ns / PFS_SEC, .tv_nsec = until_ns % PFS_SEC};
+    int rc = 0;
+
+    pthread_mutex_lock(&c->mu);
+    while (!c->closing && rc == 0) {
+        rc = pthread_cond_timedwait(&c->changed, &c->mu, &until);
+    }
+    bool closing = c->closing;
+    pthread_mutex_unlock(&c->mu);
+    return !closing;
 }
 
 /* The next operation in flight that was not given up yet, pinned or referenced; NULL: none. */
@@ -79,6 +105,7 @@ static void cancel_all(struct pfs_client *c)
 
     pthread_mutex_lock(&c->mu);
     atomic_store(&c->closing, true);
+    pthread_cond_broadcast(&c->changed);
     while ((op = take_victim_locked(c)) != NULL) {
         pthread_mutex_unlock(&c->mu);
         if (op->async) {
@@ -103,12 +130,15 @@ void pfs_client_free(struct pfs_client *c)
     cancel_all(c);
     pthread_mutex_lock(&c->mu);
     while (!list_is_empty(&c->ops)) {
-        pthread_cond_wait(&c->idle, &c->mu);
+        pthread_cond_wait(&c->changed, &c->mu);
     }
     pthread_mutex_unlock(&c->mu);
+    while (atomic_load(&c->n_inside) > 0) { /* on their way out: they wait for nothing */
+        sched_yield();
+    }
     remote_put(c->remote);
     client_options_fini(&c->options);
-    pthread_cond_destroy(&c->idle);
+    pthread_cond_destroy(&c->changed);
     pthread_mutex_destroy(&c->mu);
     pfs_free(c);
 }

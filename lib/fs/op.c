@@ -44,6 +44,9 @@ static enum pfs_class check_numbers(const struct pfs_request *r, struct pfs_erro
         return pfs_refuse(err, PFS_INVALID, "%s: no data given for %zu bytes", pfs_op_name(r->op),
                           r->len);
     }
+    if (r->deadline_ns < 0) {
+        return pfs_refuse(err, PFS_INVALID, "%s: the deadline is negative", pfs_op_name(r->op));
+    }
     if (r->offset < -1 || r->size < -1 || (r->offset > 0 && r->size > INT64_MAX - r->offset)) {
         return pfs_refuse(err, PFS_INVALID, "%s: offset %lld or size %lld is out of range",
                           pfs_op_name(r->op), (long long)r->offset, (long long)r->size);
@@ -123,6 +126,7 @@ static void set_deadline(struct op *op, const struct pfs_request *req)
     int64_t now = pfs_now();
     int64_t own = op->client->options.timeout_ns + (int64_t)(req->len >> 20) * NS_PER_MIB;
 
+    op->began_ns = now;
     op->deadline_ns = pfs_after(now, own);
     if (req->deadline_ns > 0) {
         op->deadline_ns = pfs_earlier(req->deadline_ns, now + DEADLINE_CAP_NS);
@@ -261,6 +265,11 @@ static void add_fields(struct op *op)
         snprintf(op->attempt_text, sizeof op->attempt_text, "%u", op->attempts + 1);
         exchange_add_field(ex, "x-attempt", op->attempt_text, true);
     }
+    if (op->first_boot[0] && op->step == STEP_MAIN) { /* only that process may answer for it */
+        snprintf(op->first_attempt, sizeof op->first_attempt, "%s;age=%lld", op->first_boot,
+                 (long long)((pfs_now() - op->began_ns) / PFS_MS));
+        exchange_add_field(ex, "x-first-attempt", op->first_attempt, true);
+    }
 }
 
 enum pfs_class op_prepare(struct op *op)
@@ -308,6 +317,8 @@ static void gather_facts(const struct op *op, const struct pfs_error *err, struc
         .attempts = op->attempts,
         .max_attempts = op->client->options.retries,
         .used_free_retry = op->used_free_retry,
+        .uncertain = op->uncertain,
+        .remembered = op->first_boot[0],
         .h2_code = err->h2_code,
         .retry_after_ms = err->retry_after_ms,
         .tokens = remote_tokens(op->client->remote),
@@ -331,7 +342,15 @@ static bool try_again(struct op *op, struct pfs_error *err, int64_t *ret_delay_n
               pfs_class_name(err->cls), pfs_outcome_name(err->outcome), v.evidence,
               v.again && in_time ? "again" : "final");
     if (!v.again || !in_time) {
+        err->outcome = retry_outcome(&f, err->outcome);
         return false;
+    }
+    if (f.safety != SAFETY_R && v.outcome != PFS_OUTCOME_NA) {
+        op->uncertain = true;
+        if (f.dedupe && !(f.safety == SAFETY_W && f.retry_writes)) {
+            snprintf(op->first_boot, sizeof op->first_boot, "%s",
+                     remote_knows(op->client->remote).boot);
+        }
     }
     op->used_free_retry |= v.is_free;
     if (!v.is_free) {

@@ -32,9 +32,10 @@ struct pfs_client {
     struct options options;
     /* operations and streams in flight, so that pfs_client_free can end them */
     pthread_mutex_t mu;
-    pthread_cond_t idle;
-    struct list ops;     /* by op.node */
-    atomic_bool closing; /* set under mu */
+    pthread_cond_t changed; /* closing was set, or ops became empty then */
+    struct list ops;        /* by op.node */
+    atomic_bool closing;    /* set under mu */
+    atomic_uint n_inside;   /* threads in pfs_submit, whose operation may be over already */
 };
 
 struct op {
@@ -54,7 +55,10 @@ struct op {
     int64_t written;
     unsigned boot_serial; /* which server process the remote was known as at the start */
     char req_id[33];
-    char hops[2], attempt_text[12];
+    int64_t began_ns;    /* when the caller asked */
+    bool uncertain;      /* an attempt that failed may have been carried out */
+    char first_boot[40]; /* ... by this server process, which remembers what it did; "": unknown */
+    char hops[2], attempt_text[12], first_attempt[72];
     char *authorization;     /* owned, NULL: none */
     struct pfs_reply *reply; /* where the result goes */
     struct async_op *async;  /* NULL: a blocking call */
@@ -94,5 +98,7 @@ void op_decode(struct op *op, struct pfs_reply *reply);
 /* Adds to and takes from the client's operations in flight; false: the client is closing. */
 bool client_enter(struct pfs_client *c, struct op *op);
 void client_leave(struct pfs_client *c, struct op *op);
+/* Sleeps until until_ns, for an operation of c; false: the client is closing. */
+bool client_pause(struct pfs_client *c, int64_t until_ns);
 
 #endif

@@ -128,3 +128,11 @@ struct retry_verdict retry_decide(const struct retry_facts *f)
     }
     return no(PFS_OUTCOME_UN, "?");
 }
+
+enum pfs_outcome retry_outcome(const struct retry_facts *f, enum pfs_outcome of_attempt)
+{
+    bool is_answer =
+        f->remembered && f->failure == FAILURE_NONE && f->status < 500 && f->status != 429;
+
+    return f->uncertain && of_attempt == PFS_OUTCOME_NA && !is_answer ? PFS_OUTCOME_UN : of_attempt;
+}

@@ -32,6 +32,8 @@ struct retry_facts {
     bool body_gone;             /* the request body cannot be sent again (streamed) */
     unsigned attempts;          /* made so far, >= 1 */
     unsigned max_attempts;
+    bool uncertain;       /* an attempt before this one may have been carried out, */
+    bool remembered;      /* and the server that answers now knows whether it was */
     bool used_free_retry; /* the one immediate retry of P1, P2 was taken */
     uint32_t h2_code;     /* of GOAWAY or RST_STREAM */
     unsigned retry_after_ms;
@@ -47,12 +49,21 @@ struct retry_verdict {
     const char *evidence;     /* the row of the table, for the log: "P5" */
 };
 
-/* Tokens: at most 10, +0.1 per success, -1 per retryable failure, none given at 5 or less. In
- * tenths. */
-#define RETRY_TOKENS_MAX 100
-#define RETRY_TOKENS_OFF 50
+/*
+ * Tokens, in tenths: +0.1 per success, -1 per retry, none given at half of the maximum or less. A
+ * lost connection takes all its calls with it, so the burst must cover what is in flight at a time:
+ * with gRPC's 10 (5 retries in a row), 8 callers on one connection gave up calls that could have
+ * been repeated safely. 32 in a row keep attempts below 1.1 per call from 320 failing calls on.
+ */
+#define RETRY_TOKENS_MAX 640
+#define RETRY_TOKENS_OFF 320
 #define RETRY_TOKEN_COST 10
 
 struct retry_verdict retry_decide(const struct retry_facts *f);
+/*
+ * The outcome of the operation when its last attempt ended with that of_attempt: that the last one
+ * was not carried out proves nothing about those before it, unless who remembers them has answered.
+ */
+enum pfs_outcome retry_outcome(const struct retry_facts *f, enum pfs_outcome of_attempt);
 
 #endif

@@ -138,6 +138,17 @@ static void judge_end(struct stream *s, struct pfs_error *err)
     }
 }
 
+/*
+ * The remote may answer as soon as it has the announced number of bytes, before the caller
+ * finishes.
+ * `more`: bytes of the chunk in flight, which count only when they left completely.
+ */
+static bool is_all_sent_locked(const struct stream *s, size_t more)
+{
+    return s->base.size >= 0 && s->total + (int64_t)more == s->base.size &&
+           (more == 0 || s->a->op.ex.request_sent);
+}
+
 void stream_on_done(struct stream *s)
 {
     struct async_op *a = s->a;
@@ -154,6 +165,9 @@ void stream_on_done(struct stream *s)
     } else if (s->call == STREAM_FINISH || err.cls != PFS_OK) {
         end_call_unlock(s, s->call == STREAM_FINISH && err.cls == PFS_OK ? (size_t)s->total : 0,
                         &err);
+    } else if (s->call == STREAM_WRITE && is_all_sent_locked(s, s->len)) {
+        s->total += (int64_t)s->len;
+        end_call_unlock(s, s->len, &err);
     } else if (s->call == STREAM_WRITE) {
         pfs_fail(&err, PFS_PROTOCOL, PFS_OUTCOME_UN, PFS_PHASE_SEND,
                  "the remote answered before the content was complete");
@@ -171,7 +185,8 @@ static void stream_read(struct pfs_stream *base, void *buf, size_t cap, pfs_io_f
 
     if (begin_call(s, STREAM_READ, buf, cap, done, arg)) {
         pthread_mutex_lock(&s->mu);
-        if (!s->over) {
+        /* Who follows live data waits as long as it takes; a dead peer is found by its silence. */
+        if (!s->over && !(s->a->op.req.flags & PFS_READ_STREAM)) {
             arm_locked(s);
         }
         look_for_data_unlock(s);
@@ -187,6 +202,10 @@ static void send_chunk(struct stream *s, enum stream_call call, const void *buf,
     }
     pthread_mutex_lock(&s->mu);
     if (s->over) {
+        if (s->err.cls == PFS_OK && call == STREAM_FINISH && is_all_sent_locked(s, 0)) {
+            end_call_unlock(s, (size_t)s->total, NULL);
+            return;
+        }
         if (s->err.cls == PFS_OK) {
             pfs_fail(&s->err, PFS_PROTOCOL, PFS_OUTCOME_UN, PFS_PHASE_SEND,
                      "the remote answered before the content was complete");

@@ -41,9 +41,9 @@ struct h2_session {
     int32_t goaway_last;
     uint32_t goaway_code;
     char goaway_debug[64];
-    bool said_goodbye;      /* our GOAWAY of an orderly end was queued */
-    bool gave_up;           /* nghttp2 sent GOAWAY with an error: the peer broke the protocol */
-    bool gave_up_reported;  /* feed has said so */
+    bool said_goodbye;     /* our GOAWAY of an orderly end was queued */
+    bool gave_up;          /* nghttp2 sent GOAWAY with an error: the peer broke the protocol */
+    bool gave_up_reported; /* feed has said so */
     char gave_up_why[96];
     struct pfs_buf rest;    /* output of nghttp2 that did not fit where it was to go */
     struct pfs_error fatal; /* why the feed must end the connection; cls OK: nothing */

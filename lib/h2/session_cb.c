@@ -64,6 +64,7 @@ static void on_goaway(struct h2_session *h, const nghttp2_goaway *f)
     pfs_escape_line(h->goaway_debug, sizeof h->goaway_debug, (const char *)f->opaque_data,
                     f->opaque_data_len);
     h->base.state.is_closing = true;
+    h->base.state.goodbye_code = f->error_code;
     h->base.state.calm_down |= f->error_code == NGHTTP2_ENHANCE_YOUR_CALM;
 }
 

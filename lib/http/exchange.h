@@ -90,6 +90,7 @@ struct exchange {
     _Atomic(struct generation *) gen; /* through which it was submitted: a reference */
     struct exchange *next;            /* in an inbox or a batch of finished ones */
     unsigned notify_events;           /* being notified */
+    _Atomic(struct conn *) taken_by;  /* whose lock guards it, once that took it from its inbox */
     bool is_queued;                   /* in the generation's queue; under the generation's lock */
     bool is_notifying;
     bool is_held;            /* in the connection's list of held ones */

@@ -20,8 +20,9 @@ struct session_state {
     unsigned n_open;   /* exchanges submitted and not DONE */
     unsigned max_open; /* how many may be */
     uint64_t pings_sent, pings_acked;
-    unsigned n_resets; /* streams reset by the peer or timed out, for retiring the connection */
-    bool calm_down;    /* the peer complained about our pings */
+    unsigned n_resets;     /* streams reset by the peer or timed out, for retiring the connection */
+    bool calm_down;        /* the peer complained about our pings */
+    uint32_t goodbye_code; /* why the peer is_closing (GOAWAY) */
     /*
      * The consumer is behind: receive no more for now. HTTP/1.1 has no window, so the socket's is
      * used; `consumed` and the end of the exchange clear it.

@@ -24,6 +24,7 @@ struct tls {
     struct tls_ctx *ctx;
     struct pfs_buf in, out;
     bool eof;
+    bool has_data;  /* the peer sent content: its handshake was done */
     char host[256]; /* for messages */
 };
 
@@ -222,14 +223,14 @@ static bool is_certificate_alert(int reason)
 static enum pfs_class handshake_failed(struct tls *t, struct pfs_error *err)
 {
     unsigned long code = ERR_peek_error();
-    int reason = ERR_GET_REASON(code);
+    int reason = ERR_GET_REASON(code), last = ERR_GET_REASON(ERR_peek_last_error());
     long verify = SSL_get_verify_result(t->ssl);
     const char *why = ERR_reason_error_string(code);
     const char *who = t->ctx->server ? "client" : t->host;
     enum pfs_class cls = PFS_TLS;
 
     ERR_clear_error();
-    if (verify != X509_V_OK && reason == SSL_R_CERTIFICATE_VERIFY_FAILED) {
+    if (verify != X509_V_OK && last == SSL_R_CERTIFICATE_VERIFY_FAILED) {
         return pfs_fail(err, PFS_TLS_VERIFY, PFS_OUTCOME_NA, PFS_PHASE_TLS,
                         "certificate of %s refused: %s (X509 error %ld)", who,
                         X509_verify_cert_error_string(verify), verify);
@@ -279,6 +280,7 @@ ssize_t tls_read(struct tls *t, void *buf, size_t cap, bool *ret_clean, struct p
     int rc = SSL_read(t->ssl, buf, cap > INT32_MAX ? INT32_MAX : (int)cap);
 
     if (rc > 0) {
+        t->has_data = true;
         return rc;
     }
     int e = SSL_get_error(t->ssl, rc);
@@ -298,8 +300,8 @@ ssize_t tls_read(struct tls *t, void *buf, size_t cap, bool *ret_clean, struct p
         *ret_clean = false;
         return TLS_READ_EOF;
     }
-    if (is_certificate_alert(
-            reason)) { /* TLS 1.3 says so only after the client's handshake is done */
+    /* TLS 1.3 says so only after the client's handshake is done; once content came, it is late. */
+    if (is_certificate_alert(reason) && !t->has_data) {
         pfs_fail(err, PFS_TLS_AUTH, PFS_OUTCOME_NA, PFS_PHASE_TLS,
                  "%s refuses the client certificate: %s (give client_cert and client_key)", t->host,
                  why ? why : "alert");

@@ -86,6 +86,13 @@ static bool add_query(struct pfs_buf *b, const struct pfs_request *req, unsigned
                       bool extended)
 {
     struct query q = {.b = b, .ok = true};
+    bool follows = (members & QUERY_OFFSET_OVER_0) && (req->flags & PFS_READ_STREAM);
+
+    if (follows) { /* no place in what has no end */
+        add_text(&q, "path", req->path);
+        add_text(&q, "stream", "true");
+        return q.ok;
+    }
     bool has_offset = (members & QUERY_OFFSET) ||
                       (members & QUERY_OFFSET_OVER_0 && req->offset > 0) ||
                       (members & QUERY_OFFSET_GIVEN && req->offset >= 0) ||

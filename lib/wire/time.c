@@ -115,8 +115,7 @@ size_t wire_time_format(int64_t ns, char dst[WIRE_TIME_MAX])
         sec--;
     }
     if (ns == PFS_TIME_UNKNOWN || !gmtime_r(&sec, &tm)) {
-        strcpy(dst, "0001-01-01T00:00:00Z");
-        return strlen(dst);
+        return (size_t)snprintf(dst, WIRE_TIME_MAX, "0001-01-01T00:00:00Z");
     }
     size_t n = strftime(dst, WIRE_TIME_MAX, "%Y-%m-%dT%H:%M:%S", &tm);
 
