@@ -26,7 +26,7 @@ until [ -s "$dir/addr" ]; do
     fi
     sleep 0.05
 done
-url=http://$(head -n 1 "$dir/addr")/api/v1
+url=$(head -n 1 "$dir/addr")/api/v1
 curl -fsS -X POST "$url/mount" -d '{"fstype":"memfs","path":"/plugin-test","config":{}}' >/dev/null
 "$test" "$plugin" "{\"base_url\":\"$url\",\"mount_path\":\"/remote\"}" /plugin-test/t
 "$test" "$plugin" "{\"base_url\":\"$url\",\"protocol\":\"h2\",\"mount_path\":\"/remote\"}" /plugin-test/t

@@ -51,6 +51,8 @@ static const struct row {
     {REQ(-1, -1, .op = PFS_OP_CAPABILITIES), "GET", "/capabilities"},
     {REQ(-1, -1, .op = PFS_OP_HEALTH), "GET", "/health"},
     {REQ(3, -1, .op = PFS_OP_OPEN_READ, .path = "/a"), "GET", "/files?path=/a&offset=3"},
+    {REQ(3, 9, .op = PFS_OP_OPEN_READ, .path = "/a", .flags = PFS_READ_STREAM), "GET",
+     "/files?path=/a&stream=true"},
     {REQ(-1, 100, .op = PFS_OP_OPEN_WRITE, .path = "/a", .flags = 10), "PUT", "/files?path=/a"},
     {REQ(-1, -1, .op = PFS_OP_HANDLE_OPEN, .path = "/a", .flags = 18, .mode = 0600), "POST",
      "/handles/open?path=/a&flags=18&mode=600"},

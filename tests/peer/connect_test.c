@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+/* Over loopback: getting a connection. Names: rows of the fault table. */
+#include "world.h"
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+#define OPTIONS(...)                                                                               \
+    (const char *const[])                                                                          \
+    {                                                                                              \
+        __VA_ARGS__, NULL                                                                          \
+    }
+
+/* A port on which nothing listens: one that was just given back. */
+static void close_port(struct world *w)
+{
+    w->server.script = world_serve;
+    h2server_start(&w->server);
+    h2server_stop(&w->server);
+}
+
+Test(connect, A001_port_closed)
+{
+    struct world w = {0};
+
+    w.before = leaks_now();
+    close_port(&w);
+    world_client(&w, OPTIONS("timeout", "10s"));
+    world_mark(&w);
+    cr_assert_eq(world_write(&w, "x"), PFS_CONN);
+    assert_err(&w, PFS_CONN, PFS_OUTCOME_NA, PFS_PHASE_CONNECT);
+    cr_assert(world_ms(&w) < 5000, "after the grace, not at the deadline: %d ms",
+              (int)world_ms(&w));
+    struct pfs_stats before, after;
+    pfs_client_stats(w.c, &before);
+    world_mark(&w);
+    for (unsigned i = 0; i < 200; i++) { /* in the outage: at once, without new attempts for each */
+        cr_assert_eq(world_stat(&w), PFS_CONN);
+        cr_assert_eq(w.err.outcome, PFS_OUTCOME_NA);
+    }
+    cr_assert(world_ms(&w) < 2000, "%d ms", (int)world_ms(&w));
+    pfs_client_stats(w.c, &after);
+    cr_assert_leq(after.connects - before.connects, 4);
+    pfs_client_free(w.c);
+    cr_assert(leaks_none(&w.before));
+}
+
+Test(connect, A001_found_again_when_it_returns)
+{
+    struct world w = {0};
+
+    w.before = leaks_now();
+    close_port(&w);
+    world_client(&w, OPTIONS("timeout", "10s"));
+    cr_assert_eq(world_stat(&w), PFS_CONN);
+    h2server_start(&w.server); /* the same port */
+    world_mark(&w);
+    enum pfs_class cls;
+    do {
+        cls = world_stat(&w);
+    } while (cls == PFS_CONN && world_ms(&w) < 5000);
+    cr_assert_eq(cls, PFS_OK, "%s", w.err.text);
+    world_close(&w);
+}
+
+/* Accepts and says nothing, until the client gives up. */
+static void mute(struct h2server *s, struct h2peer *p)
+{
+    h2peer_drain(p);
+}
+
+Test(connect, A003_A004_no_settings)
+{
+    struct world w = {0};
+
+    world_open(&w, mute, NULL, OPTIONS("connect_timeout", "300ms", "timeout", "3s"));
+    world_mark(&w);
+    cr_assert_eq(world_stat(&w), PFS_TIMEOUT);
+    assert_err(&w, PFS_TIMEOUT, PFS_OUTCOME_NA, PFS_PHASE_SETTINGS);
+    cr_assert(world_ms(&w) < 3500);
+    world_close(&w);
+}
+
+Test(connect, A003_no_tls_bytes)
+{
+    struct world w = {0};
+    struct pfs_error err;
+    char url[80];
+
+    w.before = leaks_now();
+    w.server.script = mute;
+    h2server_start(&w.server);
+    snprintf(url, sizeof url, "https://127.0.0.1:%u", w.server.port);
+    struct pfs_option o[] = {{"base_url", url},
+                             {"connect_timeout", "300ms"},
+                             {"timeout", "3s"},
+                             {"insecure_skip_verify", "true"}};
+    cr_assert_eq(pfs_client_new(o, 4, &w.c, &err), PFS_OK);
+    cr_assert_eq(world_write(&w, "x"), PFS_TIMEOUT);
+    assert_err(&w, PFS_TIMEOUT, PFS_OUTCOME_NA, PFS_PHASE_TLS);
+    world_close(&w);
+}
+
+static void bad_settings(struct h2server *s, struct h2peer *p)
+{
+    h2peer_hello(p, 1, (uint32_t[]){H2_SET_WINDOW, 0xffffffffu});
+    h2peer_drain(p);
+}
+
+Test(connect, A004_bad_settings)
+{
+    struct world w = {0};
+
+    world_open(&w, bad_settings, NULL, NULL);
+    cr_assert_eq(world_write(&w, "x"), PFS_PROTOCOL);
+    assert_err(&w, PFS_PROTOCOL, PFS_OUTCOME_NA, PFS_PHASE_WAIT);
+    cr_assert_leq(atomic_load(&w.server.n_conns), 12);
+    world_close(&w);
+}
+
+static void hang_up(struct h2server *s, struct h2peer *p)
+{
+}
+
+Test(connect, A005_accept_then_close)
+{
+    struct world w = {0};
+
+    world_open(&w, hang_up, NULL, NULL);
+    world_mark(&w);
+    cr_assert_eq(world_write(&w, "x"), PFS_CONN);
+    cr_assert_eq(w.err.outcome, PFS_OUTCOME_NA);
+    cr_assert(world_ms(&w) < 4000);
+    for (unsigned i = 0; i < 100; i++) {
+        cr_assert_eq(world_stat(&w), PFS_CONN);
+    }
+    cr_assert_leq(atomic_load(&w.server.n_conns), 12, "a tight loop of connects: %u",
+                  atomic_load(&w.server.n_conns));
+    world_close(&w);
+}
+
+static void answer_in_http_1(struct h2server *s, struct h2peer *p)
+{
+    const char *text = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
+
+    h2peer_raw(p, text, strlen(text));
+    h2peer_drain(p);
+}
+
+Test(connect, A065_http_1_answer)
+{
+    struct world w = {0};
+
+    world_open(&w, answer_in_http_1, NULL, NULL);
+    world_mark(&w);
+    cr_assert_eq(world_write(&w, "x"), PFS_PROTOCOL);
+    cr_assert_eq(w.err.outcome, PFS_OUTCOME_NA);
+    cr_assert(world_ms(&w) < 4500, "not before the grace is over, long before the deadline");
+    cr_assert_leq(atomic_load(&w.server.n_conns), 12);
+    world_close(&w);
+}
+
+static void goaway_at_once(struct h2server *s, struct h2peer *p)
+{
+    static const char both[] = "\0\0\0\4\0\0\0\0\0"                    /* SETTINGS */
+                               "\0\0\10\7\0\0\0\0\0\0\0\0\0\0\0\0\13"; /* GOAWAY(0, 11) */
+
+    h2peer_raw(p, both, sizeof both - 1);
+    h2peer_drain(p);
+}
+
+Test(connect, A042_goaway_together_with_settings)
+{
+    struct world w = {0};
+
+    world_open(&w, goaway_at_once, NULL, NULL);
+    world_mark(&w);
+    enum pfs_class cls = world_write(&w, "x");
+    cr_assert_eq(cls, PFS_REFUSED, "%s: %s", pfs_class_name(cls), w.err.text);
+    cr_assert_eq(w.err.outcome, PFS_OUTCOME_NA);
+    cr_assert_eq(w.err.h2_code, H2_ENHANCE_YOUR_CALM);
+    cr_assert(world_ms(&w) < 4000);
+    cr_assert_leq(atomic_load(&w.server.n_conns), 10);
+    world_close(&w);
+}
+
+Test(connect, A015_the_next_address_when_one_fails)
+{
+    struct world w = {0};
+    struct pfs_error err;
+    char url[80];
+
+    w.before = leaks_now();
+    w.server.script = world_serve;
+    h2server_start(&w.server); /* listens on 127.0.0.1 only: ::1, if tried, refuses */
+    snprintf(url, sizeof url, "http://localhost:%u", w.server.port);
+    struct pfs_option o[] = {{"base_url", url}, {"protocol", "h2"}, {"timeout", "5s"}};
+    cr_assert_eq(pfs_client_new(o, 3, &w.c, &err), PFS_OK);
+    cr_assert_eq(world_stat(&w), PFS_OK, "%s", w.err.text);
+    world_close(&w);
+}
+
+Test(connect, A016_a_name_that_does_not_exist)
+{
+    struct world w = {0};
+    struct pfs_option o[] = {
+        {"base_url", "http://no-such-host.invalid:80"}, {"protocol", "h2"}, {"timeout", "10s"}};
+
+    w.before = leaks_now();
+    cr_assert_eq(pfs_client_new(o, 3, &w.c, &w.err), PFS_OK);
+    world_mark(&w);
+    cr_assert_eq(world_write(&w, "x"), PFS_DNS);
+    assert_err(&w, PFS_DNS, PFS_OUTCOME_NA, PFS_PHASE_DNS);
+    cr_assert(world_ms(&w) < 9000);
+    pfs_client_free(w.c);
+}
+
+Test(connect, A095_deadlines_at_the_edges)
+{
+    static const struct {
+        int64_t deadline_ns;
+        enum pfs_class cls;
+    } rows[] = {{0, PFS_OK},
+                {INT64_MAX, PFS_OK},
+                {1, PFS_TIMEOUT},
+                {-1, PFS_INVALID},
+                {INT64_MIN, PFS_INVALID}};
+    struct world w = {0};
+
+    world_open(&w, world_serve, NULL, NULL);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct pfs_request req = PFS_REQUEST_INIT;
+        struct pfs_reply reply;
+        unsigned before = atomic_load(&w.server.n_requests);
+
+        req.op = PFS_OP_MKDIR;
+        req.path = "/d";
+        req.deadline_ns = rows[i].deadline_ns;
+        pfs_call(w.c, &req, &reply);
+        cr_assert_eq(reply.err.cls, rows[i].cls, "row %zu: %s", i, reply.err.text);
+        if (rows[i].cls != PFS_OK) {
+            cr_assert_eq(reply.err.outcome, PFS_OUTCOME_NA, "row %zu", i);
+            cr_assert_eq(atomic_load(&w.server.n_requests), before, "row %zu was sent", i);
+        }
+        pfs_reply_fini(&reply);
+    }
+    world_close(&w);
+}

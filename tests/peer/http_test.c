@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+/* Over loopback: what replies mean. Names: rows of the fault table. */
+#include "world.h"
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The reply to every request. */
+struct canned {
+    const char *fields[9];
+    const char *body;
+};
+
+static void script(struct h2server *s, struct h2peer *p)
+{
+    const struct canned *c = s->arg;
+
+    h2peer_hello(p, 0, NULL);
+    for (struct h2req *r; (r = h2peer_request(p)) != NULL;) {
+        h2server_count(s);
+        h2peer_headers(p, *c->body ? 0 : H2_END_STREAM, r->stream, c->fields);
+        if (*c->body) {
+            h2peer_data(p, H2_END_STREAM, r->stream, c->body);
+        }
+        h2peer_forget(r);
+    }
+}
+
+#define JSON "content-type", "application/json"
+#define BYTES "content-type", "application/octet-stream"
+
+Test(http, A067_A071_A072_A073_statuses_of_a_mutation)
+{
+    static const struct {
+        struct canned reply;
+        enum pfs_class cls;
+        enum pfs_outcome outcome;
+    } rows[] = {
+        {{{":status", "404", JSON}, "{\"error\":\"not found\"}"}, PFS_NOTFOUND, PFS_OUTCOME_NA},
+        {{{":status", "403", JSON}, "{\"error\":\"no\"}"}, PFS_DENIED, PFS_OUTCOME_NA},
+        {{{":status", "401", JSON}, "{\"error\":\"no\"}"}, PFS_DENIED, PFS_OUTCOME_NA},
+        {{{":status", "400", JSON}, "{\"error\":\"bad\"}"}, PFS_BADARG, PFS_OUTCOME_NA},
+        {{{":status", "409", JSON}, "{\"error\":\"is there\"}"}, PFS_EXISTS, PFS_OUTCOME_NA},
+        {{{":status", "413"}, ""}, PFS_TOOBIG, PFS_OUTCOME_NA},
+        {{{":status", "501"}, ""}, PFS_UNSUPPORTED, PFS_OUTCOME_NA},
+        {{{":status", "507"}, ""}, PFS_NOSPC, PFS_OUTCOME_NA},
+        {{{":status", "301", "location", "http://evil/"}, ""}, PFS_REDIRECT, PFS_OUTCOME_NA},
+        {{{":status", "307", "location", "http://evil/"}, ""}, PFS_REDIRECT, PFS_OUTCOME_NA},
+        {{{":status", "206", JSON}, "{}"}, PFS_PROTOCOL, PFS_OUTCOME_UN},
+        {{{":status", "999"}, ""}, PFS_PROTOCOL, PFS_OUTCOME_UN},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct world w = {0};
+
+        world_open(&w, script, (void *)(uintptr_t)&rows[i].reply, NULL);
+        cr_assert_eq(world_mkdir(&w), rows[i].cls, "row %zu: %s", i, w.err.text);
+        cr_assert_eq(w.err.outcome, rows[i].outcome, "row %zu: %s", i, w.err.text);
+        cr_assert_eq(atomic_load(&w.server.n_requests), 1, "row %zu", i);
+        world_close(&w);
+    }
+}
+
+Test(http, A072_A074_A075_contents_of_a_read)
+{
+    static const struct {
+        struct canned reply;
+        enum pfs_class cls;
+        size_t len;
+    } rows[] = {
+        {{{":status", "200", BYTES}, "1234"}, PFS_OK, 4},
+        {{{":status", "200", BYTES}, "12"}, PFS_OK, 2},
+        {{{":status", "200", BYTES}, "123456789"}, PFS_OK, 4}, /* never more than asked for */
+        {{{":status", "200", BYTES}, ""}, PFS_OK, 0},
+        {{{":status", "200", "content-type", "text/html"}, "<html>"}, PFS_PAYLOAD, 0},
+        {{{":status", "200", BYTES, "content-encoding", "gzip"}, "\x1f\x8b"}, PFS_PAYLOAD, 0},
+        {{{":status", "200", BYTES, "content-length", "9"}, "1234"}, PFS_PROTOCOL, 0},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct world w = {0};
+        struct pfs_data d = {0};
+
+        world_open(&w, script, (void *)(uintptr_t)&rows[i].reply, NULL);
+        enum pfs_class cls = pfs_read(w.c, "/f", 0, 4, &d, &w.err);
+        cr_assert_eq(cls, rows[i].cls, "row %zu: %s %s", i, pfs_class_name(cls), w.err.text);
+        cr_assert_eq(d.len, rows[i].len, "row %zu: %zu bytes", i, d.len);
+        cr_assert_eq(atomic_load(&w.server.n_requests), 1, "row %zu: one request a dequeue", i);
+        pfs_data_fini(&d);
+        world_close(&w);
+    }
+}
+
+/* A stream of 200 pieces; then it ends in order, with a reset, or with the connection. */
+enum how { IN_ORDER, RESET, CUT };
+
+static void pour(struct h2server *s, struct h2peer *p)
+{
+    static char piece[4096];
+    enum how how = *(enum how *)s->arg;
+
+    memset(piece, 'p', sizeof piece);
+    h2peer_hello(p, 0, NULL);
+    struct h2req *r = h2peer_request(p);
+    if (!r) {
+        return;
+    }
+    h2server_count(s);
+    h2peer_headers(p, 0, r->stream, (const char *const[]){":status", "200", BYTES, NULL});
+    for (unsigned i = 0; i < 200; i++) { /* 800 KiB: within the stream's window */
+        h2peer_frame(p, H2_DATA, 0, r->stream, piece, sizeof piece);
+    }
+    if (how == IN_ORDER) {
+        h2peer_data(p, H2_END_STREAM, r->stream, "");
+    } else if (how == RESET) {
+        h2peer_rst(p, r->stream, H2_INTERNAL_ERROR);
+    }
+    if (how != CUT) {
+        h2peer_drain(p);
+    }
+}
+
+Test(http, A045_A063_A077_streams_that_end_and_streams_that_break)
+{
+    for (enum how how = IN_ORDER; how <= CUT; how++) {
+        struct world w = {0};
+        struct pfs_stream *s;
+        char buf[5000];
+        size_t n, total = 0;
+        enum pfs_class cls;
+
+        world_open(&w, pour, &how, NULL);
+        cr_assert_eq(pfs_open_read(w.c, "/f", 0, -1, &s, &w.err), PFS_OK, "%s", w.err.text);
+        do {
+            cls = pfs_stream_read(s, buf, sizeof buf, &n, &w.err);
+            total += cls == PFS_OK ? n : 0;
+        } while (cls == PFS_OK && n > 0);
+        if (how == IN_ORDER) {
+            cr_assert_eq(cls, PFS_OK, "%s", w.err.text);
+            cr_assert_eq(total, 200 * 4096);
+        } else {
+            cr_assert_eq(cls, PFS_TRUNCATED, "%s: %s", pfs_class_name(cls), w.err.text);
+            cr_assert_eq(w.err.outcome, PFS_OUTCOME_AP);
+            cr_assert_leq(total, 200 * 4096);
+        }
+        cr_assert_eq(pfs_stream_read(s, buf, sizeof buf, &n, &w.err), cls, "the end stays the end");
+        pfs_stream_close(s);
+        cr_assert_eq(atomic_load(&w.server.n_requests), 1);
+        world_close(&w);
+    }
+}
+
+Test(http, closing_an_unread_stream_leaves_nothing_behind)
+{
+    enum how how = IN_ORDER;
+    struct world w = {0};
+    struct pfs_stream *s;
+
+    world_open(&w, pour, &how, (const char *const[]){"timeout", "20s", NULL});
+    cr_assert_eq(pfs_open_read(w.c, "/f", 0, -1, &s, &w.err), PFS_OK);
+    pfs_stream_close(s); /* unread: the rest is thrown away, the stream is reset */
+    world_close(&w);
+}
+
+/* Takes an upload and says how long it was. */
+static void gather(struct h2server *s, struct h2peer *p)
+{
+    h2peer_hello(p, 0, NULL);
+    for (struct h2req *r; (r = h2peer_request(p)) != NULL;) {
+        h2server_count(s);
+        *(size_t *)s->arg = pfs_buf_len(&r->body);
+        h2peer_reply(p, r->stream, "200", "{\"message\":\"ok\"}");
+        h2peer_forget(r);
+    }
+}
+
+Test(http, an_upload_in_pieces_commits_only_when_finished)
+{
+    for (unsigned finish = 0; finish < 2; finish++) {
+        static char piece[30000];
+        struct world w = {0};
+        struct pfs_stream *s;
+        size_t got = 0;
+
+        world_open(&w, gather, &got, NULL);
+        cr_assert_eq(pfs_open_write(w.c, "/f", -1, 0, &s, &w.err), PFS_OK, "%s", w.err.text);
+        for (unsigned i = 0; i < 20; i++) {
+            cr_assert_eq(pfs_stream_write(s, piece, sizeof piece, &w.err), PFS_OK, "%s",
+                         w.err.text);
+        }
+        if (finish) {
+            cr_assert_eq(pfs_stream_finish(s, &w.err), PFS_OK, "%s", w.err.text);
+            cr_assert_eq(got, 20 * sizeof piece);
+        }
+        pfs_stream_close(s);
+        cr_assert_eq(world_mkdir(&w), PFS_OK, "%s", w.err.text);
+        cr_assert_eq(atomic_load(&w.server.n_requests), finish ? 2 : 1, "no half content");
+        world_close(&w);
+    }
+}

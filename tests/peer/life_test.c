@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+/* Over loopback: the client's end, reload, signals. Names: rows of the fault table. */
+#include "world.h"
+#include <criterion/criterion.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/time.h>
+
+#define OPTIONS(...)                                                                               \
+    (const char *const[])                                                                          \
+    {                                                                                              \
+        __VA_ARGS__, NULL                                                                          \
+    }
+
+/* Takes requests, signals each, answers none. */
+static void deaf(struct h2server *s, struct h2peer *p)
+{
+    h2peer_hello(p, 0, NULL);
+    for (struct h2req *r; (r = h2peer_request(p)) != NULL;) {
+        h2server_count(s);
+        h2server_signal(s);
+        h2peer_forget(r);
+    }
+}
+
+struct caller {
+    pthread_t thread;
+    struct world w; /* shares the client */
+    enum pfs_class cls;
+    bool is_write;
+};
+
+static void *call_once(void *arg)
+{
+    struct caller *c = arg;
+
+    c->cls = c->is_write ? world_write(&c->w, "x") : world_stat(&c->w);
+    return NULL;
+}
+
+Test(life, A096_A104_the_end_ends_calls_in_flight)
+{
+    static struct caller callers[5];
+    struct world w = {0};
+
+    world_open(&w, deaf, NULL, OPTIONS("timeout", "60s"));
+    for (unsigned i = 0; i < 5; i++) {
+        callers[i].w.c = w.c;
+        callers[i].is_write = i % 2;
+        pthread_create(&callers[i].thread, NULL, call_once, &callers[i]);
+    }
+    cr_assert(h2server_await(&w.server, 5));
+    world_mark(&w);
+    pfs_client_free(w.c);
+    w.c = NULL;
+    cr_assert(world_ms(&w) < 2000, "%d ms", (int)world_ms(&w));
+    for (unsigned i = 0; i < 5; i++) {
+        pthread_join(callers[i].thread, NULL);
+        cr_assert_eq(callers[i].cls, PFS_SHUTDOWN, "%s", callers[i].w.err.text);
+        cr_assert_eq(callers[i].w.err.outcome, PFS_OUTCOME_UN);
+    }
+    world_close(&w);
+}
+
+static void try_later(struct h2server *s, struct h2peer *p)
+{
+    h2peer_hello(p, 0, NULL);
+    for (struct h2req *r; (r = h2peer_request(p)) != NULL;) {
+        h2server_count(s);
+        h2peer_reply_with(p, r->stream, "429", "retry-after", "30", "{\"error\":\"later\"}");
+        h2peer_forget(r);
+        h2server_signal(s);
+    }
+}
+
+Test(life, A104_the_end_does_not_wait_for_a_retry)
+{
+    struct world w = {0};
+    static struct caller c;
+
+    world_open(&w, try_later, NULL, OPTIONS("timeout", "60s"));
+    c.w.c = w.c;
+    pthread_create(&c.thread, NULL, call_once, &c);
+    cr_assert(h2server_await(&w.server, 1));
+    world_mark(&w);
+    pfs_client_free(w.c); /* while it waits for its next attempt, or just before */
+    w.c = NULL;
+    cr_assert(world_ms(&w) < 5000, "%d ms", (int)world_ms(&w));
+    pthread_join(c.thread, NULL);
+    cr_assert_eq(c.cls, PFS_SHUTDOWN, "%s: %s", pfs_class_name(c.cls), c.w.err.text);
+    cr_assert_eq(atomic_load(&w.server.n_requests), 1);
+    world_close(&w);
+}
+
+Test(life, A068_a_wish_beyond_the_deadline_is_not_waited_for)
+{
+    struct world w = {0};
+
+    world_open(&w, try_later, NULL, OPTIONS("timeout", "10s"));
+    world_mark(&w);
+    cr_assert_eq(world_stat(&w), PFS_BUSY);
+    cr_assert_eq(w.err.outcome, PFS_OUTCOME_NA);
+    cr_assert_eq(w.err.retry_after_ms, 30000);
+    cr_assert(world_ms(&w) < 5000);
+    cr_assert_eq(atomic_load(&w.server.n_requests), 1);
+    world_close(&w);
+}
+
+struct load {
+    pthread_t thread;
+    struct world w;
+    atomic_bool *stop;
+    unsigned n, failed;
+};
+
+static void *load(void *arg)
+{
+    struct load *l = arg;
+
+    while (!atomic_load(l->stop)) {
+        l->n++;
+        l->failed += world_mkdir(&l->w) != PFS_OK;
+    }
+    return NULL;
+}
+
+Test(life, A102_reload_under_load)
+{
+    static struct load loads[3];
+    atomic_bool stop = false;
+    struct world w = {0};
+    struct pfs_stats st;
+
+    world_open(&w, world_serve, NULL, OPTIONS("timeout", "20s"));
+    for (unsigned i = 0; i < 3; i++) {
+        loads[i].w.c = w.c;
+        loads[i].stop = &stop;
+        pthread_create(&loads[i].thread, NULL, load, &loads[i]);
+    }
+    for (unsigned i = 0; i < 50; i++) {
+        cr_assert_eq(pfs_reload(w.c, &w.err), PFS_OK, "%s", w.err.text);
+    }
+    atomic_store(&stop, true);
+    for (unsigned i = 0; i < 3; i++) {
+        pthread_join(loads[i].thread, NULL);
+        cr_assert_eq(loads[i].failed, 0, "%s", loads[i].w.err.text);
+        cr_assert_gt(loads[i].n, 0);
+    }
+    pfs_client_stats(w.c, &st);
+    cr_assert_eq(st.reloads, 50);
+    cr_assert_eq(st.generation, 51);
+    world_close(&w);
+}
+
+/* The first connection is good, later ones answer /health with 500. */
+static void sick_later(struct h2server *s, struct h2peer *p)
+{
+    h2peer_hello(p, 0, NULL);
+    for (struct h2req *r; (r = h2peer_request(p)) != NULL;) {
+        if (p->index > 0) {
+            h2peer_reply(p, r->stream, "500", "{\"error\":\"sick\"}");
+        } else {
+            world_reply(p, r);
+        }
+        h2peer_forget(r);
+    }
+}
+
+Test(life, A102_a_bad_reload_keeps_the_old)
+{
+    struct world w = {0};
+
+    world_open(&w, sick_later, NULL, NULL);
+    cr_assert_eq(world_mkdir(&w), PFS_OK);
+    for (unsigned i = 0; i < 5; i++) {
+        cr_assert_neq(pfs_reload(w.c, &w.err), PFS_OK);
+        cr_assert_not_null(strstr(w.err.text, "reload failed: failed to connect after reload"),
+                           "%s", w.err.text);
+        cr_assert_eq(world_mkdir(&w), PFS_OK, "%s", w.err.text);
+    }
+    world_close(&w);
+}
+
+static void on_alarm(int sig)
+{
+}
+
+Test(life, A096_a_storm_of_signals)
+{
+    struct itimerval every = {{0, 500}, {0, 500}}, off = {0};
+    struct sigaction sa = {.sa_handler = on_alarm}; /* without SA_RESTART */
+    struct world w = {0};
+
+    world_open(&w, world_serve, NULL, NULL);
+    sigaction(SIGALRM, &sa, NULL);
+    setitimer(ITIMER_REAL, &every, NULL);
+    for (unsigned i = 0; i < 500; i++) {
+        cr_assert_eq(world_mkdir(&w), PFS_OK, "%s", w.err.text);
+    }
+    setitimer(ITIMER_REAL, &off, NULL);
+    world_close(&w);
+}
+
+Test(life, two_clients_share_connections_and_part)
+{
+    struct world w = {0}, other = {0};
+
+    world_open(&w, world_serve, NULL, NULL);
+    memcpy(other.server.url, w.server.url, sizeof other.server.url);
+    world_client(&other, OPTIONS("timeout", "9s", "remote_path", "/sub"));
+    for (unsigned i = 0; i < 10; i++) {
+        cr_assert_eq(world_mkdir(&w), PFS_OK);
+        cr_assert_eq(world_mkdir(&other), PFS_OK);
+    }
+    cr_assert_eq(atomic_load(&w.server.n_conns), 1);
+    pfs_client_free(other.c);
+    cr_assert_eq(world_mkdir(&w), PFS_OK, "%s", w.err.text);
+    cr_assert_eq(atomic_load(&w.server.n_conns), 1);
+    world_close(&w);
+}

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#include "args.h"
+#include "config.h"
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct config config;
+static struct pfs_error err;
+
+/* Reads the text as a configuration file. */
+static enum pfs_class read_text(const char *text)
+{
+    char name[] = "/tmp/config_test.XXXXXX";
+    int fd = mkstemp(name);
+
+    cr_assert_geq(fd, 0);
+    cr_assert_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    close(fd);
+    config_init(&config);
+    enum pfs_class cls = config_read(&config, name, &err);
+
+    unlink(name);
+    return cls;
+}
+
+static void fails(const char *text, const char *words)
+{
+    cr_assert_eq(read_text(text), PFS_CONFIG, "%s", text);
+    cr_assert_not_null(strstr(err.text, words), "%s", err.text);
+    config_fini(&config);
+}
+
+Test(config, the_stock_servers_file)
+{
+    const char *text = "server:\n"
+                       "  address: \":9090\"\n"
+                       "  log_level: debug\n"
+                       "  max_request_body_bytes: 1000\n"
+                       "  future: 1\n"
+                       "external_plugins:\n"
+                       "  enabled: true\n"
+                       "  plugin_dir: ./plugins\n"
+                       "  auto_load: true\n"
+                       "  plugin_paths:\n"
+                       "    - /a.so\n"
+                       "    - /b.so\n"
+                       "plugins:\n"
+                       "  memfs:\n"
+                       "    enabled: true\n"
+                       "    path: memfs/\n"
+                       "    config:\n"
+                       "      init_dirs: [a, b]\n"
+                       "  queuefs:\n"
+                       "    - name: one\n"
+                       "      enabled: true\n"
+                       "      path: /q1\n"
+                       "    - name: two\n"
+                       "      enabled: false\n"
+                       "      path: /q2\n"
+                       "  empty:\n"
+                       "other: x\n";
+
+    cr_assert_eq(read_text(text), PFS_OK, "%s", err.text);
+    cr_assert_str_eq(config.address, ":9090");
+    cr_assert_str_eq(config.log_level, "debug");
+    cr_assert_eq(config.max_body, 1000);
+    cr_assert(config.admin);
+    cr_assert(config.auto_load);
+    cr_assert_eq(config.n_plugin_paths, 2);
+    cr_assert_eq(config.n_mounts, 2);
+    cr_assert_str_eq(config.mounts[0].path, "/memfs");
+    cr_assert_str_eq(config.mounts[0].instance, "memfs");
+    cr_assert_str_eq(config.mounts[0].config, "{\"init_dirs\":[\"a\",\"b\"]}");
+    cr_assert_str_eq(config.mounts[1].instance, "one");
+    cr_assert_str_eq(config.mounts[1].type, "queuefs");
+    cr_assert_null(config.mounts[1].config);
+    config_fini(&config);
+}
+
+Test(config, values_are_typed_as_yaml_v3_does)
+{
+    const char *text =
+        "plugins:\n"
+        "  x:\n"
+        "    enabled: true\n"
+        "    path: /x\n"
+        "    config: {a: yes, b: true, c: 0x10, d: 010, e: 0o10, f: 1_000, g: \"5\",\n"
+        "      h: 1.2.3, i: ~, j: 2024-01-02, k: 1.50, l: 1e3, m: -5,\n"
+        "      n: 18446744073709551615, o: {p: [1]}, q: '', r: 1.0.0-e, s: abc}\n";
+
+    cr_assert_eq(read_text(text), PFS_OK, "%s", err.text);
+    cr_assert_str_eq(
+        config.mounts[0].config,
+        "{\"a\":\"yes\",\"b\":true,\"c\":16,\"d\":8,\"e\":8,\"f\":1000,\"g\":\"5\","
+        "\"h\":\"1.2.3\",\"i\":null,\"j\":\"2024-01-02T00:00:00Z\",\"k\":1.5,\"l\":1000,"
+        "\"m\":-5,\"n\":18446744073709551615,\"o\":{\"p\":[1]},\"q\":\"\","
+        "\"r\":\"1.0.0-e\",\"s\":\"abc\"}");
+    config_fini(&config);
+    fails("plugins: {x: {enabled: true, path: /x, config: {a: .inf}}}", "unsupported value");
+    fails("plugins: {x: {enabled: true, path: /x, config: {[1]: 2}}}", "no string");
+}
+
+Test(config, tls_and_its_mistakes)
+{
+    cr_assert_eq(read_text("server:\n  admin: false\n  loops: 3\n"
+                           "  tls: {address: \":8443\", cert: c, key: k, client_ca: a, crl: r,"
+                           " client_cert: optional}\n"),
+                 PFS_OK, "%s", err.text);
+    cr_assert_not(config.admin);
+    cr_assert_eq(config.loops, 3);
+    cr_assert_str_eq(config.tls_address, ":8443");
+    cr_assert_eq(config.client_cert, TLS_CLIENT_CERT_OPTIONAL);
+    cr_assert_eq(config_check(&config, &err), PFS_OK);
+    config_set(&config.key, NULL);
+    cr_assert_eq(config_check(&config, &err), PFS_CONFIG);
+    config_fini(&config);
+    fails("server:\n  tls:\n    adress: x\n", "line 3: tls.adress: unknown key");
+    fails("server:\n  tls:\n    client_cert: maybe\n", "none, optional or required");
+    fails("server:\n  admin: perhaps\n", "line 2: admin: must be true or false");
+    fails("server: [1]\n", "must be a mapping");
+    fails("server: {\n", "line 2");
+    fails("plugins: {memfs: {enabled: true}}", "path is required");
+    fails("plugins: {memfs: {enabled: true, path: /a}, x: {enabled: true, path: /a/}}",
+          "two mounts at /a");
+    config_init(&config);
+    cr_assert_eq(config_read(&config, "/no/such/file", &err), PFS_CONFIG);
+    config_fini(&config);
+}
+
+/* A small file must not become a huge tree. */
+Test(config, aliases_are_bounded)
+{
+    char text[2000] = "plugins: {x: {enabled: true, path: /x, config: {a0: &a0 [1,1,1,1,1,1,1,1,1]";
+
+    for (int i = 1; i < 9; i++) {
+        char row[100];
+
+        snprintf(row, sizeof row, ", a%d: &a%d [*a%d,*a%d,*a%d,*a%d,*a%d,*a%d,*a%d]", i, i, i - 1,
+                 i - 1, i - 1, i - 1, i - 1, i - 1, i - 1);
+        strcat(text, row);
+    }
+    strcat(text, "}}}");
+    fails(text, "too much");
+}
+
+static int read_args(struct args *a, const char *const *words)
+{
+    char *argv[16] = {(char[]){"agfsd"}};
+    int argc = 1;
+
+    for (; words[argc - 1]; argc++) {
+        argv[argc] = strdup(words[argc - 1]);
+    }
+    int rc = args_read(a, argc, argv);
+
+    for (int i = 1; i < argc; i++) {
+        free(argv[i]);
+    }
+    return rc;
+}
+
+Test(config, the_command_line)
+{
+    struct args a;
+    const char *const good[] = {"-addr",      ":0",        "--mount",
+                                "memfs:/m",   "--mount",   "p:/r:base_url=http://h:1,x=\"",
+                                "--no-admin", "--loops=2", NULL};
+
+    cr_assert_eq(read_args(&a, good), -1);
+    cr_assert_str_eq(a.config.address, ":0");
+    cr_assert_eq(a.config.n_mounts, 2);
+    cr_assert_str_eq(a.config.mounts[1].config, "{\"base_url\":\"http://h:1\",\"x\":\"\\\"\"}");
+    cr_assert_not(a.config.admin);
+    cr_assert_eq(a.config.loops, 2);
+    config_fini(&a.config);
+    const char *const bad[][3] = {{"--nope"},
+                                  {"-addr"},
+                                  {"-addr", "x"},
+                                  {"--mount", "x"},
+                                  {"--mount", "m:/a:b"},
+                                  {"--loops", "x"},
+                                  {"--tls-cert", "f"},
+                                  {"--client-cert", "x"},
+                                  {"stray"}};
+
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        cr_assert_eq(read_args(&a, bad[i]), 2, "%s", bad[i][0]);
+        config_fini(&a.config);
+    }
+    const char *const none[] = {NULL};
+
+    cr_assert_eq(read_args(&a, none), -1);
+    cr_assert_str_eq(a.config.address, "127.0.0.1:8080");
+    config_fini(&a.config);
+}
+
+Test(config, addresses)
+{
+    char host[256];
+    unsigned port;
+
+    cr_assert(args_split_address("[::1]:80", host, &port));
+    cr_assert_str_eq(host, "::1");
+    cr_assert_eq(port, 80);
+    cr_assert(args_split_address(":0", host, &port));
+    cr_assert_str_eq(host, "");
+    cr_assert_not(args_split_address("::1:80", host, &port));
+    cr_assert_not(args_split_address("h", host, &port));
+    cr_assert_not(args_split_address("h:65536", host, &port));
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#include "driver_rig.h"
+
+Test(kvfs, keys_and_values)
+{
+    struct pfs_driver *d = rig_open(kvfs_open, NULL);
+    struct pfs_request req = PFS_REQUEST_INIT;
+    struct pfs_reply r;
+
+    cr_assert_str_eq(rig_ls(d, "/"), "README keys ");
+    rig_put(d, "/keys/b", "two");
+    rig_put(d, "/keys/a", "one");
+    rig_put(d, "/keys/dir/c", "");
+    cr_assert_str_eq(rig_ls(d, "/keys"), "a b c "); /* base names */
+    cr_assert_str_eq(rig_cat(d, "/keys/a"), "one");
+    cr_assert_str_eq(rig_cat(d, "/keys/dir/c"), "");
+    rig_put(d, "/keys/a", "1");
+    cr_assert_str_eq(rig_cat(d, "/keys/a"), "1");
+    req.op = PFS_OP_WRITE;
+    req.path = "/keys/a";
+    req.data = "XY";
+    req.len = 2;
+    req.offset = 3;
+    r = rig_run(d, req);
+    cr_assert_eq(r.err.cls, PFS_OK);
+    pfs_reply_fini(&r);
+    r = rig_call(d, PFS_OP_READ, "/keys/a");
+    cr_assert(r.len == 5 && memcmp(r.data, "1\0\0XY", 5) == 0);
+    pfs_reply_fini(&r);
+    req.op = PFS_OP_TRUNCATE;
+    req.size = 1;
+    r = rig_run(d, req);
+    cr_assert_eq(r.err.cls, PFS_OK);
+    cr_assert_str_eq(rig_cat(d, "/keys/a"), "1");
+    req.op = PFS_OP_RENAME;
+    req.path2 = "/keys/z";
+    r = rig_run(d, req);
+    cr_assert_eq(r.err.cls, PFS_OK, "%s", r.err.text);
+    cr_assert_str_eq(rig_cat(d, "/keys/z"), "1");
+    req.path = "/keys/b";
+    r = rig_run(d, req);
+    cr_assert_eq(r.err.cls, PFS_EXISTS);
+    rig_ok(d, PFS_OP_REMOVE, "/keys/z");
+    cr_assert_str_eq(rig_ls(d, "/keys"), "b c ");
+    rig_ok(d, PFS_OP_TOUCH, "/keys/new");
+    rig_ok(d, PFS_OP_TOUCH, "/keys/new");
+    d->ops->close(d);
+}
+
+Test(kvfs, refusals)
+{
+    const char *const pairs[] = {"max_bytes=200", "max_value_bytes=64", NULL};
+    struct pfs_driver *d = rig_open(kvfs_open, pairs);
+    static const char big[80];
+    struct pfs_reply r;
+
+    rig_fails(d, PFS_OP_READ, "/keys/none", PFS_NOTFOUND, "key not found: none");
+    rig_fails(d, PFS_OP_STAT, "/keys/none", PFS_NOTFOUND, "key not found: none");
+    rig_fails(d, PFS_OP_REMOVE, "/keys/none", PFS_NOTFOUND, "key not found: none");
+    rig_fails(d, PFS_OP_WRITE, "/x", PFS_BADARG, "keys must be under /keys/ directory");
+    rig_fails(d, PFS_OP_READ, "/x", PFS_NOTFOUND, "invalid path: /x");
+    rig_fails(d, PFS_OP_READ, "/keys", PFS_BADARG, "is a directory");
+    rig_fails(d, PFS_OP_WRITE, "/README", PFS_DENIED, "permission denied");
+    rig_fails(d, PFS_OP_REMOVE, "/keys", PFS_BADARG, "is a directory");
+    rig_fails(d, PFS_OP_MKDIR, "/keys/d", PFS_BADARG, "cannot create directories");
+    rig_ok(d, PFS_OP_CREATE, "/keys/a");
+    rig_fails(d, PFS_OP_CREATE, "/keys/a", PFS_EXISTS, "already exists: a");
+    rig_fails(d, PFS_OP_READDIR, "/keys/a", PFS_BADARG, "not a directory");
+    r = rig_write(d, "/keys/a", big, 65);
+    cr_assert_eq(r.err.cls, PFS_TOOBIG);
+    r = rig_write(d, "/keys/a", big, 64);
+    cr_assert_eq(r.err.cls, PFS_OK);
+    r = rig_write(d, "/keys/b", big, 64);
+    cr_assert_eq(r.err.cls, PFS_NOSPC);
+    cr_assert_str_eq(rig_ls(d, "/keys"), "a ");
+    d->ops->close(d);
+}
+
+Test(hellofs, says_hello)
+{
+    struct pfs_driver *d = rig_open(hellofs_open, NULL);
+
+    cr_assert_str_eq(rig_cat(d, "/hello"), "Hello, World!\n");
+    cr_assert_str_eq(rig_ls(d, "/"), "hello ");
+    rig_ok(d, PFS_OP_TRUNCATE, "/hello");
+    rig_fails(d, PFS_OP_WRITE, "/hello", PFS_DENIED, "read-only filesystem");
+    rig_fails(d, PFS_OP_STAT, "/none", PFS_NOTFOUND, "not found");
+    d->ops->close(d);
+}

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#include "driver_rig.h"
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static struct pfs_driver *d;
+static char top[64], base[80]; /* base is where localfs is, top what must not be reached */
+
+static void open_localfs(void)
+{
+    char option[120];
+    const char *const options[] = {option, NULL};
+
+    snprintf(top, sizeof top, "/tmp/localfs_test.XXXXXX");
+    cr_assert_not_null(mkdtemp(top));
+    snprintf(base, sizeof base, "%s/base", top);
+    cr_assert_eq(mkdir(base, 0755), 0);
+    snprintf(option, sizeof option, "local_dir=%s", base);
+    d = rig_open(localfs_open, options);
+}
+
+static void close_localfs(void)
+{
+    char command[100];
+
+    d->ops->close(d);
+    snprintf(command, sizeof command, "rm -rf %s", top);
+    cr_assert_eq(system(command), 0);
+}
+
+TestSuite(localfs, .init = open_localfs, .fini = close_localfs);
+
+/* A path of the host, relative to top. */
+static const char *host(const char *name)
+{
+    static char path[200];
+
+    snprintf(path, sizeof path, "%s/%s", top, name);
+    return path;
+}
+
+static void host_put(const char *name, const char *text)
+{
+    FILE *f = fopen(host(name), "w");
+
+    cr_assert_not_null(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+static const char *host_cat(const char *name)
+{
+    static char text[100];
+    FILE *f = fopen(host(name), "r");
+
+    cr_assert_not_null(f);
+    text[fread(text, 1, sizeof text - 1, f)] = '\0';
+    fclose(f);
+    return text;
+}
+
+Test(localfs, files_and_directories)
+{
+    rig_ok(d, PFS_OP_MKDIR, "/d");
+    rig_ok(d, PFS_OP_CREATE, "/d/f");
+    rig_put(d, "/d/f", "one");
+    rig_put(d, "/d/a", "two");
+    cr_assert_str_eq(host_cat("base/d/f"), "one");
+    cr_assert_str_eq(rig_ls(d, "/d"), "a f ");
+    cr_assert_str_eq(rig_cat(d, "/d/f"), "one");
+    rig_fails(d, PFS_OP_CREATE, "/d/f", PFS_EXISTS, "file already exists: /d/f");
+    rig_fails(d, PFS_OP_MKDIR, "/d", PFS_EXISTS, "directory already exists: /d");
+    rig_fails(d, PFS_OP_MKDIR, "/x/y", PFS_NOTFOUND, "parent directory does not exist");
+    rig_fails(d, PFS_OP_READ, "/d", PFS_BADARG, "is a directory: /d");
+    rig_fails(d, PFS_OP_READDIR, "/d/f", PFS_BADARG, "not a directory");
+    rig_fails(d, PFS_OP_STAT, "/none", PFS_NOTFOUND, "no such file or directory: /none");
+    rig_fails(d, PFS_OP_REMOVE, "/d", PFS_EXISTS, "directory not empty");
+    rig_ok(d, PFS_OP_REMOVE, "/d/f");
+    rig_ok(d, PFS_OP_REMOVE_ALL, "/d");
+    cr_assert_str_eq(rig_ls(d, "/"), "");
+    rig_fails(d, PFS_OP_REMOVE_ALL, "/d", PFS_NOTFOUND, "no such file");
+    rig_fails(d, PFS_OP_REMOVE_ALL, "/", PFS_DENIED, "permission denied");
+    rig_fails(d, PFS_OP_REMOVE, "/", PFS_DENIED, "permission denied");
+    cr_assert_eq(access(base, F_OK), 0, "the base directory is never removed");
+}
+
+Test(localfs, nothing_outside_the_base_can_be_reached)
+{
+    host_put("secret", "secret");
+    cr_assert_eq(symlink("../secret", host("base/up")), 0);
+    cr_assert_eq(symlink("/etc", host("base/etc")), 0);
+    cr_assert_eq(symlink("..", host("base/dots")), 0);
+    const char *const paths[] = {"/up", "/etc/passwd", "/dots/secret", "/../secret"};
+
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        rig_fails(d, PFS_OP_READ, paths[i], PFS_DENIED, "permission denied");
+        rig_fails(d, PFS_OP_STAT, paths[i], PFS_DENIED, "permission denied");
+        rig_fails(d, PFS_OP_OPEN_READ, paths[i], PFS_DENIED, "permission denied");
+        rig_fails(d, PFS_OP_TOUCH, paths[i], PFS_DENIED, "permission denied");
+        struct pfs_reply r = rig_write(d, paths[i], "evil", 4);
+
+        cr_assert_eq(r.err.cls, PFS_DENIED, "%s", paths[i]);
+    }
+    rig_fails(d, PFS_OP_REMOVE, "/dots/secret", PFS_DENIED, "permission denied");
+    rig_fails(d, PFS_OP_REMOVE_ALL, "/../secret", PFS_DENIED, "permission denied");
+    rig_fails(d, PFS_OP_MKDIR, "/dots/new", PFS_DENIED, "");
+    struct pfs_request req = PFS_REQUEST_INIT;
+
+    req.op = PFS_OP_RENAME;
+    req.path = "/dots/secret";
+    req.path2 = "/stolen";
+    struct pfs_reply r = rig_run(d, req);
+
+    cr_assert_eq(r.err.cls, PFS_DENIED);
+    rig_ok(d, PFS_OP_REMOVE_ALL, "/dots"); /* the link, not what it leads to */
+    cr_assert_str_eq(host_cat("secret"), "secret");
+}
+
+Test(localfs, no_host_paths_in_errors)
+{
+    rig_put(d, "/f", "x");
+    struct pfs_reply r = rig_call(d, PFS_OP_READDIR, "/f");
+
+    cr_assert_null(strstr(r.err.text, top), "%s", r.err.text);
+    pfs_reply_fini(&r);
+    r = rig_write(d, "/f/g", "x", 1);
+    cr_assert_neq(r.err.cls, PFS_OK);
+    cr_assert_null(strstr(r.err.text, top), "%s", r.err.text);
+}
+
+static enum pfs_class write_at(const char *path, const char *text, int64_t offset, uint32_t flags)
+{
+    struct pfs_request req = {.op = PFS_OP_WRITE,
+                              .path = path,
+                              .data = text,
+                              .len = strlen(text),
+                              .offset = offset,
+                              .size = -1,
+                              .flags = flags};
+    struct pfs_reply r = rig_run(d, req);
+
+    return r.err.cls;
+}
+
+Test(localfs, writes_do_what_offset_and_flags_say)
+{
+    cr_assert_eq(write_at("/f", "x", -1, 0), PFS_NOTFOUND);
+    cr_assert_eq(write_at("/f", "hello", -1, PFS_WRITE_CREATE | PFS_WRITE_SYNC), PFS_OK);
+    cr_assert_eq(write_at("/f", "XX", 3, 0), PFS_OK);
+    cr_assert_str_eq(rig_cat(d, "/f"), "helXX");
+    cr_assert_eq(write_at("/f", "++", -1, PFS_WRITE_APPEND | PFS_WRITE_SYNC), PFS_OK);
+    cr_assert_str_eq(rig_cat(d, "/f"), "helXX++");
+    cr_assert_eq(write_at("/f", "no", -1, PFS_WRITE_EXCLUSIVE), PFS_EXISTS);
+    cr_assert_eq(write_at("/new", "n", -1, PFS_WRITE_EXCLUSIVE), PFS_OK);
+    cr_assert_eq(write_at("/new2", "n", 0, PFS_WRITE_EXCLUSIVE), PFS_OK);
+    cr_assert_eq(write_at("/new2", "m", 0, PFS_WRITE_EXCLUSIVE), PFS_EXISTS);
+    cr_assert_eq(write_at("/f", "s", -1, 0), PFS_OK);
+    cr_assert_str_eq(rig_cat(d, "/f"), "s");
+    cr_assert_str_eq(rig_ls(d, "/"), "f new new2 ", "no temporary file is left");
+}
+
+Test(localfs, replacing_keeps_the_mode_and_goes_through_links)
+{
+    rig_put(d, "/f", "old");
+    cr_assert_eq(chmod(host("base/f"), 0640), 0);
+    cr_assert_eq(symlink("f", host("base/ln")), 0);
+    rig_put(d, "/ln", "new");
+    cr_assert_str_eq(rig_cat(d, "/f"), "new");
+    struct pfs_reply r = rig_call(d, PFS_OP_STAT, "/f");
+
+    cr_assert_eq(r.stat.mode, 0640);
+    cr_assert_str_eq(r.stat.meta_name, "localfs");
+    cr_assert_str_eq(r.stat.meta[0].key, "local_path");
+    pfs_reply_fini(&r);
+    r = rig_call(d, PFS_OP_READDIR, "/");
+    cr_assert_eq(r.list[1].mode & 0x08000000u, 0x08000000u, "a link is listed as one");
+    pfs_reply_fini(&r);
+    r = rig_call(d, PFS_OP_STAT, "/");
+    cr_assert_eq(r.stat.mode, 0x80000000u | 0755);
+    pfs_reply_fini(&r);
+}
+
+Test(localfs, a_failed_write_leaves_the_old_content)
+{
+    static char big[100000];
+    struct rlimit small = {4096, RLIM_INFINITY}, old;
+
+    rig_put(d, "/f", "old");
+    cr_assert_eq(getrlimit(RLIMIT_FSIZE, &old), 0);
+    signal(SIGXFSZ, SIG_IGN);
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
+    struct pfs_reply r = rig_write(d, "/f", big, sizeof big);
+
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &old), 0);
+    cr_assert_eq(r.err.cls, PFS_TOOBIG, "%s", r.err.text);
+    cr_assert_str_eq(rig_cat(d, "/f"), "old");
+    cr_assert_str_eq(rig_ls(d, "/"), "f ");
+}
+
+Test(localfs, pipes_and_devices_are_refused_without_waiting)
+{
+    cr_assert_eq(mkfifo(host("base/pipe"), 0600), 0);
+    rig_fails(d, PFS_OP_READ, "/pipe", PFS_DENIED, "permission denied");
+    struct pfs_reply r = rig_write(d, "/pipe", "x", 1);
+
+    cr_assert_eq(r.err.cls, PFS_DENIED);
+}
+
+/* ---- streams ---- */
+
+struct io {
+    size_t n;
+    struct pfs_error err;
+};
+
+static void io_done(void *arg, size_t n, const struct pfs_error *err)
+{
+    *(struct io *)arg = (struct io){n, *err};
+}
+
+static struct pfs_stream *open_stream(enum pfs_op op, const char *path)
+{
+    struct pfs_request req = PFS_REQUEST_INIT;
+
+    req.op = op;
+    req.path = path;
+    req.flags = op == PFS_OP_OPEN_WRITE ? PFS_WRITE_CREATE | PFS_WRITE_TRUNCATE : 0;
+    struct pfs_reply r = rig_run(d, req);
+
+    cr_assert_eq(r.err.cls, PFS_OK, "%s", r.err.text);
+    return r.stream;
+}
+
+Test(localfs, an_upload_is_seen_when_finished_and_not_before)
+{
+    struct io io;
+
+    rig_put(d, "/f", "old");
+    struct pfs_stream *s = open_stream(PFS_OP_OPEN_WRITE, "/f");
+
+    s->ops->write(s, "part", 4, io_done, &io);
+    cr_assert_eq(io.err.cls, PFS_OK);
+    cr_assert_str_eq(rig_cat(d, "/f"), "old");
+    s->ops->close(s); /* not finished: cut */
+    cr_assert_str_eq(rig_cat(d, "/f"), "old");
+    s = open_stream(PFS_OP_OPEN_WRITE, "/f");
+    s->ops->write(s, "ne", 2, io_done, &io);
+    s->ops->write(s, "w", 1, io_done, &io);
+    s->ops->finish(s, io_done, &io);
+    cr_assert_eq(io.err.cls, PFS_OK);
+    cr_assert_eq(io.n, 3);
+    s->ops->close(s);
+    cr_assert_str_eq(rig_cat(d, "/f"), "new");
+    cr_assert_str_eq(rig_ls(d, "/"), "f ");
+}
+
+Test(localfs, a_download_knows_its_length_and_notices_less)
+{
+    struct io io;
+    char buf[16];
+
+    rig_put(d, "/f", "0123456789");
+    struct pfs_stream *s = open_stream(PFS_OP_OPEN_READ, "/f");
+
+    cr_assert_eq(s->size, 10);
+    s->ops->read(s, buf, 4, io_done, &io);
+    cr_assert_eq(io.n, 4);
+    cr_assert_arr_eq(buf, "0123", 4);
+    cr_assert_eq(truncate(host("base/f"), 6), 0);
+    s->ops->read(s, buf, 16, io_done, &io);
+    cr_assert_eq(io.n, 2);
+    s->ops->read(s, buf, 16, io_done, &io);
+    cr_assert_eq(io.err.cls, PFS_TRUNCATED);
+    s->ops->close(s);
+}
+
+Test(localfs, handles)
+{
+    uint64_t h = rig_hopen(d, "/f", PFS_OPEN_RDWR | PFS_OPEN_CREATE | PFS_OPEN_APPEND);
+    struct pfs_request req = {
+        .op = PFS_OP_HANDLE_WRITE, .handle = h, .data = "abc", .len = 3, .offset = -1, .size = 100};
+    struct pfs_reply r = rig_run(d, req);
+
+    cr_assert_eq(r.count, 3);
+    req.data = "X";
+    req.len = 1;
+    req.offset = 0; /* an offset wins over append */
+    r = rig_run(d, req);
+    cr_assert_eq(r.err.cls, PFS_OK);
+    req.offset = -1;
+    r = rig_run(d, req);
+    cr_assert_str_eq(rig_cat(d, "/f"), "XbcX");
+    req.op = PFS_OP_HANDLE_READ;
+    req.offset = 1;
+    r = rig_run(d, req);
+    cr_assert_eq(r.len, 3);
+    pfs_reply_fini(&r);
+    r = rig_handle(d, PFS_OP_HANDLE_STAT, h);
+    cr_assert_eq(r.stat.size, 4);
+    pfs_reply_fini(&r);
+    r = rig_handle(d, PFS_OP_HANDLE_CLOSE, h);
+    cr_assert_eq(r.err.cls, PFS_OK);
+    r = rig_handle(d, PFS_OP_HANDLE_STAT, h);
+    cr_assert_eq(r.err.cls, PFS_NOTFOUND);
+    rig_hopen(d, "/f", PFS_OPEN_RDONLY); /* left open for the driver to close */
+}
+
+Test(localfs_options, what_is_no_directory_is_refused)
+{
+    struct pfs_driver *none = NULL;
+    struct pfs_error err;
+    struct pfs_option o = {"local_dir", "/no/such/dir"};
+
+    cr_assert_eq(localfs_open(NULL, 0, &none, &err), PFS_CONFIG);
+    cr_assert_str_eq(err.text, "local_dir is required in configuration");
+    cr_assert_eq(localfs_open(&o, 1, &none, &err), PFS_CONFIG);
+    cr_assert_not_null(strstr(err.text, "base path does not exist"));
+    o.value = "/dev/null";
+    cr_assert_eq(localfs_open(&o, 1, &none, &err), PFS_CONFIG);
+    cr_assert_not_null(strstr(err.text, "base path is not a directory"));
+    cr_assert_null(none);
+}

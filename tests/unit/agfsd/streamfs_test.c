@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#include "driver_rig.h"
+#include <pthread.h>
+#include <stdatomic.h>
+
+static struct pfs_stream *follow(struct pfs_driver *d, const char *path)
+{
+    struct pfs_request req = PFS_REQUEST_INIT;
+
+    req.op = PFS_OP_OPEN_READ;
+    req.path = path;
+    req.flags = PFS_READ_STREAM;
+    struct pfs_reply r = rig_run(d, req);
+
+    cr_assert_eq(r.err.cls, PFS_OK, "%s", r.err.text);
+    cr_assert_not_null(r.stream);
+    cr_assert(!r.stream->ops->blocking && r.stream->size == -1);
+    return r.stream;
+}
+
+/* A read in flight and how it ended. */
+struct pending {
+    char buf[64];
+    int n_calls;
+    size_t n;
+    enum pfs_class cls;
+};
+
+static void on_read(void *arg, size_t n, const struct pfs_error *err)
+{
+    struct pending *p = arg;
+
+    p->n_calls++;
+    p->n = n;
+    p->cls = err->cls;
+    p->buf[n] = '\0';
+}
+
+static void start(struct pfs_stream *s, struct pending *p, size_t cap)
+{
+    *p = (struct pending){.n_calls = 0};
+    s->ops->read(s, p->buf, cap, on_read, p);
+}
+
+static bool got(const struct pending *p, const char *text)
+{
+    return p->n_calls == 1 && p->cls == PFS_OK && p->n == strlen(text) &&
+           memcmp(p->buf, text, p->n) == 0;
+}
+
+Test(streamfs, history_then_live_to_every_reader)
+{
+    struct pfs_driver *d = rig_open(streamfs_open, NULL);
+    struct pending a, b;
+
+    rig_put(d, "/s", "old;");
+    struct pfs_stream *one = follow(d, "/s"), *two = follow(d, "/s");
+
+    start(one, &a, 3);
+    cr_assert(got(&a, "old"));
+    start(one, &a, 63);
+    cr_assert(got(&a, ";"));
+    start(one, &a, 63);
+    cr_assert_eq(a.n_calls, 0); /* waits */
+    start(two, &b, 63);
+    cr_assert(got(&b, "old;"));
+    start(two, &b, 63);
+    rig_put(d, "/s", "new");
+    cr_assert(got(&a, "new"));
+    cr_assert(got(&b, "new"));
+    rig_put(d, "/s", "1");
+    rig_put(d, "/s", "2");
+    start(one, &a, 63);
+    cr_assert(got(&a, "12")); /* whole backlog at once */
+    struct pfs_reply r = rig_call(d, PFS_OP_STAT, "/s");
+
+    cr_assert_eq(r.stat.size, 9);
+    cr_assert_str_eq(r.stat.meta[0].key, "active_readers");
+    cr_assert_str_eq(r.stat.meta[0].value, "2");
+    cr_assert_str_eq(r.stat.meta[1].value, "9");
+    pfs_reply_fini(&r);
+    one->ops->close(one);
+    two->ops->close(two);
+    d->ops->close(d);
+}
+
+Test(streamfs, the_end_of_a_stream_and_of_a_reader)
+{
+    struct pfs_driver *d = rig_open(streamfs_open, NULL);
+    struct pending a, b, c;
+    struct pfs_stream *one = follow(d, "/s"), *two = follow(d, "/s"); /* made by reading */
+    struct pfs_stream *late = follow(d, "/s");
+
+    cr_assert_str_eq(rig_ls(d, "/"), "README s ");
+    start(one, &a, 63);
+    start(two, &b, 63);
+    two->ops->close(two);
+    cr_assert(b.n_calls == 1 && b.cls == PFS_CANCELLED);
+    rig_put(d, "/s", "last");
+    cr_assert(got(&a, "last"));
+    start(one, &a, 63);
+    rig_ok(d, PFS_OP_REMOVE, "/s");
+    cr_assert(got(&a, "")); /* a clean end */
+    start(late, &c, 63);
+    cr_assert(got(&c, "last")); /* what was written before is still read */
+    start(late, &c, 63);
+    cr_assert(got(&c, ""));
+    one->ops->close(one);
+    late->ops->close(late);
+    cr_assert_str_eq(rig_ls(d, "/"), "README ");
+    d->ops->close(d);
+}
+
+Test(streamfs, slow_readers_are_bounded)
+{
+    const char *const pairs[] = {"ring_buffer_size=4", "channel_buffer_size=8", NULL};
+    struct pfs_driver *d = rig_open(streamfs_open, pairs);
+    struct pending a;
+    struct pfs_stream *slow = follow(d, "/s");
+
+    rig_put(d, "/s", "aaaa");
+    start(slow, &a, 2);
+    cr_assert(got(&a, "aa"));
+    rig_put(d, "/s", "bbbb");
+    rig_put(d, "/s", "cccc");
+    rig_put(d, "/s", "dddd"); /* a and b are dropped; the reader is inside a */
+    start(slow, &a, 63);
+    cr_assert(got(&a, "aaccccdddd"));
+    struct pfs_stream *fresh = follow(d, "/s");
+
+    start(fresh, &a, 63);
+    cr_assert(got(&a, "dddd")); /* the history is shorter than the backlog */
+    rig_put(d, "/s", "a chunk larger than all that");
+    start(slow, &a, 63);
+    cr_assert(got(&a, "a chunk larger than all that"));
+    slow->ops->close(slow);
+    fresh->ops->close(fresh);
+    d->ops->close(d);
+}
+
+Test(streamfs, refusals)
+{
+    struct pfs_driver *d = rig_open(streamfs_open, NULL);
+    struct pfs_option bad = {"ring_buffer_size", "12 parsecs"};
+    struct pfs_error err;
+    struct pfs_driver *none;
+
+    rig_ok(d, PFS_OP_CREATE, "/s");
+    rig_fails(d, PFS_OP_CREATE, "/s", PFS_EXISTS, "stream already exists: /s");
+    rig_fails(d, PFS_OP_READ, "/s", PFS_BADARG, "use stream mode for reading stream files");
+    rig_fails(d, PFS_OP_OPEN_READ, "/s", PFS_BADARG, "use stream mode");
+    rig_fails(d, PFS_OP_STAT, "/none", PFS_NOTFOUND, "stream not found: /none");
+    rig_fails(d, PFS_OP_REMOVE, "/none", PFS_NOTFOUND, "stream not found: /none");
+    rig_fails(d, PFS_OP_MKDIR, "/d", PFS_UNSUPPORTED, "streamfs does not support directories");
+    rig_fails(d, PFS_OP_RENAME, "/s", PFS_UNSUPPORTED, "streamfs does not support rename");
+    rig_fails(d, PFS_OP_CHMOD, "/s", PFS_UNSUPPORTED, "streamfs does not support chmod");
+    rig_fails(d, PFS_OP_WRITE, "/README", PFS_DENIED, "permission denied");
+    rig_fails(d, PFS_OP_WRITE, "/a/b", PFS_UNSUPPORTED, "not support directories");
+    rig_fails(d, PFS_OP_READDIR, "/s", PFS_BADARG, "not a directory: /s");
+    cr_assert_eq(strncmp(rig_cat(d, "/README"), "StreamFS", 8), 0);
+    cr_assert_eq(streamfs_open(&bad, 1, &none, &err), PFS_CONFIG);
+    d->ops->close(d);
+}
+
+/* ---- handles ---- */
+
+struct waiting_read {
+    struct pfs_driver *d;
+    uint64_t handle;
+    struct pfs_reply reply;
+};
+
+static void *read_handle(void *arg)
+{
+    struct waiting_read *w = arg;
+
+    w->reply = rig_handle(w->d, PFS_OP_HANDLE_READ, w->handle);
+    return NULL;
+}
+
+static void submitted(void *arg, struct pfs_reply *reply)
+{
+    *(struct pfs_reply *)arg = *reply;
+}
+
+Test(streamfs, handles)
+{
+    struct pfs_driver *d = rig_open(streamfs_open, NULL);
+    struct pfs_request req = PFS_REQUEST_INIT;
+    uint64_t h = rig_hopen(d, "/s", PFS_OPEN_RDWR | PFS_OPEN_CREATE);
+    struct pfs_reply r = {0};
+    struct waiting_read w = {d, h, {{0}}};
+    pthread_t thread;
+
+    req.op = PFS_OP_HANDLE_READ;
+    req.handle = h;
+    cr_assert(!d->ops->submit(d, &req, submitted, &r)); /* it would wait: a worker's job */
+    cr_assert_eq(pthread_create(&thread, NULL, read_handle, &w), 0);
+    req.op = PFS_OP_HANDLE_WRITE;
+    req.data = "abc";
+    req.len = 3;
+    cr_assert(d->ops->submit(d, &req, submitted, &r));
+    cr_assert_eq(r.count, 3);
+    pthread_join(thread, NULL);
+    cr_assert(w.reply.len == 3 && memcmp(w.reply.data, "abc", 3) == 0);
+    pfs_reply_fini(&w.reply);
+    cr_assert(d->ops->submit(d, &req, submitted, &r));
+    req.op = PFS_OP_HANDLE_READ;
+    req.offset = 3; /* where it is */
+    cr_assert(d->ops->submit(d, &req, submitted, &r));
+    cr_assert_eq(r.len, 3);
+    pfs_reply_fini(&r);
+    req.offset = 0;
+    r = rig_run(d, req);
+    cr_assert_eq(r.err.cls, PFS_BADARG);
+    cr_assert_eq(pthread_create(&thread, NULL, read_handle, &w), 0);
+    r = rig_handle(d, PFS_OP_HANDLE_CLOSE, h); /* ends the read, whenever it begins */
+    cr_assert_eq(r.err.cls, PFS_OK);
+    pthread_join(thread, NULL);
+    cr_assert_eq(w.reply.err.cls, PFS_NOTFOUND);
+    rig_hopen(d, "/s", PFS_OPEN_RDONLY); /* freed with the driver */
+    d->ops->close(d);
+}
+
+/* ---- many threads ---- */
+
+#define N_READERS 4
+#define N_CHUNKS 2000
+
+struct counter {
+    struct pfs_stream *s;
+    atomic_size_t total;
+    char buf[64];
+};
+
+static void count(void *arg, size_t n, const struct pfs_error *err)
+{
+    struct counter *c = arg;
+
+    if (err->cls == PFS_OK && n > 0) {
+        atomic_fetch_add(&c->total, n);
+        c->s->ops->read(c->s, c->buf, sizeof c->buf, count, c);
+    }
+}
+
+static void *write_chunks(void *arg)
+{
+    for (int i = 0; i < N_CHUNKS; i++) {
+        rig_put(arg, "/s", "8 bytes;");
+    }
+    return NULL;
+}
+
+Test(streamfs, concurrent_writers_lose_nothing)
+{
+    struct pfs_driver *d = rig_open(streamfs_open, NULL);
+    static struct counter counters[N_READERS];
+    pthread_t threads[2];
+
+    for (size_t i = 0; i < N_READERS; i++) {
+        counters[i].s = follow(d, "/s");
+        counters[i].s->ops->read(counters[i].s, counters[i].buf, sizeof counters[i].buf, count,
+                                 &counters[i]);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        cr_assert_eq(pthread_create(&threads[i], NULL, write_chunks, d), 0);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    for (size_t i = 0; i < N_READERS; i++) {
+        counters[i].s->ops->close(counters[i].s);
+        cr_assert_eq(counters[i].total, 2u * N_CHUNKS * 8);
+    }
+    d->ops->close(d);
+}

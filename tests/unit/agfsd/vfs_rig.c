@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#include "vfs_rig.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "drivers.h"
+#include <criterion/criterion.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define DEADLINE_S 20 /* for anything that must happen */
+
+struct loop {
+    pthread_mutex_t mu;
+    pthread_cond_t cond;
+    struct post *first, **last;
+};
+
+struct vfs *vfs_rig;
+atomic_int gate_waiting, gate_closed;
+
+static struct loop loop = {.mu = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
+static pthread_mutex_t gate_mu = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t gate_cond = PTHREAD_COND_INITIALIZER;
+static bool gate_is_open;
+
+void http_post(struct loop *l, struct post *p)
+{
+    pthread_mutex_lock(&l->mu);
+    p->next = NULL;
+    *l->last = p;
+    l->last = &p->next;
+    pthread_cond_signal(&l->cond);
+    pthread_mutex_unlock(&l->mu);
+}
+
+static struct timespec deadline(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_REALTIME, &t);
+    t.tv_sec += DEADLINE_S;
+    return t;
+}
+
+static void loop_step(void)
+{
+    struct timespec until = deadline();
+    int rc = 0;
+
+    pthread_mutex_lock(&loop.mu);
+    while (!loop.first && rc == 0) {
+        rc = pthread_cond_timedwait(&loop.cond, &loop.mu, &until);
+    }
+    struct post *p = loop.first;
+
+    if (p) {
+        loop.first = p->next;
+        loop.last = loop.first ? loop.last : &loop.first;
+    }
+    pthread_mutex_unlock(&loop.mu);
+    cr_assert_not_null(p, "nothing happened");
+    p->fn(p);
+}
+
+/* ---- the gate driver ---- */
+
+static void gate_op(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
+{
+    struct timespec until = deadline();
+    int rc = 0;
+
+    pthread_mutex_lock(&gate_mu);
+    gate_waiting++;
+    pthread_cond_broadcast(&gate_cond);
+    while (!gate_is_open && rc == 0) {
+        rc = pthread_cond_timedwait(&gate_cond, &gate_mu, &until);
+    }
+    gate_waiting--;
+    pthread_mutex_unlock(&gate_mu);
+    reply->data = strdup("through");
+    reply->len = 7;
+}
+
+static void gate_close(struct pfs_driver *d)
+{
+    gate_closed++;
+    free(d);
+}
+
+static const struct pfs_driver_ops gate_ops = {
+    .name = "gate", .op = {[PFS_OP_READ] = gate_op}, .close = gate_close};
+
+void gate_open(void)
+{
+    pthread_mutex_lock(&gate_mu);
+    gate_is_open = true;
+    pthread_cond_broadcast(&gate_cond);
+    pthread_mutex_unlock(&gate_mu);
+}
+
+void gate_await(int n)
+{
+    struct timespec until = deadline();
+    int rc = 0;
+
+    pthread_mutex_lock(&gate_mu);
+    while (gate_waiting < n && rc == 0) {
+        rc = pthread_cond_timedwait(&gate_cond, &gate_mu, &until);
+    }
+    pthread_mutex_unlock(&gate_mu);
+    cr_assert_eq(rc, 0, "%d calls wait, not %d", gate_waiting, n);
+}
+
+/* ---- the tree ---- */
+
+void vfs_rig_init(void)
+{
+    loop.last = &loop.first;
+    vfs_rig = vfs_new();
+    cr_assert_not_null(vfs_rig);
+}
+
+void vfs_rig_fini(void)
+{
+    gate_open();
+    vfs_free(vfs_rig);
+}
+
+static void publish(const char *path, const char *type, struct pfs_driver *d)
+{
+    const struct mount_spec spec = {.path = path, .type = type};
+    struct mount *m = NULL;
+    struct pfs_error err;
+
+    cr_assert_eq(vfs_reserve(vfs_rig, &spec, &m, &err), PFS_OK, "%s", err.text);
+    cr_assert_eq(vfs_publish(vfs_rig, m, d, &err), PFS_OK, "%s", err.text);
+}
+
+void vfs_rig_memfs(const char *path)
+{
+    struct pfs_driver *d = NULL;
+
+    cr_assert_eq(memfs_open(NULL, 0, &d, NULL), PFS_OK);
+    publish(path, "memfs", d);
+}
+
+void vfs_rig_gate(const char *path)
+{
+    struct pfs_driver *d = calloc(1, sizeof *d);
+
+    d->ops = &gate_ops;
+    publish(path, "gate", d);
+}
+
+static void call_done(void *arg, struct pfs_reply *reply)
+{
+    struct rig_call *c = arg;
+
+    cr_assert_not(c->done, "done twice");
+    c->reply = *reply;
+    c->done = true;
+}
+
+void vfs_rig_submit(struct rig_call *c, const struct pfs_request *req)
+{
+    *c = (struct rig_call){0};
+    vfs_submit(vfs_rig, &loop, req, call_done, c);
+}
+
+void vfs_rig_wait(struct rig_call *c)
+{
+    while (!c->done) {
+        loop_step();
+    }
+}
+
+struct pfs_reply vfs_rig_do(const struct pfs_request *req)
+{
+    struct rig_call c;
+
+    vfs_rig_submit(&c, req);
+    vfs_rig_wait(&c);
+    return c.reply;
+}
+
+struct pfs_reply vfs_rig_path(enum pfs_op op, const char *path)
+{
+    struct pfs_request req = PFS_REQUEST_INIT;
+
+    req.op = op;
+    req.path = path;
+    return vfs_rig_do(&req);
+}
+
+void vfs_rig_put(const char *path, const char *text)
+{
+    struct pfs_request req = PFS_REQUEST_INIT;
+
+    req.op = PFS_OP_WRITE;
+    req.path = path;
+    req.data = text;
+    req.len = strlen(text);
+    req.flags = PFS_WRITE_CREATE;
+    struct pfs_reply r = vfs_rig_do(&req);
+
+    cr_assert_eq(r.err.cls, PFS_OK, "%s", r.err.text);
+    pfs_reply_fini(&r);
+}

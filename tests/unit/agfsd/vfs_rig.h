@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#ifndef VFS_RIG_H
+#define VFS_RIG_H
+
+/*
+ * A tree for tests, without a server: a loop that is a queue of posts run by the test's thread, and
+ * a driver whose operations wait at a gate.
+ */
+#include "vfs.h"
+#include <stdatomic.h>
+
+extern struct vfs *vfs_rig;
+
+void vfs_rig_init(void);
+void vfs_rig_fini(void);
+
+/* Mounts a memfs, or the gate driver, at path. */
+void vfs_rig_memfs(const char *path);
+void vfs_rig_gate(const char *path);
+
+/* Gate drivers: calls waiting at the gate now, drivers closed so far. */
+extern atomic_int gate_waiting, gate_closed;
+/* Lets all calls through from now on. */
+void gate_open(void);
+/* Waits until so many calls wait at the gate. */
+void gate_await(int n);
+
+/* A call under way. */
+struct rig_call {
+    struct pfs_reply reply;
+    bool done;
+};
+/* Starts req with the rig's loop. */
+void vfs_rig_submit(struct rig_call *c, const struct pfs_request *req);
+/* Runs the loop until the call is done. */
+void vfs_rig_wait(struct rig_call *c);
+/* Both; the reply is the caller's. */
+struct pfs_reply vfs_rig_do(const struct pfs_request *req);
+struct pfs_reply vfs_rig_path(enum pfs_op op, const char *path);
+void vfs_rig_put(const char *path, const char *text);
+
+#endif

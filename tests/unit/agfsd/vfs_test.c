@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#include "drivers.h"
+#include "vfs_rig.h"
+#include <criterion/criterion.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+TestSuite(vfs, .init = vfs_rig_init, .fini = vfs_rig_fini);
+
+static const char *cat(const char *path)
+{
+    static char text[1000];
+    struct pfs_reply r = vfs_rig_path(PFS_OP_OPEN_READ, path);
+
+    snprintf(text, sizeof text, "%.*s", (int)r.len, r.data ? (char *)r.data : "");
+    if (r.err.cls != PFS_OK) {
+        snprintf(text, sizeof text, "%s", pfs_class_name(r.err.cls));
+    }
+    pfs_reply_fini(&r);
+    return text;
+}
+
+static const char *ls(const char *path)
+{
+    static char text[1000];
+    struct pfs_reply r = vfs_rig_path(PFS_OP_READDIR, path);
+    size_t n = 0;
+
+    text[0] = '\0';
+    if (r.err.cls != PFS_OK) {
+        snprintf(text, sizeof text, "%s", pfs_class_name(r.err.cls));
+    }
+    for (size_t i = 0; i < r.n_list; i++) {
+        n += (size_t)snprintf(text + n, sizeof text - n, "%s%s ", r.list[i].name,
+                              strcmp(r.list[i].meta_type, "symlink") == 0 ? "@" : "");
+    }
+    pfs_reply_fini(&r);
+    return text;
+}
+
+/* Class of an operation, its reply thrown away. */
+static enum pfs_class try_op(enum pfs_op op, const char *path, const char *path2)
+{
+    struct pfs_request req = PFS_REQUEST_INIT;
+
+    req.op = op;
+    req.path = path;
+    req.path2 = path2;
+    struct pfs_reply r = vfs_rig_do(&req);
+    enum pfs_class cls = r.err.cls;
+
+    pfs_reply_fini(&r);
+    return cls;
+}
+
+Test(vfs, the_longest_mount_serves_and_shorter_ones_catch_the_rest)
+{
+    vfs_rig_memfs("/");
+    vfs_rig_memfs("/memfs");
+    vfs_rig_memfs("/memfs/inner");
+    vfs_rig_put("/memfs-x", "root"); /* shares the bytes of /memfs, not the component */
+    vfs_rig_put("/memfs/f", "outer");
+    vfs_rig_put("/memfs/inner/f", "inner");
+    vfs_rig_put("/memfs/./inner/../g", "g");
+    cr_assert_str_eq(cat("/memfs-x"), "root");
+    cr_assert_str_eq(cat("/memfs/f"), "outer");
+    cr_assert_str_eq(cat("//memfs/inner//f"), "inner");
+    cr_assert_str_eq(cat("memfs/g"), "g");
+    cr_assert_str_eq(ls("/"), "README memfs-x memfs ");
+    cr_assert_str_eq(ls("/memfs"), "README f g inner ");
+    struct pfs_reply r = vfs_rig_path(PFS_OP_STAT, "/memfs/inner");
+
+    cr_assert_str_eq(r.stat.name, "inner");
+    pfs_reply_fini(&r);
+    r = vfs_rig_path(PFS_OP_STAT, "/");
+    cr_assert_str_eq(r.stat.meta_type, "root");
+    pfs_reply_fini(&r);
+}
+
+Test(vfs, directories_above_mounts_are_virtual)
+{
+    vfs_rig_memfs("/a/b/c");
+    vfs_rig_memfs("/a-z");
+    vfs_rig_memfs("/a/x");
+    cr_assert_str_eq(ls("/"), "a a-z ");
+    cr_assert_str_eq(ls("/a"), "b x ");
+    cr_assert_str_eq(ls("/a/b"), "c ");
+    cr_assert_str_eq(ls("/nothing"), "notfound");
+    struct pfs_reply r = vfs_rig_path(PFS_OP_STAT, "/a/b");
+
+    cr_assert_eq(r.err.cls, PFS_OK);
+    cr_assert(r.stat.is_dir);
+    cr_assert_str_eq(r.stat.meta_type, "mount-point");
+    pfs_reply_fini(&r);
+    cr_assert_eq(try_op(PFS_OP_STAT, "/a/q", NULL), PFS_NOTFOUND);
+    cr_assert_eq(try_op(PFS_OP_CREATE, "/a/q", NULL), PFS_DENIED);
+    cr_assert_eq(try_op(PFS_OP_MKDIR, "/q", NULL), PFS_DENIED);
+    cr_assert_eq(try_op(PFS_OP_READ, "/a", NULL), PFS_NOTFOUND);
+    vfs_rig_memfs("/"); /* a mount at the root does not hide them */
+    cr_assert_str_eq(ls("/a/b"), "c ");
+}
+
+Test(vfs, rename_stays_in_its_mount)
+{
+    vfs_rig_memfs("/m");
+    vfs_rig_memfs("/n");
+    vfs_rig_put("/m/f", "f");
+    cr_assert_eq(try_op(PFS_OP_RENAME, "/m/f", "/n/f"), PFS_BADARG);
+    cr_assert_eq(try_op(PFS_OP_RENAME, "/m/f", "/none/f"), PFS_BADARG);
+    cr_assert_eq(try_op(PFS_OP_RENAME, "/m/f", "/m/g"), PFS_OK);
+    cr_assert_str_eq(cat("/m/g"), "f");
+}
+
+Test(vfs, links)
+{
+    vfs_rig_memfs("/m");
+    vfs_rig_memfs("/n");
+    vfs_rig_put("/m/f", "file");
+    cr_assert_eq(try_op(PFS_OP_MKDIR, "/m/d", NULL), PFS_OK);
+    cr_assert_eq(try_op(PFS_OP_SYMLINK, "/n/ln", "/m"), PFS_OK);
+    cr_assert_eq(try_op(PFS_OP_SYMLINK, "/n/ln", "/m"), PFS_EXISTS);
+    cr_assert_eq(try_op(PFS_OP_SYMLINK, "/m/f", "/n"), PFS_EXISTS);
+    cr_assert_eq(try_op(PFS_OP_SYMLINK, "/m/rel", "d/../f"), PFS_OK);
+    cr_assert_eq(try_op(PFS_OP_SYMLINK, "/m/ring", "ring"), PFS_OK);
+    cr_assert_str_eq(cat("/n/ln/f"), "file");
+    cr_assert_str_eq(cat("/n/ln/rel"), "file");
+    cr_assert_str_eq(cat("/m/ring"), "badarg");
+    cr_assert_str_eq(ls("/n"), "README ln@ ");
+    struct pfs_reply r = vfs_rig_path(PFS_OP_STAT, "/n/ln");
+
+    cr_assert_eq(r.stat.size, 2);
+    cr_assert(r.stat.is_dir);
+    cr_assert_str_eq(r.stat.meta_type, "symlink");
+    pfs_reply_fini(&r);
+    r = vfs_rig_path(PFS_OP_READLINK, "/m/rel");
+    cr_assert_str_eq(r.text, "d/../f");
+    pfs_reply_fini(&r);
+    cr_assert_eq(try_op(PFS_OP_READLINK, "/m/f", NULL), PFS_NOTFOUND);
+    cr_assert_eq(try_op(PFS_OP_REMOVE_ALL, "/n/ln", NULL), PFS_OK);
+    cr_assert_eq(try_op(PFS_OP_REMOVE, "/m/ring", NULL), PFS_OK);
+    cr_assert_str_eq(cat("/m/f"), "file");
+    cr_assert_str_eq(ls("/n"), "README ");
+}
+
+Test(vfs, a_slow_driver_holds_up_nobody_else)
+{
+    static struct rig_call calls[MOUNT_WORKERS + MOUNT_QUEUE + 1];
+    struct pfs_request req = PFS_REQUEST_INIT;
+
+    vfs_rig_gate("/slow");
+    vfs_rig_gate("/other");
+    vfs_rig_memfs("/fast");
+    req.op = PFS_OP_READ;
+    req.path = "/slow/f";
+    for (size_t i = 0; i < MOUNT_WORKERS; i++) {
+        vfs_rig_submit(&calls[i], &req);
+    }
+    gate_await(MOUNT_WORKERS);
+    for (size_t i = MOUNT_WORKERS; i < MOUNT_WORKERS + MOUNT_QUEUE; i++) {
+        vfs_rig_submit(&calls[i], &req);
+    }
+    struct rig_call *over = &calls[MOUNT_WORKERS + MOUNT_QUEUE];
+
+    vfs_rig_submit(over, &req);
+    cr_assert(over->done, "refused at once");
+    cr_assert_eq(over->reply.err.cls, PFS_OVERLOAD);
+    vfs_rig_put("/fast/f", "fast");
+    cr_assert_str_eq(cat("/fast/f"), "fast");
+    struct rig_call other;
+
+    req.path = "/other/f"; /* a blocking one, too, has workers of its own */
+    vfs_rig_submit(&other, &req);
+    gate_await(MOUNT_WORKERS + 1);
+    gate_open();
+    for (size_t i = 0; i < MOUNT_WORKERS + MOUNT_QUEUE; i++) {
+        vfs_rig_wait(&calls[i]);
+        cr_assert_eq(calls[i].reply.err.cls, PFS_OK);
+        pfs_reply_fini(&calls[i].reply);
+    }
+    vfs_rig_wait(&other);
+    pfs_reply_fini(&other.reply);
+}
+
+static void *unmount_slow(void *arg)
+{
+    struct pfs_error err;
+
+    *(enum pfs_class *)arg = vfs_unmount(vfs_rig, "/slow", &err);
+    return NULL;
+}
+
+Test(vfs, unmounting_waits_for_calls_in_flight)
+{
+    struct pfs_request req = PFS_REQUEST_INIT;
+    struct rig_call call;
+    enum pfs_class cls = PFS_IO;
+    pthread_t t;
+
+    vfs_rig_gate("/slow");
+    req.op = PFS_OP_READ;
+    req.path = "/slow/f";
+    vfs_rig_submit(&call, &req);
+    gate_await(1);
+    cr_assert_eq(pthread_create(&t, NULL, unmount_slow, &cls), 0);
+    while (vfs_has_op(vfs_rig, "/slow", PFS_OP_READ)) {
+        sched_yield(); /* until new calls are refused */
+    }
+    cr_assert_str_eq(cat("/slow/f"), "notfound");
+    cr_assert_eq(gate_closed, 0);
+    gate_open();
+    vfs_rig_wait(&call);
+    cr_assert_eq(call.reply.err.cls, PFS_OK);
+    pfs_reply_fini(&call.reply);
+    pthread_join(t, NULL);
+    cr_assert_eq(cls, PFS_OK);
+    cr_assert_eq(gate_closed, 1);
+    cr_assert_eq(vfs_unmount(vfs_rig, "/slow", NULL), PFS_NOTFOUND);
+    vfs_rig_gate("/slow"); /* the path is free again */
+}
+
+Test(vfs, a_path_is_reserved_while_its_driver_starts)
+{
+    const struct mount_spec http = {.path = "/p", .type = "x"};
+    const struct mount_spec configured = {.path = "/q", .type = "x", .instance = "q"};
+    struct mount *m = NULL, *again = NULL;
+    struct pfs_error err = {.text = "why"};
+
+    cr_assert_eq(vfs_reserve(vfs_rig, &http, &m, NULL), PFS_OK);
+    cr_assert_eq(vfs_reserve(vfs_rig, &http, &again, &err), PFS_EXISTS);
+    cr_assert_str_eq(err.text, "mount already exists: /p");
+    vfs_fail(vfs_rig, m, &err);
+    cr_assert_eq(vfs_reserve(vfs_rig, &http, &m, NULL), PFS_OK, "the failed one is gone");
+    vfs_fail(vfs_rig, m, &err);
+    cr_assert_eq(vfs_reserve(vfs_rig, &configured, &m, NULL), PFS_OK);
+    cr_assert_str_eq(cat("/q/f"), "busy", "not found would be a lie");
+    vfs_fail(vfs_rig, m, &err);
+    cr_assert_str_eq(cat("/q/f"), "busy");
+    cr_assert(vfs_retry(vfs_rig, "/q", &m));
+    cr_assert_not(vfs_retry(vfs_rig, "/q", &m), "it is being tried");
+    vfs_fail(vfs_rig, m, &err);
+    vfs_rig_memfs("/q"); /* takes the failed one's place */
+    cr_assert_not(vfs_retry(vfs_rig, "/q", &m));
+}
+
+/* ---- handles ---- */
+
+static struct pfs_reply handle(enum pfs_op op, uint64_t h, int64_t size)
+{
+    struct pfs_request req = PFS_REQUEST_INIT;
+
+    req.op = op;
+    req.handle = h;
+    req.size = size;
+    return vfs_rig_do(&req);
+}
+
+static uint64_t hopen(const char *path, int64_t lease)
+{
+    struct pfs_request req = PFS_REQUEST_INIT;
+
+    req.op = PFS_OP_HANDLE_OPEN;
+    req.path = path;
+    req.flags = PFS_OPEN_RDWR | PFS_OPEN_CREATE;
+    req.size = lease;
+    struct pfs_reply r = vfs_rig_do(&req);
+
+    cr_assert_eq(r.err.cls, PFS_OK, "%s", r.err.text);
+    cr_assert_str_eq(r.handle.path, path);
+    uint64_t id = r.handle.id;
+
+    pfs_reply_fini(&r);
+    return id;
+}
+
+Test(vfs, handles_are_numbered_for_the_whole_server_and_end_with_their_mount)
+{
+    vfs_rig_memfs("/m");
+    vfs_rig_memfs("/n");
+    uint64_t a = hopen("/m/f", 5), b = hopen("/n/f", -1);
+
+    cr_assert_neq(a, b);
+    struct pfs_reply r = handle(PFS_OP_HANDLE_INFO, a, -1);
+
+    cr_assert_eq(r.handle.lease_s, 5);
+    pfs_reply_fini(&r);
+    r = handle(PFS_OP_HANDLE_INFO, b, -1);
+    cr_assert_eq(r.handle.lease_s, LEASE_DEFAULT_S);
+    pfs_reply_fini(&r);
+    r = handle(PFS_OP_HANDLE_RENEW, a, 1000000);
+    cr_assert_eq(r.handle.lease_s, LEASE_MAX_S);
+    pfs_reply_fini(&r);
+    vfs_sweep_handles(vfs_rig); /* none has ended */
+    cr_assert_eq(vfs_unmount(vfs_rig, "/n", NULL), PFS_OK);
+    r = handle(PFS_OP_HANDLE_STAT, b, -1);
+    cr_assert_eq(r.err.cls, PFS_NOTFOUND);
+    r = handle(PFS_OP_HANDLE_CLOSE, a, -1);
+    cr_assert_eq(r.err.cls, PFS_OK);
+    r = handle(PFS_OP_HANDLE_CLOSE, a, -1);
+    cr_assert_eq(r.err.cls, PFS_NOTFOUND);
+    vfs_rig_gate("/g");
+    cr_assert_eq(try_op(PFS_OP_HANDLE_OPEN, "/g/f", NULL), PFS_UNSUPPORTED);
+}
+
+/* ---- what drivers lack ---- */
+
+static struct pfs_reply search(const char *path, const char *pattern, uint32_t flags)
+{
+    struct pfs_request req = PFS_REQUEST_INIT;
+
+    req.op = PFS_OP_GREP;
+    req.path = path;
+    req.text = pattern;
+    req.flags = flags;
+    return vfs_rig_do(&req);
+}
+
+Test(vfs, grep_looks_into_nested_mounts)
+{
+    vfs_rig_memfs("/m");
+    vfs_rig_memfs("/m/inner");
+    vfs_rig_put("/m/f", "one\r\nerror: two\nthree");
+    vfs_rig_put("/m/inner/g", "last ERROR");
+    struct pfs_reply r = search("/m", "^.*error", PFS_GREP_RECURSIVE | PFS_GREP_ICASE);
+
+    cr_assert_eq(r.n_matches, 2, "%s", r.err.text);
+    cr_assert_str_eq(r.matches[0].file, "/m/f");
+    cr_assert_eq(r.matches[0].line, 2);
+    cr_assert_str_eq(r.matches[0].content, "error: two");
+    cr_assert_str_eq(r.matches[1].file, "/m/inner/g");
+    pfs_reply_fini(&r);
+    r = search("/m/f", "one$", 0);
+    cr_assert_eq(r.n_matches, 1, "the CR is not part of the line");
+    pfs_reply_fini(&r);
+    r = search("/", "last", PFS_GREP_RECURSIVE);
+    cr_assert_eq(r.n_matches, 1);
+    pfs_reply_fini(&r);
+    r = search("/m", "x", 0);
+    cr_assert_eq(r.err.cls, PFS_BADARG);
+    cr_assert_not_null(strstr(r.err.text, "use recursive=true"));
+    r = search("/m/f", "(", 0);
+    cr_assert_not_null(strstr(r.err.text, "invalid regex pattern: error parsing regexp"));
+    r = search("/m/none", "x", 0);
+    cr_assert_eq(r.err.cls, PFS_NOTFOUND);
+}
+
+Test(vfs, grep_is_bounded)
+{
+    static char line[70001];
+
+    vfs_rig_memfs("/m");
+    memset(line, 'a', sizeof line - 1);
+    vfs_rig_put("/m/long", line);
+    struct pfs_reply r = search("/m/long", "b", 0);
+
+    cr_assert_not_null(strstr(r.err.text, "token too long"), "%s", r.err.text);
+    line[30] = '\0';
+    vfs_rig_put("/m/evil", line);
+    r = search("/m/evil", "(a+)+$b|(a|aa)+c", 0);
+    cr_assert_not_null(strstr(r.err.text, "too expensive"), "%s", r.err.text);
+}
+
+Test(vfs, touch_works_where_the_driver_has_none)
+{
+    static struct pfs_driver_ops ops; /* memfs without TOUCH */
+    const struct mount_spec spec = {.path = "/m", .type = "memfs"};
+    struct pfs_driver *d = NULL;
+    struct mount *m = NULL;
+
+    cr_assert_eq(memfs_open(NULL, 0, &d, NULL), PFS_OK);
+    ops = *d->ops;
+    ops.op[PFS_OP_TOUCH] = NULL;
+    d->ops = &ops;
+    cr_assert_eq(vfs_reserve(vfs_rig, &spec, &m, NULL), PFS_OK);
+    cr_assert_eq(vfs_publish(vfs_rig, m, d, NULL), PFS_OK);
+    cr_assert_eq(try_op(PFS_OP_TOUCH, "/m/f", NULL), PFS_OK);
+    cr_assert_str_eq(cat("/m/f"), "");
+    vfs_rig_put("/m/f", "content");
+    cr_assert_eq(try_op(PFS_OP_TOUCH, "/m/f", NULL), PFS_OK);
+    cr_assert_str_eq(cat("/m/f"), "content");
+    cr_assert_eq(try_op(PFS_OP_TOUCH, "/m", NULL), PFS_BADARG);
+    cr_assert_eq(try_op(PFS_OP_TOUCH, "/m/x/y", NULL), PFS_NOTFOUND);
+}
+
+Test(vfs, digests_are_those_of_the_stock_server)
+{
+    static const char *const rows[][3] = {
+        {"xxh3", "", "6001c324468d497f"},
+        {"xxh3", "abc", "78af5f94892f3950"},
+        {"xxh3", "hello world", "a99b8775cc15b6c7"},
+        {"md5", "abc", "900150983cd24fb0d6963f7d28e17f72"},
+    };
+    struct pfs_request req = PFS_REQUEST_INIT;
+
+    vfs_rig_memfs("/m");
+    req.op = PFS_OP_DIGEST;
+    req.path = "/m/f";
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        vfs_rig_put("/m/f", rows[i][1]);
+        req.text = rows[i][0];
+        struct pfs_reply r = vfs_rig_do(&req);
+
+        cr_assert_eq(r.err.cls, PFS_OK, "%s", r.err.text);
+        cr_assert_str_eq(r.text, rows[i][2]);
+        pfs_reply_fini(&r);
+    }
+    req.path = "/m/none";
+    struct pfs_reply r = vfs_rig_do(&req);
+
+    cr_assert_eq(r.err.cls, PFS_NOTFOUND);
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+/* The I/O thread: tasks in order, timers, watches, start and end. */
+#include "base/clock.h"
+#include "conn/io.h"
+#include <criterion/criterion.h>
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
+static unsigned n_seen;
+static unsigned order[1000];
+
+static void saw(unsigned what)
+{
+    pthread_mutex_lock(&mu);
+    order[n_seen++] = what;
+    pthread_cond_signal(&cond);
+    pthread_mutex_unlock(&mu);
+}
+
+static void await(unsigned n)
+{
+    pthread_mutex_lock(&mu);
+    while (n_seen < n) {
+        pthread_cond_wait(&cond, &mu);
+    }
+    pthread_mutex_unlock(&mu);
+}
+
+struct numbered {
+    struct io_task task;
+    unsigned n;
+    struct io *io;
+    bool on_thread;
+};
+
+static void run(struct io_task *t)
+{
+    struct numbered *n = (struct numbered *)t;
+
+    n->on_thread = io_is_own_thread(n->io);
+    saw(n->n);
+}
+
+Test(io, tasks_run_in_order_on_its_thread)
+{
+    static struct numbered tasks[1000];
+    struct pfs_error err;
+    struct io *io, *again;
+
+    cr_assert_eq(io_get(&io, &err), PFS_OK);
+    cr_assert_eq(io_get(&again, &err), PFS_OK);
+    cr_assert_eq(io, again, "one per process");
+    cr_assert_not(io_is_own_thread(io));
+    for (unsigned i = 0; i < 1000; i++) {
+        tasks[i] = (struct numbered){.task = {.run = run}, .n = i, .io = io};
+        io_post(io, &tasks[i].task);
+    }
+    await(1000);
+    for (unsigned i = 0; i < 1000; i++) {
+        cr_assert_eq(order[i], i);
+        cr_assert(tasks[i].on_thread);
+    }
+    io_put(again);
+    io_put(io);
+    cr_assert_eq(io_get(&io, &err), PFS_OK, "and a new one after the last user");
+    io_put(io);
+}
+
+static void on_time(struct io_timer *t)
+{
+    saw((unsigned)(t->when_ns % 1000));
+}
+
+Test(io, timers_come_in_the_order_of_their_times)
+{
+    struct io_timer a = {.on_time = on_time}, b = {.on_time = on_time}, c = {.on_time = on_time};
+    struct pfs_error err;
+    struct io *io;
+    int64_t base = (pfs_now() / 1000 + 1) * 1000 + 30 * PFS_MS;
+
+    cr_assert_eq(io_get(&io, &err), PFS_OK);
+    cr_assert_eq(io_timer_set(io, &a, base + PFS_SEC * 100), TIMER_ARMED);
+    cr_assert_eq(io_timer_set(io, &b, base + 2), TIMER_ARMED);
+    cr_assert_eq(io_timer_set(io, &c, base + PFS_SEC * 200), TIMER_ARMED);
+    cr_assert_eq(io_timer_set(io, &a, base + 1), TIMER_MOVED);
+    await(2);
+    cr_assert_eq(order[0], 1);
+    cr_assert_eq(order[1], 2);
+    cr_assert(io_timer_cancel(io, &c));
+    cr_assert_not(io_timer_cancel(io, &c));
+    cr_assert_not(io_timer_cancel(io, &a), "it was called");
+    io_put(io);
+}
+
+struct watched {
+    struct io_watch watch;
+    struct io *io;
+    pthread_mutex_t mu;
+};
+
+static void on_ready(struct io_watch *w, uint32_t events)
+{
+    struct watched *x = (struct watched *)w;
+
+    pthread_mutex_lock(&x->mu); /* one thread at a time, as connections do it */
+    bool was_set = w->events != 0;
+    io_watch_set(x->io, w, 0);
+    pthread_mutex_unlock(&x->mu);
+    if (was_set) {
+        saw(events);
+    }
+}
+
+Test(io, a_watch_is_called_until_it_is_unset)
+{
+    struct pfs_error err;
+    struct watched w = {.mu = PTHREAD_MUTEX_INITIALIZER};
+    int fds[2];
+
+    cr_assert_eq(pipe(fds), 0);
+    cr_assert_eq(io_get(&w.io, &err), PFS_OK);
+    w.watch = (struct io_watch){.on_ready = on_ready, .fd = fds[0]};
+    for (unsigned i = 1; i <= 3; i++) {
+        cr_assert_eq(write(fds[1], "x", 1), 1);
+        pthread_mutex_lock(&w.mu);
+        cr_assert(io_watch_set(w.io, &w.watch, EPOLLIN));
+        pthread_mutex_unlock(&w.mu);
+        await(i);
+        cr_assert_eq(order[i - 1], EPOLLIN);
+    }
+    w.watch.fd = -1;
+    cr_assert_not(io_watch_set(w.io, &w.watch, EPOLLIN), "no descriptor");
+    io_put(w.io);
+    close(fds[0]);
+    close(fds[1]);
+}

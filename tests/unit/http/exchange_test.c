@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#include "base/alloc.h"
+#include "http/exchange.h"
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+static enum pfs_class field(struct exchange *ex, const char *name, const char *value)
+{
+    return exchange_on_field(ex, name, strlen(name), value, strlen(value));
+}
+
+Test(exchange, fields_good_and_bad)
+{
+    static const struct {
+        const char *name, *value;
+        enum pfs_class cls;
+    } rows[] = {{":status", "200", PFS_OK},
+                {":status", "20", PFS_PROTOCOL},
+                {":status", "0200", PFS_PROTOCOL},
+                {":status", "2 0", PFS_PROTOCOL},
+                {":status", "099", PFS_PROTOCOL},
+                {"content-length", "0", PFS_OK},
+                {"content-length", "", PFS_PROTOCOL},
+                {"content-length", "+1", PFS_PROTOCOL},
+                {"content-length", "999999999999999999", PFS_OK},
+                {"content-length", "9999999999999999999", PFS_PROTOCOL},
+                {"x-unknown", "anything", PFS_OK}};
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct exchange ex;
+
+        exchange_init(&ex);
+        cr_assert_eq(field(&ex, rows[i].name, rows[i].value), rows[i].cls, "%s: '%s'", rows[i].name,
+                     rows[i].value);
+        exchange_fini(&ex);
+    }
+}
+
+Test(exchange, A055_A057_limits)
+{
+    static char value[30000];
+    struct exchange ex;
+    unsigned n = 0;
+
+    exchange_init(&ex);
+    while (n < 1000 && field(&ex, "a", "b") == PFS_OK) {
+        n++;
+    }
+    cr_assert_eq(n, 128);
+    exchange_init(&ex);
+    memset(value, 'v', sizeof value - 1);
+    for (n = 0; n < 1000 && field(&ex, "a", value) == PFS_OK; n++) {
+    }
+    cr_assert_eq(n, 2);
+    exchange_init(&ex);
+    for (n = 0; n < 1000 && field(&ex, ":status", "103") == PFS_OK; n++) {
+        cr_assert_not(exchange_on_header_end(&ex));
+        cr_assert_eq(ex.head.status, 0, "forgotten");
+    }
+    cr_assert_eq(n, 17);
+}
+
+Test(exchange, values_too_long_to_keep_are_absent)
+{
+    char value[REPLY_FIELD_MAX + 1];
+    struct exchange ex;
+
+    exchange_init(&ex);
+    memset(value, 'v', sizeof value);
+    value[REPLY_FIELD_MAX - 1] = '\0';
+    cr_assert_eq(field(&ex, "content-type", value), PFS_OK);
+    cr_assert_str_eq(ex.head.content_type, value);
+    exchange_init(&ex);
+    value[REPLY_FIELD_MAX - 1] = 'v';
+    value[REPLY_FIELD_MAX] = '\0';
+    cr_assert_eq(field(&ex, "content-type", value), PFS_OK);
+    cr_assert_str_eq(ex.head.content_type, "");
+}
+
+Test(exchange, body_limit_and_memory)
+{
+    struct exchange ex;
+
+    exchange_init(&ex);
+    ex.reply_max = 10;
+    ex.head.status = 200;
+    cr_assert_eq(exchange_on_body(&ex, "0123456789", 10), PFS_OK);
+    cr_assert_eq(exchange_on_body(&ex, "0", 1), PFS_LIMIT);
+    cr_assert_eq(pfs_buf_len(&ex.reply), 10);
+    exchange_fini(&ex);
+    exchange_init(&ex);
+    ex.reply_max = 10;
+    pfs_alloc_fail_nth(1);
+    cr_assert_eq(exchange_on_body(&ex, "0", 1), PFS_NOMEM);
+    pfs_alloc_fail_nth(0);
+    exchange_fini(&ex);
+}
+
+Test(exchange, how_far_it_had_come_decides)
+{
+    static const struct {
+        bool header_sent, request_sent;
+        int status;
+        enum pfs_class why, cls;
+        enum failure_point at;
+        enum pfs_outcome outcome;
+        enum pfs_phase phase;
+    } rows[] = {
+        {false, false, 0, PFS_CONN_LOST, PFS_CONN_LOST, FAILURE_NOT_SENT, PFS_OUTCOME_NA,
+         PFS_PHASE_QUEUE},
+        {true, false, 0, PFS_CONN_LOST, PFS_CONN_LOST, FAILURE_SENDING, PFS_OUTCOME_UN,
+         PFS_PHASE_SEND},
+        {true, true, 0, PFS_CONN_LOST, PFS_CONN_LOST, FAILURE_WAITING, PFS_OUTCOME_UN,
+         PFS_PHASE_WAIT},
+        {true, true, 200, PFS_CONN_LOST, PFS_TRUNCATED, FAILURE_BODY, PFS_OUTCOME_AP,
+         PFS_PHASE_BODY},
+        {true, true, 500, PFS_RESET, PFS_TRUNCATED, FAILURE_BODY, PFS_OUTCOME_UN, PFS_PHASE_BODY},
+        {true, true, 200, PFS_PROTOCOL, PFS_PROTOCOL, FAILURE_BODY, PFS_OUTCOME_AP, PFS_PHASE_BODY},
+        {true, true, 0, PFS_TLS_AUTH, PFS_TLS_AUTH, FAILURE_TLS_ALERT, PFS_OUTCOME_NA,
+         PFS_PHASE_TLS},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct pfs_error why = {.cls = rows[i].why, .text = "why"};
+        struct exchange ex;
+
+        exchange_init(&ex);
+        ex.header_sent = rows[i].header_sent;
+        ex.request_sent = rows[i].request_sent;
+        ex.head.status = rows[i].status;
+        exchange_fail(&ex, &why);
+        cr_assert_eq(ex.failure, rows[i].at, "row %zu", i);
+        cr_assert_eq(ex.err.cls, rows[i].cls, "row %zu", i);
+        cr_assert_eq(ex.err.outcome, rows[i].outcome, "row %zu", i);
+        cr_assert_eq(ex.err.phase, rows[i].phase, "row %zu", i);
+        why.cls = PFS_IO; /* the first reason stays */
+        exchange_fail_at(&ex, FAILURE_DEADLINE, &why);
+        cr_assert_eq(ex.failure, rows[i].at, "row %zu", i);
+    }
+}

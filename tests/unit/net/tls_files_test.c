@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+/* Files and names of a TLS configuration: rows A024 and A031 of the fault table. */
+#include "net/tls.h"
+#include "support/pki.h"
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Makes a context; the class, with what the text must name. */
+static void expect(const struct tls_options *o, enum pfs_class cls, const char *word)
+{
+    struct tls_ctx *ctx;
+    struct pfs_error err = {.cls = PFS_OK};
+    enum pfs_class got = tls_ctx_new(o, &ctx, &err);
+
+    cr_assert_eq(got, cls, "%s: %s", word, err.text);
+    if (got == PFS_OK) {
+        tls_ctx_unref(ctx);
+    } else {
+        cr_assert_not_null(strstr(err.text, word), "'%s' is not in '%s'", word, err.text);
+        cr_assert_eq(err.outcome, PFS_OUTCOME_NA);
+    }
+}
+
+Test(tls_files, A031_keys_and_certificates)
+{
+    struct pki p;
+    char ca[128], cert[128], key[128], other[128], junk[128];
+
+    pki_open(&p);
+    pki_make(&p, &(struct pki_cert){.name = "c", .issuer = "ca"});
+    pki_make(&p, &(struct pki_cert){.name = "d", .issuer = "ca"});
+    strcpy(ca, pki_path(&p, "ca.crt"));
+    strcpy(cert, pki_path(&p, "c.crt"));
+    strcpy(key, pki_path(&p, "c.key"));
+    strcpy(other, pki_path(&p, "d.key"));
+    strcpy(junk, pki_path(&p, "junk"));
+    FILE *f = fopen(junk, "w");
+    fputs("-----BEGIN CERTIFICATE-----\nhalf", f);
+    fclose(f);
+    chmod(junk, 0600);
+
+    expect(&(struct tls_options){.ca_file = ca, .cert_file = cert, .key_file = key}, PFS_OK, "");
+    expect(&(struct tls_options){.ca_file = "/nonexistent"}, PFS_CONFIG, "ca_file");
+    expect(&(struct tls_options){.ca_file = junk}, PFS_CONFIG, "ca_file");
+    expect(&(struct tls_options){.ca_file = ca, .crl_file = junk}, PFS_CONFIG, "crl_file");
+    expect(&(struct tls_options){.ca_file = ca, .crl_file = "/nonexistent"}, PFS_CONFIG,
+           "crl_file");
+    expect(&(struct tls_options){.ca_file = ca, .cert_file = cert}, PFS_CONFIG, "client_key");
+    expect(&(struct tls_options){.ca_file = ca, .key_file = key}, PFS_CONFIG, "client_cert");
+    expect(&(struct tls_options){.ca_file = ca, .cert_file = junk, .key_file = key}, PFS_CONFIG,
+           "client_cert");
+    expect(&(struct tls_options){.ca_file = ca, .cert_file = cert, .key_file = junk}, PFS_CONFIG,
+           "client_key");
+    expect(&(struct tls_options){.ca_file = ca, .cert_file = cert, .key_file = other}, PFS_CONFIG,
+           "client_key");
+    expect(&(struct tls_options){.ca_file = ca, .cert_file = cert, .key_file = p.dir}, PFS_CONFIG,
+           "not a regular file");
+    expect(&(struct tls_options){.min_tls = "1.1"}, PFS_CONFIG, "min_tls");
+    expect(&(struct tls_options){.server = true}, PFS_CONFIG, "cert");
+    static const mode_t modes[] = {0640, 0604, 0660, 0644};
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+        chmod(key, modes[i]);
+        expect(&(struct tls_options){.ca_file = ca, .cert_file = cert, .key_file = key}, PFS_CONFIG,
+               "chmod 600");
+    }
+    chmod(key, 0400);
+    expect(&(struct tls_options){.ca_file = ca, .cert_file = cert, .key_file = key}, PFS_OK, "");
+    pki_close(&p);
+}
+
+Test(tls_files, A024_an_empty_name_is_refused)
+{
+    static const char *const names[] = {NULL, ""};
+    struct tls_options o = {.insecure_skip_verify = true};
+    struct pfs_error err;
+    struct tls_ctx *ctx;
+    struct tls *t;
+
+    cr_assert_eq(tls_ctx_new(&o, &ctx, &err), PFS_OK);
+    for (size_t i = 0; i < 2; i++) {
+        cr_assert_eq(tls_new(ctx, names[i], &t, &err), PFS_CONFIG);
+    }
+    cr_assert_eq(tls_new(ctx, "a", &t, &err), PFS_OK);
+    tls_free(t);
+    tls_free(NULL);
+    tls_ctx_unref(ctx);
+    tls_ctx_unref(NULL);
+}
