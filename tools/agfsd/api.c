@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
-/* The router of the API: which handler serves which method and path (agfs-http-api.md section 4). */
+/* The router of the API: which handler serves which method and path (agfs-http-api.md section 4).
+ */
 #include "api.h"
 #include "base/alloc.h"
 #include "base/err.h"
@@ -64,7 +65,8 @@ void api_start(struct api *a)
     for (size_t i = 0; i < sizeof raw; i++) {
         snprintf(a->boot + 2 * i, 3, "%02x", raw[i]);
     }
-    snprintf(a->boot + 32, sizeof a->boot - 32, "; features=offset,flags,atomic-body,handles");
+    snprintf(a->boot + 32, sizeof a->boot - 32, "; features=offset,flags,atomic-body,handles%s",
+             a->dedupe ? ",dedupe" : "");
     the_api = a;
 }
 

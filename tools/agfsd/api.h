@@ -8,6 +8,7 @@
  * of it runs on the loop threads; what may block runs on workers.
  */
 #include "base/pool.h"
+#include "dedupe.h"
 #include "http.h"
 #include "registry.h"
 #include "vfs.h"
@@ -22,8 +23,9 @@ struct api {
     struct registry *registry;
     struct pfs_pool *workers; /* mounting, loading: may take seconds */
     size_t max_body;
-    bool admin;     /* mount, unmount and plugins may be used */
-    char boot[96];  /* value of the header agfs-boot, made by api_start */
+    bool admin;            /* mount, unmount and plugins may be used */
+    struct dedupe *dedupe; /* results of requests that carry an id; NULL: none are kept */
+    char boot[96];         /* value of the header agfs-boot, made by api_start */
 };
 
 /* Makes the boot id and has api_on_request serve with *a, which must outlive all requests. */
@@ -40,21 +42,24 @@ struct api_call {
     struct http_req *http;
     struct api *api;
     struct pfs_request req;
-    char *path, *path2, *text;     /* owned: what req points to */
-    char *body;                    /* collected */
+    char *path, *path2, *text; /* owned: what req points to */
+    char *body;                /* collected */
     size_t body_len;
-    struct json_value json;        /* the body, once read */
-    api_handler_fn *next;          /* after the body, or on a worker */
-    api_handler_fn *with_json;     /* after the body was parsed */
-    api_answer_fn *answer;         /* after the operation */
-    const char *rest;              /* handles: what follows the id */
-    const char *message;           /* of a success without content, with */
+    struct json_value json;    /* the body, once read */
+    api_handler_fn *next;      /* after the body, or on a worker */
+    api_handler_fn *with_json; /* after the body was parsed */
+    api_answer_fn *answer;     /* after the operation */
+    const char *rest;          /* handles: what follows the id */
+    const char *message;       /* of a success without content, with */
     int status;
-    struct pfs_stream *stream;     /* of an upload */
-    struct pfs_error err;          /* of work on a worker */
-    char *out;                     /* its result: JSON */
+    struct pfs_stream *stream; /* of an upload */
+    struct pfs_error err;      /* of work on a worker */
+    char *out;                 /* its result: JSON */
     size_t out_len;
     struct post post;
+    struct dedupe_entry *once; /* that this call will end; NULL: it is not remembered */
+    struct dedupe_wait wait;   /* for another call's `once` */
+    bool not_applied;          /* the response says so: then it need not be remembered */
 };
 
 /* Handlers by endpoint. */
@@ -80,6 +85,8 @@ void api_respond_json(struct api_call *c, int status, struct jout *j);
 void api_respond_bytes(struct api_call *c, const char *type, char *body, size_t len);
 /* File data of a handle, with x-bytes-read. */
 void api_respond_data(struct api_call *c, char *body, size_t len);
+/* A response given before; its body is taken. */
+void api_respond_again(struct api_call *c, const struct dedupe_response *r);
 void api_respond_stream(struct api_call *c, const char *type, struct pfs_stream *s);
 
 /* Puts the query's path into the request; `fallback` NULL: it is required. False: call ended. */
@@ -106,6 +113,19 @@ void api_submit_message(struct api_call *c, enum pfs_op op, int status, const ch
 void api_work(struct api_call *c, bool admin, api_handler_fn *fn);
 /* For fn of api_work: takes what was written. */
 void api_work_result(struct api_call *c, struct jout *j);
+
+/* ---- api_once.c: requests that carry an id run once ---- */
+
+/*
+ * To be called before an operation that may change something. True: go on. False: the call has
+ * ended or will, with the response of an earlier request of the same id, or a refusal.
+ */
+bool api_once(struct api_call *c);
+/* Puts the response on record; false: the client must be told that it is not kept. */
+bool api_once_settle(struct api_call *c, const struct dedupe_response *r);
+/* True when a stream of that size will be remembered, so it must be read before the response is
+ * given; then that is done (s is taken) and the call ends. */
+bool api_once_collect(struct api_call *c, const char *type, struct pfs_stream *s);
 
 /* 200 with one FileInfo, and with a handle's data. */
 api_answer_fn api_answer_stat;

@@ -25,12 +25,37 @@ static void call_free(struct api_call *c)
 
 /* ---- answers ---- */
 
+/* Every response but a stream goes through here. `counted`: with x-bytes-read. */
+static void respond_counted(struct api_call *c, int status, const char *type, char *body,
+                            size_t len, bool counted)
+{
+    const struct dedupe_response r = {status, counted, type, body, len};
+    struct http_header extra[4] = {{"agfs-boot", c->api->boot}};
+    size_t n = 1;
+    char count[24];
+
+    if (c->once && !api_once_settle(c, &r)) {
+        extra[n++] = (struct http_header){"agfs-dedupe", "no"};
+    }
+    if (status == 503) {
+        extra[n++] = (struct http_header){"retry-after", "1"};
+    }
+    if (counted) {
+        snprintf(count, sizeof count, "%zu", len);
+        extra[n++] = (struct http_header){"x-bytes-read", count};
+    }
+    http_respond(c->http, status, type, body, len, extra, n);
+    call_free(c);
+}
+
 static void respond(struct api_call *c, int status, const char *type, char *body, size_t len)
 {
-    struct http_header extra[2] = {{"agfs-boot", c->api->boot}, {"retry-after", "1"}};
+    respond_counted(c, status, type, body, len, false);
+}
 
-    http_respond(c->http, status, type, body, len, extra, status == 503 ? 2 : 1);
-    call_free(c);
+void api_respond_again(struct api_call *c, const struct dedupe_response *r)
+{
+    respond_counted(c, r->status, r->type, (char *)(uintptr_t)r->body, r->len, r->counted);
 }
 
 void api_respond_bytes(struct api_call *c, const char *type, char *body, size_t len)
@@ -40,20 +65,24 @@ void api_respond_bytes(struct api_call *c, const char *type, char *body, size_t 
 
 void api_respond_data(struct api_call *c, char *body, size_t len)
 {
-    char n[24];
-    const struct http_header extra[] = {{"agfs-boot", c->api->boot}, {"x-bytes-read", n}};
-
-    snprintf(n, sizeof n, "%zu", len);
-    http_respond(c->http, 200, "application/octet-stream", body, len, extra, 2);
-    call_free(c);
+    respond_counted(c, 200, "application/octet-stream", body, len, true);
 }
 
 void api_respond_stream(struct api_call *c, const char *type, struct pfs_stream *s)
 {
-    const struct http_header extra[] = {{"agfs-boot", c->api->boot},
-                                        {"x-content-type-options", "nosniff"}};
+    const struct dedupe_response not_kept = {.status = 200, .type = type, .len = SIZE_MAX};
+    const struct http_header extra[] = {
+        {"agfs-boot", c->api->boot}, {"x-content-type-options", "nosniff"}, {"agfs-dedupe", "no"}};
+    size_t n = 2;
 
-    http_respond_stream(c->http, 200, type, s, extra, 2);
+    if (c->once) {
+        if (api_once_collect(c, type, s)) {
+            return;
+        }
+        api_once_settle(c, &not_kept);
+        n = 3;
+    }
+    http_respond_stream(c->http, 200, type, s, extra, n);
     call_free(c);
 }
 
@@ -66,6 +95,7 @@ void api_respond_error(struct api_call *c, const struct pfs_error *err)
                      ? err->http_status
                      : pfs_class_http(err->cls);
 
+    c->not_applied |= err->outcome == PFS_OUTCOME_NA && status == 503;
     respond(c, status, "application/json", body, len);
 }
 
@@ -242,6 +272,9 @@ void api_submit(struct api_call *c, enum pfs_op op, api_answer_fn *answer)
 {
     c->req.op = op;
     c->answer = answer;
+    if (!api_once(c)) {
+        return;
+    }
     vfs_submit(c->api->vfs, http_loop(c->http), &c->req, on_reply, c);
 }
 
@@ -299,6 +332,9 @@ void api_work(struct api_call *c, bool admin, api_handler_fn *fn)
         return;
     }
     c->next = fn;
+    if (!api_once(c)) {
+        return;
+    }
     if (pfs_pool_submit(c->api->workers, work_run, c, &err) != PFS_OK) {
         api_respond_error(c, &err);
     }

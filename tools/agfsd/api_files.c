@@ -4,6 +4,7 @@
 #include "api.h"
 #include "base/alloc.h"
 #include "base/err.h"
+#include "base/path.h"
 #include "query.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -26,6 +27,15 @@ static void answer_read(struct api_call *c, struct pfs_reply *reply)
     api_respond_bytes(c, "application/octet-stream", data, reply->len);
 }
 
+/*
+ * A message is gone from its queue once it is read: it is fetched whole, which a proxied mount may
+ * repeat when the reply is lost, before the first byte of it is passed on.
+ */
+static bool takes_message(const struct api_call *c)
+{
+    return !(c->req.flags & PFS_READ_STREAM) && strcmp(pfs_path_base(c->path), "dequeue") == 0;
+}
+
 void api_files_get(struct api_call *c)
 {
     int64_t offset = 0, size = -1;
@@ -37,7 +47,11 @@ void api_files_get(struct api_call *c)
     }
     c->req.offset = offset > 0 ? offset : 0;
     c->req.size = size >= 0 ? size : -1;
-    api_submit(c, PFS_OP_OPEN_READ, answer_read);
+    if (query_is(http_query(c->http), "stream", "true")) {
+        c->req.flags = PFS_READ_STREAM;
+        c->req.offset = c->req.size = -1;
+    }
+    api_submit(c, takes_message(c) ? PFS_OP_READ : PFS_OP_OPEN_READ, answer_read);
 }
 
 /* ---- writing ---- */
@@ -86,6 +100,7 @@ static void upload_pumped(void *arg, size_t n, const struct pfs_error *err)
     bool whole = err->cls == PFS_OK;
 
     c->err = *err;
+    c->not_applied = !whole; /* nothing is committed then */
     vfs_stream_end(c->stream, http_loop(c->http), whole, whole ? upload_finished : upload_given_up,
                    c);
 }
@@ -107,8 +122,9 @@ static bool read_write_query(struct api_call *c)
         return false;
     }
     if (flags > PFS_WRITE_ALL_FLAGS || (flags < 0 && flags != -1) || offset < -1) {
-        api_refuse(c, PFS_BADARG, offset < -1 ? "invalid offset parameter"
-                                              : "invalid flags parameter: unknown bits");
+        api_refuse(c, PFS_BADARG,
+                   offset < -1 ? "invalid offset parameter"
+                               : "invalid flags parameter: unknown bits");
         return false;
     }
     c->req.offset = offset;

@@ -241,11 +241,11 @@ static const struct sub_route {
     enum http_method method;
     api_handler_fn *fn;
 } sub_routes[] = {
-    {"", HTTP_GET, handle_info},         {"", HTTP_DELETE, handle_close},
-    {"read", HTTP_GET, handle_read},     {"write", HTTP_PUT, handle_write},
-    {"seek", HTTP_POST, handle_seek},    {"sync", HTTP_POST, handle_sync},
-    {"stat", HTTP_GET, handle_stat},     {"stream", HTTP_GET, handle_stream},
-    {"renew", HTTP_POST, handle_renew},  {"truncate", HTTP_POST, handle_truncate},
+    {"", HTTP_GET, handle_info},        {"", HTTP_DELETE, handle_close},
+    {"read", HTTP_GET, handle_read},    {"write", HTTP_PUT, handle_write},
+    {"seek", HTTP_POST, handle_seek},   {"sync", HTTP_POST, handle_sync},
+    {"stat", HTTP_GET, handle_stat},    {"stream", HTTP_GET, handle_stream},
+    {"renew", HTTP_POST, handle_renew}, {"truncate", HTTP_POST, handle_truncate},
 };
 
 /* Serves /handles/{id}[/name]. */

@@ -7,9 +7,9 @@
 
 void api_capabilities(struct api_call *c)
 {
-    static const char *const features[] = {"handlefs", "grep",   "digest", "stream",      "touch",
-                                           "offset",   "flags",  "handle-truncate", "handle-renew",
-                                           "atomic-body"};
+    static const char *const features[] = {
+        "handlefs", "grep",  "digest",          "stream",       "touch",
+        "offset",   "flags", "handle-truncate", "handle-renew", "atomic-body"};
     struct jout j = {0};
 
     jo_begin(&j, '{');
@@ -18,6 +18,9 @@ void api_capabilities(struct api_call *c)
     jo_begin(&j, '[');
     for (size_t i = 0; i < sizeof features / sizeof *features; i++) {
         jo_str(&j, features[i]);
+    }
+    if (c->api->dedupe) {
+        jo_str(&j, "dedupe");
     }
     jo_end(&j, ']');
     jo_end(&j, '}');

@@ -130,8 +130,8 @@ static int add_mount(struct args *a, const char *value)
 
 static int add_plugin(struct args *a, const char *value)
 {
-    char **grown = pfs_realloc(a->config.plugin_paths,
-                               (a->config.n_plugin_paths + 1) * sizeof *grown);
+    char **grown =
+        pfs_realloc(a->config.plugin_paths, (a->config.n_plugin_paths + 1) * sizeof *grown);
 
     if (grown) {
         a->config.plugin_paths = grown;
@@ -298,7 +298,8 @@ static int complete(struct args *a, bool addr_given)
     char host[256];
     unsigned port;
 
-    if (!c->address && !addr_given && !c->tls_address && !config_set(&c->address, ADDRESS_DEFAULT)) {
+    if (!c->address && !addr_given && !c->tls_address &&
+        !config_set(&c->address, ADDRESS_DEFAULT)) {
         return usage("-addr", "out of memory");
     }
     if (config_check(c, &err) != PFS_OK) {

@@ -10,8 +10,8 @@
 #include "net/tls.h"
 #include "vfs.h"
 
-#define CONFIG_DEPTH_MAX 32      /* of nested YAML */
-#define CONFIG_NODES_MAX 100000  /* aliases multiply: a small file can be a huge tree */
+#define CONFIG_DEPTH_MAX 32     /* of nested YAML */
+#define CONFIG_NODES_MAX 100000 /* aliases multiply: a small file can be a huge tree */
 
 struct config {
     char *address; /* "host:port", ":8080"; NULL: none */

@@ -67,7 +67,8 @@ static void op_readdir(struct pfs_driver *d, const struct pfs_request *req, stru
 
 static void op_denied(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    pfs_refuse(&reply->err, PFS_DENIED, "permission denied: devfs cannot be changed: %s", req->path);
+    pfs_refuse(&reply->err, PFS_DENIED, "permission denied: devfs cannot be changed: %s",
+               req->path);
 }
 
 static void op_close(struct pfs_driver *d)
@@ -78,6 +79,7 @@ static void op_close(struct pfs_driver *d)
 static const struct pfs_driver_ops devfs_ops = {
     .name = "devfs",
     .nonblocking = true,
+    .plain_reads = true,
     .op = {[PFS_OP_CREATE] = op_denied,
            [PFS_OP_MKDIR] = op_denied,
            [PFS_OP_REMOVE] = op_denied,

@@ -44,8 +44,9 @@ static void op_mkdir(struct pfs_driver *d, const struct pfs_request *req, struct
 
     if (dir < 0) {
         pfs_refuse(&reply->err, pfs_class_of_errno(errno), "%s: parent of %s",
-                   errno == ENOTDIR ? "not a directory" : "parent directory does not exist: no such "
-                                                          "file or directory",
+                   errno == ENOTDIR ? "not a directory"
+                                    : "parent directory does not exist: no such "
+                                      "file or directory",
                    req->path);
         return;
     }
@@ -387,6 +388,7 @@ static void op_close(struct pfs_driver *d)
 
 static const struct pfs_driver_ops localfs_ops = {
     .name = "localfs",
+    .plain_reads = true,
     .op = {[PFS_OP_CREATE] = op_create,
            [PFS_OP_MKDIR] = op_mkdir,
            [PFS_OP_REMOVE] = op_remove,

@@ -331,6 +331,7 @@ static void op_close(struct pfs_driver *d)
 static const struct pfs_driver_ops memfs_ops = {
     .name = "memfs",
     .nonblocking = true,
+    .plain_reads = true,
     .op = {[PFS_OP_CREATE] = op_create,
            [PFS_OP_MKDIR] = op_mkdir,
            [PFS_OP_REMOVE] = op_remove,
@@ -375,8 +376,9 @@ enum pfs_class memfs_open(const struct pfs_option *options, size_t n, struct pfs
         return cls;
     }
     if (max && (*max < '0' || *max > '9' || *end || max_bytes < sizeof readme)) {
-        return pfs_refuse(err, PFS_CONFIG, "invalid max_bytes '%s': a number of bytes of at least %zu",
-                          max, sizeof readme);
+        return pfs_refuse(err, PFS_CONFIG,
+                          "invalid max_bytes '%s': a number of bytes of at least %zu", max,
+                          sizeof readme);
     }
     struct memfs *m = pfs_calloc(1, sizeof *m);
 

@@ -3,6 +3,7 @@
 #include "driver_util.h"
 #include "base/alloc.h"
 #include "base/err.h"
+#include <string.h>
 
 bool stat_fill(struct pfs_stat *st, const char *name, const char *meta_name, const char *meta_type)
 {
@@ -48,6 +49,27 @@ struct pfs_stat *reply_add_entry(struct pfs_reply *reply, size_t *cap)
     }
     reply->list[reply->n_list] = (struct pfs_stat){0};
     return &reply->list[reply->n_list++];
+}
+
+void reply_take_range(struct pfs_reply *reply, char *text, size_t len,
+                      const struct pfs_request *req)
+{
+    size_t from = req->offset > 0 ? (size_t)req->offset : 0;
+
+    if (!text) {
+        reply_nomem(reply, "a read");
+        return;
+    }
+    from = from < len ? from : len;
+    len -= from;
+    len = req->size >= 0 && (uint64_t)req->size < len ? (size_t)req->size : len;
+    if (len == 0) {
+        pfs_free(text);
+        return;
+    }
+    memmove(text, text + from, len);
+    reply->data = text;
+    reply->len = len;
 }
 
 enum pfs_class write_plan_of(const struct pfs_request *req, struct write_plan *ret,

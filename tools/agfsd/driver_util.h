@@ -18,6 +18,13 @@ void reply_nomem(struct pfs_reply *reply, const char *what);
 /* Puts one more entry at the end of reply->list (zeroed); NULL: out of memory. *cap: its room. */
 struct pfs_stat *reply_add_entry(struct pfs_reply *reply, size_t *cap);
 
+/*
+ * Makes the part of `text` (taken, len bytes; NULL: NOMEM) that a READ asks for the reply's data: a
+ * negative offset is 0, a negative size is all, past the end is nothing.
+ */
+void reply_take_range(struct pfs_reply *reply, char *text, size_t len,
+                      const struct pfs_request *req);
+
 /* What a WRITE or OPEN_WRITE asks for, after checking that offset and flags agree. */
 struct write_plan {
     bool create, exclusive, sync;

@@ -20,11 +20,30 @@ driver_open_fn localfs_open;
 /* /null, which swallows everything. No options. */
 driver_open_fn devfs_open;
 
+/* Message queues. Options: backend (memory, sqlite), db_path, max_message_bytes, max_bytes,
+ * max_queues. */
+driver_open_fn queuefs_open;
+/* Keys and values in memory. Options: max_bytes, max_value_bytes. */
+driver_open_fn kvfs_open;
+/* Live streams, fanned out to all readers. Options: channel_buffer_size, ring_buffer_size (bytes of
+ * a reader's backlog and of a stream's history). */
+driver_open_fn streamfs_open;
+/* What the server says about itself. Options: version. */
+driver_open_fn serverinfofs_open;
+/* /hello, for a first try. No options. */
+driver_open_fn hellofs_open;
+
 /* CONFIG with the stock wording unless every key is in the NULL-terminated list `allowed`;
  * mount_path is always allowed. */
-enum pfs_class options_check(const struct pfs_option *options, size_t n,
-                             const char *const *allowed, struct pfs_error *err);
+enum pfs_class options_check(const struct pfs_option *options, size_t n, const char *const *allowed,
+                             struct pfs_error *err);
 /* The value of an option, NULL: absent. */
 const char *option_value(const struct pfs_option *options, size_t n, const char *key);
+/*
+ * Reads an option that is a number, perhaps of bytes ("65536", "512KB", "1MiB": binary either way).
+ * *io_value stays when it is absent. Errors: CONFIG; under least, or no number.
+ */
+enum pfs_class option_size(const struct pfs_option *options, size_t n, const char *key,
+                           uint64_t least, uint64_t *io_value, struct pfs_error *err);
 
 #endif

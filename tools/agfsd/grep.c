@@ -47,14 +47,15 @@ static enum pfs_class compile(struct grep *g, struct pfs_error *err)
     int code;
     PCRE2_SIZE at;
 
-    g->code = pcre2_compile((PCRE2_SPTR)g->pattern, PCRE2_ZERO_TERMINATED, options, &code, &at,
-                            NULL);
+    g->code =
+        pcre2_compile((PCRE2_SPTR)g->pattern, PCRE2_ZERO_TERMINATED, options, &code, &at, NULL);
     if (!g->code) {
         char text[256] = "";
 
         pcre2_get_error_message(code, (PCRE2_UCHAR *)text, sizeof text);
         return pfs_refuse(err, PFS_BADARG,
-                          "invalid regex pattern: error parsing regexp: %s at offset %zu", text, at);
+                          "invalid regex pattern: error parsing regexp: %s at offset %zu", text,
+                          at);
     }
     g->match = pcre2_match_data_create_from_pattern(g->code, NULL);
     g->limits = pcre2_match_context_create(NULL);

@@ -18,7 +18,7 @@ struct jout {
 
 void jo_begin(struct jout *j, char open); /* '{' or '[' */
 void jo_end(struct jout *j, char close);
-void jo_key(struct jout *j, const char *key); /* plain ASCII, not escaped */
+void jo_key(struct jout *j, const char *key);  /* plain ASCII, not escaped */
 void jo_name(struct jout *j, const char *key); /* any text */
 void jo_str(struct jout *j, const char *s);    /* NULL: "" */
 void jo_strn(struct jout *j, const char *s, size_t n);

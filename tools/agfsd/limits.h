@@ -81,7 +81,8 @@ struct server_limits {
 
 #define STREAM_WORKERS 64 /* threads for streams that block: each open follower may hold one */
 #define STREAM_QUEUE 4096
-#define LATE_ANSWERS_MS 30000 /* after the drain: handlers still at work may answer into nothing   \
-                               */
+#define LATE_ANSWERS_MS                                                                            \
+    30000 /* after the drain: handlers still at work may answer into nothing                       \
+           */
 
 #endif

@@ -10,7 +10,7 @@
 #include "base/path.h"
 #include <proxyfs/driver.h>
 
-#define LINKS_MAX 10000     /* entries: clients make them */
+#define LINKS_MAX 10000      /* entries: clients make them */
 #define LINKS_NESTING_MAX 10 /* as the stock server */
 
 struct links;

@@ -17,7 +17,7 @@
 
 struct localfs {
     struct pfs_driver base;
-    int dir;       /* O_PATH of the base directory */
+    int dir;        /* O_PATH of the base directory */
     char *dir_name; /* absolute, for meta.Content.local_path */
 
     pthread_mutex_t mu; /* of everything below */
@@ -48,8 +48,8 @@ int64_t lfs_mtime(const struct stat *st);
 
 /* A file being replaced: written under no name or a temporary one, visible only when committed. */
 struct lfs_put {
-    int dir;  /* of the target, -1: none */
-    int fd;   /* of the new content, -1: none */
+    int dir;       /* of the target, -1: none */
+    int fd;        /* of the new content, -1: none */
     char *name;    /* of the target in dir */
     char temp[48]; /* name of the new content, "": it has none yet */
     bool exclusive, sync;

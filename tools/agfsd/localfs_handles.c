@@ -135,7 +135,8 @@ void lfs_hread(struct pfs_driver *d, const struct pfs_request *req, struct pfs_r
 {
     struct localfs *fs = (struct localfs *)d;
     struct lhandle *h = take(fs, req->handle, &reply->err);
-    size_t want = req->size < 0 || req->size > HANDLE_READ_MAX ? HANDLE_READ_MAX : (size_t)req->size;
+    size_t want =
+        req->size < 0 || req->size > HANDLE_READ_MAX ? HANDLE_READ_MAX : (size_t)req->size;
 
     if (!h) {
         return;

@@ -133,8 +133,8 @@ bool lfs_pwrite_all(int fd, const void *buf, size_t n, int64_t at)
 
     while (done < n) {
         const char *from = (const char *)buf + done;
-        ssize_t put = at < 0 ? write(fd, from, n - done)
-                             : pwrite(fd, from, n - done, at + (int64_t)done);
+        ssize_t put =
+            at < 0 ? write(fd, from, n - done) : pwrite(fd, from, n - done, at + (int64_t)done);
 
         if (put < 0 && errno == EINTR) {
             continue;

@@ -20,8 +20,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define DRAIN_MS 30000     /* of a graceful end */
-#define API_WORKERS 8      /* mounting and the like at once */
+#define DRAIN_MS 30000 /* of a graceful end */
+#define API_WORKERS 8  /* mounting and the like at once */
 #define API_QUEUE 256
 
 struct agfsd {
@@ -53,8 +53,11 @@ static bool set_log_level(const char *name)
     static const struct {
         const char *name;
         enum pfs_log_level level;
-    } rows[] = {{"error", PFS_LOG_ERROR},  {"warn", PFS_LOG_WARN}, {"warning", PFS_LOG_WARN},
-                {"info", PFS_LOG_INFO}, {"debug", PFS_LOG_DEBUG}};
+    } rows[] = {{"error", PFS_LOG_ERROR},
+                {"warn", PFS_LOG_WARN},
+                {"warning", PFS_LOG_WARN},
+                {"info", PFS_LOG_INFO},
+                {"debug", PFS_LOG_DEBUG}};
 
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         if (strcasecmp(name ? name : "info", rows[i].name) == 0) {
@@ -92,7 +95,12 @@ static enum pfs_class make_tls(const struct config *c, struct tls_ctx **ret, str
         .alpn = "h2,http/1.1",
     };
 
-    return tls_ctx_new(&o, ret, err);
+    enum pfs_class cls = tls_ctx_new(&o, ret, err);
+
+    if (cls != PFS_OK) {
+        pfs_err_prefix(err, "TLS at %s", c->tls_address);
+    }
+    return cls;
 }
 
 static enum pfs_class listen_at(struct agfsd *d, const char *address, struct tls_ctx *tls,
@@ -216,7 +224,8 @@ static enum pfs_class make_tree(struct agfsd *d, struct pfs_error *err)
     d->registry = registry_new();
     d->vfs = vfs_new();
     d->api.workers = pfs_pool_new(API_WORKERS, API_QUEUE);
-    if (!d->registry || !d->vfs || !d->api.workers) {
+    d->api.dedupe = dedupe_new(DEDUPE_ENTRIES_MAX, DEDUPE_BYTES_MAX);
+    if (!d->registry || !d->vfs || !d->api.workers || !d->api.dedupe) {
         return pfs_nomem(err, "the server");
     }
     d->api.vfs = d->vfs;
@@ -275,6 +284,7 @@ static void take_apart(struct agfsd *d)
     pfs_pool_free(d->api.workers);
     vfs_free(d->vfs);
     server_free(d->server);
+    dedupe_free(d->api.dedupe);
     registry_free(d->registry);
 }
 
@@ -319,6 +329,19 @@ static int run(struct args *a)
     return cls == PFS_OK ? 0 : complain(&err);
 }
 
+/* What the configuration names can be read. Returns an exit code. */
+static int check_files(const struct config *c)
+{
+    struct tls_ctx *tls = NULL;
+    struct pfs_error err;
+
+    if (c->tls_address && make_tls(c, &tls, &err) != PFS_OK) {
+        return complain(&err);
+    }
+    tls_ctx_unref(tls);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     struct args a;
@@ -339,7 +362,7 @@ int main(int argc, char **argv)
         rc = text ? 0 : 1;
     }
     if (rc < 0 && a.check_config) {
-        rc = 0;
+        rc = check_files(&a.config);
     }
     if (rc < 0) {
         rc = run(&a);

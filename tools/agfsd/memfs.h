@@ -19,10 +19,10 @@ struct mnode {
     bool is_dir;
     uint32_t mode;
     int64_t mtime_ns;
-    unsigned n_handles;                         /* a removed node lives while handles are open */
-    char *data;                                 /* a file's content */
+    unsigned n_handles; /* a removed node lives while handles are open */
+    char *data;         /* a file's content */
     size_t len, cap;
-    struct mnode **kids;                        /* a directory's, sorted by name */
+    struct mnode **kids; /* a directory's, sorted by name */
     size_t n_kids, cap_kids;
 };
 
@@ -42,7 +42,7 @@ struct memfs {
 
     pthread_rwlock_t lock; /* of everything below */
     struct mnode *root;
-    size_t n_bytes; /* sum of all nodes' cap */
+    size_t n_bytes;                     /* sum of all nodes' cap */
     struct list handles[MEMFS_BUCKETS]; /* by id */
     uint64_t last_handle;
 };

@@ -79,8 +79,7 @@ void memfs_hopen(struct pfs_driver *d, const struct pfs_request *req, struct pfs
     pthread_rwlock_wrlock(&m->lock);
     struct mnode *n = node_for_open(m, req, &reply->err);
 
-    if (n && (req->flags & PFS_OPEN_TRUNC) &&
-        mnode_resize_locked(m, n, 0, &reply->err) != PFS_OK) {
+    if (n && (req->flags & PFS_OPEN_TRUNC) && mnode_resize_locked(m, n, 0, &reply->err) != PFS_OK) {
         n = NULL;
     }
     if (n) {
@@ -119,9 +118,9 @@ void memfs_hwrite(struct pfs_driver *d, const struct pfs_request *req, struct pf
     struct mhandle *h = find_for(m, req->handle, true, &reply->err);
 
     if (h) {
-        int64_t at = req->offset >= 0                 ? req->offset
+        int64_t at = req->offset >= 0               ? req->offset
                      : (h->flags & PFS_OPEN_APPEND) ? (int64_t)h->node->len
-                                                      : h->pos;
+                                                    : h->pos;
 
         if (mnode_write_locked(m, h->node, at, req->data, req->len, &reply->err) == PFS_OK) {
             h->pos = req->offset >= 0 ? h->pos : at + (int64_t)req->len;

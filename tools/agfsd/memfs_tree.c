@@ -62,7 +62,8 @@ void mnode_free_locked(struct memfs *m, struct mnode *n)
 }
 
 /* Position of the name in dir's kids, or where it would be. */
-static size_t kid_position(const struct mnode *dir, const char *name, size_t n_name, bool *ret_found)
+static size_t kid_position(const struct mnode *dir, const char *name, size_t n_name,
+                           bool *ret_found)
 {
     size_t lo = 0, hi = dir->n_kids;
 
@@ -194,8 +195,8 @@ static enum pfs_class reserve(struct memfs *m, struct mnode *n, size_t want, str
                           m->max_bytes);
     }
     /* Doubling makes appends cheap; a first write takes just what it needs. */
-    size_t cap = n->cap && want < 2 * n->cap && others + 2 * n->cap <= m->max_bytes ? 2 * n->cap
-                                                                                    : want;
+    size_t cap =
+        n->cap && want < 2 * n->cap && others + 2 * n->cap <= m->max_bytes ? 2 * n->cap : want;
     char *grown = pfs_realloc(n->data, cap);
 
     if (!grown) {

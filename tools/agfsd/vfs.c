@@ -59,8 +59,8 @@ static void name_matches(struct vcall *c)
     char path[PFS_PATH_MAX + 1];
 
     for (size_t i = 0; i < r->n_matches; i++) {
-        char *name = pfs_path_join(path, c->mount->path, r->matches[i].file) ? pfs_strdup(path)
-                                                                             : NULL;
+        char *name =
+            pfs_path_join(path, c->mount->path, r->matches[i].file) ? pfs_strdup(path) : NULL;
 
         if (name) {
             pfs_free(r->matches[i].file);
@@ -87,8 +87,7 @@ static void complete_reply(struct vcall *c)
             reply_nomem(r, "a stream");
         }
     }
-    if (c->req.op == PFS_OP_HANDLE_CLOSE &&
-        (r->err.cls == PFS_OK || r->err.cls == PFS_NOTFOUND)) {
+    if (c->req.op == PFS_OP_HANDLE_CLOSE && (r->err.cls == PFS_OK || r->err.cls == PFS_NOTFOUND)) {
         vfs_handle_forget(c->vfs, c->handle);
     }
     if (r->err.cls != PFS_OK) {
@@ -108,7 +107,7 @@ static void complete_reply(struct vcall *c)
 }
 
 /* The driver is done with the call. Any thread. */
-static void finish(struct vcall *c)
+void vfs_finish(struct vcall *c)
 {
     if (c->mount) {
         complete_reply(c);
@@ -123,7 +122,7 @@ static void finish(struct vcall *c)
 }
 
 /* The same on the thread that submitted it. */
-static void finish_here(struct vcall *c)
+void vfs_finish_here(struct vcall *c)
 {
     if (c->mount) {
         complete_reply(c);
@@ -163,7 +162,7 @@ static void job(void *arg)
     } else {
         run_op(c);
     }
-    finish(c);
+    vfs_finish(c);
 }
 
 static void submitted_done(void *arg, struct pfs_reply *reply)
@@ -171,7 +170,7 @@ static void submitted_done(void *arg, struct pfs_reply *reply)
     struct vcall *c = arg;
 
     c->reply = *reply;
-    finish(c);
+    vfs_finish(c);
 }
 
 /* True: the operation is done by the mount layer where the driver does not know it. */
@@ -199,142 +198,33 @@ static void choose_op(struct vcall *c)
 }
 
 /* Starts a call whose mount is held (or NULL for a local operation on a virtual directory). */
-static void start(struct vcall *c)
+void vfs_start(struct vcall *c)
 {
     const struct pfs_driver_ops *ops = c->mount ? c->mount->driver->ops : NULL;
 
     choose_op(c);
     if (!c->fn && !is_local(c->req.op)) {
         unsupported(c);
-        finish_here(c);
+        vfs_finish_here(c);
     } else if (c->fn && ops->nonblocking) {
         run_op(c);
-        finish_here(c);
+        vfs_finish_here(c);
     } else if (!c->fn || !ops->submit ||
                !ops->submit(c->mount->driver, &c->req, submitted_done, c)) {
         struct pfs_pool *pool = c->mount ? c->mount->pool : c->vfs->pool;
 
         if (pfs_pool_submit(pool, job, c, &c->reply.err) != PFS_OK) {
-            finish_here(c);
+            vfs_finish_here(c);
         }
     }
 }
 
 /* ---- finding out what it is about ---- */
 
-static void serve_link_stat(struct vcall *c, char *target);
-
-/* Is the last component of the path looked through when it is a link? */
-static bool follows_last(enum pfs_op op)
-{
-    return op != PFS_OP_RENAME && op != PFS_OP_SYMLINK && op != PFS_OP_READLINK &&
-           op != PFS_OP_REMOVE && op != PFS_OP_REMOVE_ALL && op != PFS_OP_STAT;
-}
-
-/* SYMLINK where the driver has no links: into the table. */
-static void add_link(struct vcall *c)
-{
-    struct pfs_request req = {.op = PFS_OP_STAT, .path = c->full, .offset = -1, .size = -1,
-                              .deadline_ns = c->req.deadline_ns};
-    struct pfs_reply there = {0};
-
-    vfs_run(c->vfs, &req, &there);
-    if (there.err.cls == PFS_OK) {
-        pfs_refuse(&c->reply.err, PFS_EXISTS, "symlink already exists: %s", c->full);
-    } else {
-        links_add(c->vfs->links, c->full, c->req.path2, &c->reply.err);
-    }
-    pfs_reply_fini(&there);
-}
-
-static void add_link_job(void *arg)
-{
-    struct vcall *c = arg;
-
-    add_link(c);
-    finish(c);
-}
-
-/* Serves what concerns the table of links; false: it does not. */
-static bool serve_links(struct vcall *c)
-{
-    char *target = links_target(c->vfs->links, c->full);
-
-    if (!target) {
-        return false;
-    }
-    if (c->req.op == PFS_OP_STAT) {
-        serve_link_stat(c, target);
-        return true;
-    }
-    if (c->req.op == PFS_OP_READLINK) {
-        c->reply.text = target;
-        target = NULL;
-    } else if (c->req.op == PFS_OP_SYMLINK) {
-        pfs_refuse(&c->reply.err, PFS_EXISTS, "symlink already exists: %s", c->full);
-    } else if (c->req.op == PFS_OP_RENAME) {
-        if (!links_rename(c->vfs->links, c->full, c->req.path2)) {
-            pfs_refuse(&c->reply.err, PFS_EXISTS, "symlink already exists: %s", c->req.path2);
-        }
-    } else { /* REMOVE and REMOVE_ALL: the link, never what it points to */
-        links_remove(c->vfs->links, c->full);
-    }
-    pfs_free(target);
-    finish_here(c);
-    return true;
-}
-
-/* STAT of a link: the link's own data, but isDir as what it leads to. */
-struct link_stat {
-    struct vcall *call;
-    size_t n_target;
-};
-
-static void link_stat_done(void *arg, struct pfs_reply *reply)
-{
-    struct link_stat *l = arg;
-    struct vcall *c = l->call;
-    bool is_dir = reply->err.cls == PFS_OK && reply->stat.is_dir;
-
-    pfs_reply_fini(reply);
-    if (vfs_fill_entry(&c->reply.stat, pfs_path_base(c->full), "", "symlink")) {
-        c->reply.stat.size = (int64_t)l->n_target;
-        c->reply.stat.mode = 0777;
-        c->reply.stat.is_dir = is_dir;
-    } else {
-        reply_nomem(&c->reply, "stat");
-    }
-    pfs_free(l);
-    deliver(&c->post);
-}
-
-static void serve_link_stat(struct vcall *c, char *target)
-{
-    struct link_stat *l = pfs_calloc(1, sizeof *l);
-    char real[PFS_PATH_MAX + 1];
-    struct pfs_request req = c->req;
-    struct pfs_reply none = {0};
-
-    if (!l) {
-        pfs_free(target);
-        reply_nomem(&c->reply, "stat");
-        finish_here(c);
-        return;
-    }
-    *l = (struct link_stat){c, strlen(target)};
-    pfs_free(target);
-    if (links_resolve(c->vfs->links, c->full, true, real, &none.err) != PFS_OK) {
-        link_stat_done(l, &none);
-        return;
-    }
-    req.path = real; /* outlives the call: only a copy of it is kept */
-    vfs_submit(c->vfs, c->loop, &req, link_stat_done, l);
-}
-
 static void refuse_rename(struct vcall *c, const char *why)
 {
     pfs_refuse(&c->reply.err, PFS_BADARG, "cannot rename%s", why);
-    finish_here(c);
+    vfs_finish_here(c);
 }
 
 static void start_rename(struct vcall *c, const char *rest)
@@ -352,24 +242,7 @@ static void start_rename(struct vcall *c, const char *rest)
     } else {
         c->req.path = rest;
         c->req.path2 = to;
-        start(c);
-    }
-}
-
-static void start_symlink(struct vcall *c, const char *rest)
-{
-    if (c->mount && c->mount->driver->ops->op[PFS_OP_SYMLINK]) {
-        c->req.path = rest;
-        start(c);
-        return;
-    }
-    if (c->mount) {
-        vfs_release(c->mount);
-        c->mount = NULL;
-    }
-    /* Whether something is there may take a while to know. */
-    if (pfs_pool_submit(c->vfs->pool, add_link_job, c, &c->reply.err) != PFS_OK) {
-        finish_here(c);
+        vfs_start(c);
     }
 }
 
@@ -377,52 +250,52 @@ static void start_by_path(struct vcall *c)
 {
     const char *rest = "/";
 
-    if (!follows_last(c->req.op) && serve_links(c)) {
+    if (!vfs_follows_last(c->req.op) && vfs_serve_links(c)) {
         return;
     }
     c->mount = vfs_take(c->vfs, c->full, &rest, &c->reply.err);
     if (!c->mount && c->reply.err.cls != PFS_NOTFOUND) {
-        finish_here(c);
+        vfs_finish_here(c);
         return;
     }
     if (!c->mount) {
         c->reply.err = (struct pfs_error){0};
     }
     if (c->req.op == PFS_OP_SYMLINK) {
-        start_symlink(c, rest);
+        vfs_start_symlink(c, rest);
     } else if (c->req.op == PFS_OP_STAT && c->full[1] == '\0' && c->mount) {
         vfs_release(c->mount); /* the root is always the server's own */
         c->mount = NULL;
         vfs_virtual(c->vfs, "stat", c);
-        finish_here(c);
+        vfs_finish_here(c);
     } else if (!c->mount && !(c->req.op == PFS_OP_GREP && vfs_is_virtual_dir(c->vfs, c->full))) {
         vfs_virtual(c->vfs, pfs_op_name(c->req.op), c);
-        finish_here(c);
+        vfs_finish_here(c);
     } else if (c->req.op == PFS_OP_RENAME) {
         start_rename(c, rest);
     } else if (c->req.op == PFS_OP_READLINK && !c->mount->driver->ops->op[PFS_OP_READLINK]) {
         pfs_refuse(&c->reply.err, PFS_NOTFOUND, "readlink: %s: not found", c->full);
-        finish_here(c);
+        vfs_finish_here(c);
     } else {
         c->req.path = rest;
-        start(c);
+        vfs_start(c);
     }
 }
 
 static void start_by_handle(struct vcall *c)
 {
     if (!vfs_handle_take(c, &c->reply.err)) {
-        finish_here(c);
+        vfs_finish_here(c);
         return;
     }
     bool forward = c->mount->driver->ops->op[c->req.op] != NULL;
 
     if (c->req.op == PFS_OP_HANDLE_INFO || (c->req.op == PFS_OP_HANDLE_RENEW && !forward)) {
         vfs_handle_describe(c, c->req.op == PFS_OP_HANDLE_RENEW ? c->req.size : 0);
-        finish_here(c);
+        vfs_finish_here(c);
         return;
     }
-    start(c);
+    vfs_start(c);
 }
 
 /* ---- entering ---- */
@@ -441,7 +314,7 @@ static enum pfs_class resolve(struct vfs *v, const struct pfs_request *req, char
     second[0] = '\0';
     cls = pfs_path_normalize(req->path, strlen(req->path), asked, err);
     if (cls == PFS_OK) {
-        cls = links_resolve(v->links, asked, follows_last(req->op), full, err);
+        cls = links_resolve(v->links, asked, vfs_follows_last(req->op), full, err);
     }
     if (cls == PFS_OK && req->op == PFS_OP_RENAME) {
         char to[PFS_PATH_MAX + 1];
@@ -488,8 +361,7 @@ void vfs_submit(struct vfs *v, struct loop *loop, const struct pfs_request *req,
     struct pfs_reply failed = {0};
     struct vcall *c = NULL;
 
-    if (is_handle_op(req->op) ||
-        resolve(v, req, asked, full, second, &failed.err) == PFS_OK) {
+    if (is_handle_op(req->op) || resolve(v, req, asked, full, second, &failed.err) == PFS_OK) {
         c = call_new(v, loop, req, asked, full, second);
         if (!c) {
             reply_nomem(&failed, "a request");
@@ -545,20 +417,41 @@ void vfs_run(struct vfs *v, const struct pfs_request *req, struct pfs_reply *rep
     pfs_free(c);
 }
 
-bool vfs_has_op(struct vfs *v, const char *path, enum pfs_op op)
+/* The driver that serves path, held by *ret_mount; NULL: none. */
+static const struct pfs_driver_ops *take_ops(struct vfs *v, const char *path,
+                                             struct mount **ret_mount)
 {
     char full[PFS_PATH_MAX + 1];
     const char *rest;
 
     if (pfs_path_normalize(path, strlen(path), full, NULL) != PFS_OK ||
         links_resolve(v->links, full, true, full, NULL) != PFS_OK) {
-        return false;
+        return NULL;
     }
-    struct mount *m = vfs_take(v, full, &rest, NULL);
-    bool has = m && m->driver->ops->op[op];
+    *ret_mount = vfs_take(v, full, &rest, NULL);
+    return *ret_mount ? (*ret_mount)->driver->ops : NULL;
+}
 
-    if (m) {
+bool vfs_has_op(struct vfs *v, const char *path, enum pfs_op op)
+{
+    struct mount *m;
+    const struct pfs_driver_ops *ops = take_ops(v, path, &m);
+    bool has = ops && ops->op[op];
+
+    if (ops) {
         vfs_release(m);
     }
     return has;
+}
+
+bool vfs_has_plain_reads(struct vfs *v, const char *path)
+{
+    struct mount *m;
+    const struct pfs_driver_ops *ops = take_ops(v, path, &m);
+    bool plain = !ops || ops->plain_reads;
+
+    if (ops) {
+        vfs_release(m);
+    }
+    return plain;
 }

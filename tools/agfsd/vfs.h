@@ -42,6 +42,8 @@ void vfs_run(struct vfs *v, const struct pfs_request *req, struct pfs_reply *rep
 
 /* True when the driver that serves path has the operation itself. */
 bool vfs_has_op(struct vfs *v, const char *path, enum pfs_op op);
+/* True when reading path changes nothing, as far as its driver knows. */
+bool vfs_has_plain_reads(struct vfs *v, const char *path);
 
 /*
  * Ends a stream that vfs_submit gave, where it may block: finishes it when commit, closes it, then
@@ -94,8 +96,8 @@ void vfs_each_mount(struct vfs *v, void (*fn)(void *arg, const struct mount_info
 
 /* ---- handles ---- */
 
-#define HANDLES_MAX 10000       /* as the stock server says */
-#define LEASE_DEFAULT_S 3600    /* stock clients that know no lease may be idle for long */
+#define HANDLES_MAX 10000    /* as the stock server says */
+#define LEASE_DEFAULT_S 3600 /* stock clients that know no lease may be idle for long */
 #define LEASE_MAX_S 86400
 
 /* Closes handles whose lease has ended: called about once a second. */

@@ -20,8 +20,8 @@ struct mount {
     char *path, *type, *instance, *config;
     bool builtin;
 
-    enum mount_state state;  /* under vfs.lock, as is: */
-    char *error;             /* why it failed last */
+    enum mount_state state;    /* under vfs.lock, as is: */
+    char *error;               /* why it failed last */
     struct pfs_driver *driver; /* set with MOUNTED; stays while calls are in flight */
     struct pfs_pool *pool;
 
@@ -53,16 +53,34 @@ struct vcall {
     struct post post;
     struct vfs *vfs;
     struct loop *loop;
-    struct mount *mount; /* held; NULL: virtual */
+    struct mount *mount;    /* held; NULL: virtual */
     struct pfs_request req; /* paths relative to the mount */
     pfs_op_fn *fn;          /* what a worker runs; NULL: the driver's own */
     pfs_done_fn *done;
     void *arg;
     uint64_t handle; /* the server's */
     struct pfs_reply reply;
-    char *full; /* normalised path in the tree, links resolved; behind the struct, as is: */
+    char *full;  /* normalised path in the tree, links resolved; behind the struct, as is: */
     char *asked; /* the same before links were resolved */
 };
+
+/* ---- vfs.c ---- */
+
+/* Has the driver do a call whose mount is held (or NULL: a search from a virtual directory). */
+void vfs_start(struct vcall *c);
+/* The call is done: gives the mount back and delivers the reply to the loop. */
+void vfs_finish(struct vcall *c);
+/* The same on the thread that submitted it: the reply is delivered at once. */
+void vfs_finish_here(struct vcall *c);
+
+/* ---- vfs_symlinks.c ---- */
+
+/* Is the last component of the path looked through when it is a link? */
+bool vfs_follows_last(enum pfs_op op);
+/* Serves what concerns a link of the table at c->full; false: there is none. */
+bool vfs_serve_links(struct vcall *c);
+/* SYMLINK: by the driver (of c->mount, held; rest is its path) or in the table. */
+void vfs_start_symlink(struct vcall *c, const char *rest);
 
 /* ---- vfs_mounts.c ---- */
 
@@ -106,7 +124,8 @@ void vfs_handles_drop(struct mount *m);
 
 /* ---- vfs_stream.c ---- */
 
-/* Wraps a driver's stream so that it holds the mount; takes s, also on failure (NULL: no memory). */
+/* Wraps a driver's stream so that it holds the mount; takes s, also on failure (NULL: no memory).
+ */
 struct pfs_stream *vfs_stream_wrap(struct mount *m, struct pfs_stream *s);
 /* Reads a small blocking stream on this thread into the reply's data, if it is one. */
 void vfs_stream_inline(struct pfs_reply *reply);

@@ -69,16 +69,15 @@ static bool parse_integer(const char *s, bool *ret_negative, uint64_t *ret)
 /* A float of YAML 1.2: no hex, no "inf" or "nan" without the dot. */
 static bool parse_real(const char *s, double *ret)
 {
-    static const char *const infinities[] = {".inf",  ".Inf",  ".INF",  "+.inf", "-.inf",
-                                             "+.Inf", "-.Inf", ".nan",  ".NaN",  ".NAN", NULL};
+    static const char *const infinities[] = {".inf",  ".Inf", ".INF", "+.inf", "-.inf", "+.Inf",
+                                             "-.Inf", ".nan", ".NaN", ".NAN",  NULL};
     char *end = NULL;
 
     if (is_one_of(s, infinities)) {
         *ret = INFINITY;
         return true;
     }
-    if (s[strspn(s, "0123456789.eE+-")] != '\0' || !strpbrk(s, "0123456789") ||
-        strchr("eE", *s)) {
+    if (s[strspn(s, "0123456789.eE+-")] != '\0' || !strpbrk(s, "0123456789") || strchr("eE", *s)) {
         return false;
     }
     *ret = strtod(s, &end);

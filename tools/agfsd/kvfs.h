@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#ifndef AGFSD_KVFS_H
+#define AGFSD_KVFS_H
+
+/* Inside of kvfs: the table of pairs. Its functions want the lock; remove and set for writing. */
+#include <proxyfs/driver.h>
+#include <pthread.h>
+
+struct pair {
+    char *key, *value;
+    size_t len;
+    int64_t mtime_ns;
+};
+
+struct kvfs {
+    struct pfs_driver base; /* fixed after open, as are: */
+    uint64_t max_bytes, max_value;
+    pthread_rwlock_t lock; /* of everything below; never held across a wait */
+    struct pair *pairs;    /* sorted by key */
+    size_t n, cap;
+    uint64_t total;
+};
+
+/* The pair of a key, NULL: none; the other says so in *err (NOTFOUND). Valid until the next set. */
+struct pair *kv_find_locked(const struct kvfs *k, const char *key);
+struct pair *kv_need_locked(const struct kvfs *k, const char *key, struct pfs_error *err);
+void kv_remove_locked(struct kvfs *k, struct pair *p);
+/* Sets a key to `value` (malloc'ed), which is taken on success. Errors: TOOBIG, NOSPC, NOMEM. */
+enum pfs_class kv_set_locked(struct kvfs *k, const char *key, char *value, size_t len,
+                             struct pfs_error *err);
+
+#endif

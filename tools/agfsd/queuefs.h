@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#ifndef AGFSD_QUEUEFS_H
+#define AGFSD_QUEUEFS_H
+
+/* Inside of queuefs: what its files and its handles (queuefs_handles.c) share. */
+#include "base/list.h"
+#include "base/path.h"
+#include "queue.h"
+#include <proxyfs/driver.h>
+#include <pthread.h>
+
+enum queue_file {
+    QUEUE_DIR, /* the root, a queue, or a directory above queues */
+    QUEUE_README,
+    QUEUE_ENQUEUE,
+    QUEUE_DEQUEUE,
+    QUEUE_PEEK,
+    QUEUE_SIZE,
+    QUEUE_CLEAR
+};
+
+#define QUEUEFS_BUCKETS 64
+
+struct queuefs {
+    struct pfs_driver base;    /* fixed after open, as is: */
+    struct pfs_driver_ops ops; /* whether they wait depends on the backend */
+    struct queue_backend *backend;
+
+    pthread_mutex_t mu; /* of everything below; never held while the backend works */
+    struct list handles[QUEUEFS_BUCKETS];
+    uint64_t last_handle;
+};
+
+/* A path taken apart. */
+struct queue_path {
+    enum queue_file file;
+    const char *file_name;       /* "dequeue" */
+    char name[PFS_PATH_MAX + 1]; /* of the queue */
+};
+
+/* Errors: BADARG (a control file without a queue). */
+enum pfs_class queuefs_parse(const char *path, struct queue_path *ret, struct pfs_error *err);
+
+/* What reading a control file gives, malloc'ed: the text of dequeue, peek or size. */
+enum pfs_class queuefs_fetch(struct queuefs *q, const struct queue_path *p, char **ret,
+                             size_t *ret_len, struct pfs_error *err);
+/* STAT of any path. */
+pfs_op_fn queuefs_stat;
+
+pfs_op_fn queuefs_hopen, queuefs_hread, queuefs_hwrite, queuefs_hseek, queuefs_hsync, queuefs_hstat,
+    queuefs_hclose;
+/* Frees the handles that are left. */
+void queuefs_handles_fini(struct queuefs *q);
+
+#endif

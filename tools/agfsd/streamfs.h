@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#ifndef AGFSD_STREAMFS_H
+#define AGFSD_STREAMFS_H
+
+/*
+ * Inside of streamfs. A live stream keeps the chunks written last; every reader has its own place
+ * in them. So a slow reader costs no memory: what was dropped before it came is skipped and
+ * counted. A reader that has caught up waits without a thread; the write that follows serves it.
+ */
+#include "base/list.h"
+#include <proxyfs/driver.h>
+#include <pthread.h>
+
+#define STREAMS_MAX 1000                      /* of a mount: clients make them by reading */
+#define STREAM_BYTES_MAX (1ull << 30)         /* kept by all streams of a mount */
+#define STREAM_READERS_MAX 10000              /* of a mount, handles included */
+#define STREAM_RETENTION_DEFAULT (6ull << 20) /* the stock server's 96 chunks of 64 KiB */
+
+/* Written at once, never changed. */
+struct chunk {
+    struct list link; /* in live.chunks; unlinked: only readers have it */
+    unsigned refs;    /* under streamfs.mu: the stream's, and one per reader inside it */
+    uint64_t number;  /* of the stream, from 1 */
+    size_t len;
+    char data[];
+};
+
+struct live {
+    struct list link; /* in streamfs.lives; everything is under streamfs.mu */
+    unsigned refs;    /* the table's, and one per reader */
+    bool removed;     /* readers end when they have read what is there */
+    char *name;
+    struct list chunks;
+    struct list readers;
+    size_t kept;        /* bytes of chunks */
+    uint64_t n_written; /* bytes */
+    uint64_t n_chunks;  /* written so far */
+    uint64_t n_readers;
+    int64_t mtime_ns;
+};
+
+struct streamfs {
+    struct pfs_driver base;    /* fixed after open, as are: */
+    size_t history, retention; /* bytes that a new reader gets; that are kept */
+    pthread_mutex_t mu;        /* of everything below; never held across a wait or a callback */
+    pthread_cond_t delivered;  /* a reader's callback has returned */
+    pthread_cond_t news;       /* something was written, removed or closed (CLOCK_MONOTONIC) */
+    struct list lives;
+    struct list handles; /* of streamfs_handles.c */
+    uint64_t last_handle;
+    uint64_t kept; /* bytes of all streams */
+    unsigned n_lives, n_readers;
+};
+
+/* ---- streamfs_live.c ---- */
+
+/* The stream of a path ("/name"); NULL: none. */
+struct live *live_find_locked(struct streamfs *f, const char *path);
+/* The same, made when missing. Errors: NOSPC, NOMEM. */
+enum pfs_class live_need_locked(struct streamfs *f, const char *path, struct live **ret,
+                                struct pfs_error *err);
+/* Takes it from the table and ends its readers; call live_deliver afterwards. */
+void live_remove_locked(struct streamfs *f, struct live *l, struct list *ready);
+/* Appends a chunk and collects the readers to be served. Errors: NOSPC, NOMEM; nothing happened. */
+enum pfs_class live_write_locked(struct streamfs *f, struct live *l, const void *data, size_t len,
+                                 struct list *ready, struct pfs_error *err);
+/* Calls back the readers collected. No lock is held. */
+void live_deliver(struct streamfs *f, struct list *ready);
+/* A reader that begins with the history. NULL: OVERLOAD, NOMEM. Its callbacks must not close it. */
+struct pfs_stream *live_open_locked(struct streamfs *f, struct live *l, struct pfs_error *err);
+/* Another reader at the same place. */
+struct pfs_stream *live_clone_locked(struct streamfs *f, struct pfs_stream *s,
+                                     struct pfs_error *err);
+/* Moves what there is for a reader into buf; 0: nothing now. */
+size_t live_take_locked(struct pfs_stream *s, void *buf, size_t cap);
+/* There is something to take, or nothing will come any more. */
+bool live_has_news_locked(struct pfs_stream *s);
+/* What a reader reads; its name stays readable without the lock. */
+struct live *live_of(struct pfs_stream *s);
+
+/* ---- streamfs_handles.c ---- */
+
+pfs_op_fn streamfs_hopen, streamfs_hread, streamfs_hwrite, streamfs_hseek, streamfs_hsync,
+    streamfs_hstat, streamfs_hstream, streamfs_hclose;
+/* Would reading this handle wait? Then it needs a worker. */
+bool streamfs_would_wait(struct streamfs *f, const struct pfs_request *req);
+void streamfs_handles_fini(struct streamfs *f);
+
+/* ---- driver_streamfs.c ---- */
+
+bool streamfs_fill(struct pfs_stat *st, const struct live *l);
+/* True for a path that can be a stream: one component that is not README. */
+bool streamfs_is_name(const char *path);
+
+#endif

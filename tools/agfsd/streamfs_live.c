@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "streamfs.h"
+#include <inttypes.h>
+#include <string.h>
+
+struct reader {
+    struct pfs_stream base;
+    struct streamfs *fs;
+    struct live *live;
+    struct list link; /* in live.readers */
+
+    struct chunk *chunk; /* what it is in; NULL: between chunks */
+    size_t at;           /* in it */
+    uint64_t next;       /* number of the chunk after that */
+    uint64_t n_skipped;  /* chunks dropped before this reader came */
+
+    bool pending; /* a read waits for data */
+    void *buf;
+    size_t cap;
+    pfs_io_fn *done;
+    void *arg;
+
+    struct list ready_link; /* in a list of live_deliver */
+    size_t n;               /* its result */
+    unsigned n_delivering;  /* callbacks that run: after one has begun the next read may come */
+};
+
+/* ---- chunks ---- */
+
+static void chunk_unref_locked(struct chunk *c)
+{
+    if (--c->refs == 0) {
+        pfs_free(c);
+    }
+}
+
+static void drop_first_locked(struct streamfs *f, struct live *l)
+{
+    struct chunk *c = list_entry(list_take_first(&l->chunks), struct chunk, link);
+
+    l->kept -= c->len;
+    f->kept -= c->len;
+    chunk_unref_locked(c);
+}
+
+/* ---- streams ---- */
+
+static void live_unref_locked(struct streamfs *f, struct live *l)
+{
+    if (--l->refs == 0) {
+        while (!list_is_empty(&l->chunks)) {
+            drop_first_locked(f, l);
+        }
+        pfs_free(l->name);
+        pfs_free(l);
+    }
+}
+
+struct live *live_find_locked(struct streamfs *f, const char *path)
+{
+    list_for_each (it, &f->lives) {
+        struct live *l = list_entry(it, struct live, link);
+
+        if (strcmp(l->name, path + 1) == 0) {
+            return l;
+        }
+    }
+    return NULL;
+}
+
+enum pfs_class live_need_locked(struct streamfs *f, const char *path, struct live **ret,
+                                struct pfs_error *err)
+{
+    struct live *l = live_find_locked(f, path);
+
+    if (l) {
+        *ret = l;
+        return PFS_OK;
+    }
+    if (f->n_lives == STREAMS_MAX) {
+        return pfs_refuse(err, PFS_NOSPC, "too many streams: %d are allowed", STREAMS_MAX);
+    }
+    l = pfs_calloc(1, sizeof *l);
+    if (!l || !(l->name = pfs_strdup(path + 1))) {
+        pfs_free(l);
+        return pfs_nomem(err, "a stream");
+    }
+    l->refs = 1;
+    l->mtime_ns = pfs_wall_now();
+    list_init(&l->chunks);
+    list_init(&l->readers);
+    list_append(&f->lives, &l->link);
+    f->n_lives++;
+    *ret = l;
+    return PFS_OK;
+}
+
+/* ---- readers ---- */
+
+/* The chunk that the reader reads next, held; NULL: it has read all there is. */
+static struct chunk *next_chunk_locked(struct reader *r)
+{
+    struct list *chunks = &r->live->chunks;
+
+    if (r->chunk || list_is_empty(chunks)) {
+        return r->chunk;
+    }
+    /* Readers are mostly at the end: looked for from there. */
+    struct list *it = chunks->prev;
+
+    if (list_entry(it, struct chunk, link)->number < r->next) {
+        return NULL;
+    }
+    while (it->prev != chunks && list_entry(it->prev, struct chunk, link)->number >= r->next) {
+        it = it->prev;
+    }
+    struct chunk *c = list_entry(it, struct chunk, link);
+
+    r->n_skipped += c->number - r->next;
+    r->next = c->number + 1;
+    r->chunk = c;
+    r->at = 0;
+    c->refs++;
+    return c;
+}
+
+/* Moves what there is into buf; 0: nothing. */
+static size_t take_locked(struct reader *r, char *buf, size_t cap)
+{
+    size_t n = 0;
+    struct chunk *c;
+
+    while (n < cap && (c = next_chunk_locked(r))) {
+        size_t part = c->len - r->at < cap - n ? c->len - r->at : cap - n;
+
+        memcpy(buf + n, c->data + r->at, part);
+        r->at += part;
+        n += part;
+        if (r->at == c->len) {
+            r->chunk = NULL;
+            chunk_unref_locked(c);
+        }
+    }
+    return n;
+}
+
+/* Moves the readers that wait to `ready`, with what there is for them. */
+static void collect_locked(struct live *l, struct list *ready)
+{
+    list_for_each (it, &l->readers) {
+        struct reader *r = list_entry(it, struct reader, link);
+
+        if (r->pending) {
+            r->n = take_locked(r, r->buf, r->cap);
+            r->pending = false;
+            r->n_delivering++;
+            list_append(ready, &r->ready_link);
+        }
+    }
+}
+
+static void reader_free_locked(struct reader *r)
+{
+    struct streamfs *f = r->fs;
+
+    if (r->n_skipped > 0) {
+        log_info("streamfs: a reader of /%s was too slow for %" PRIu64 " chunks", r->live->name,
+                 r->n_skipped);
+    }
+    if (r->chunk) {
+        chunk_unref_locked(r->chunk);
+    }
+    list_remove(&r->link);
+    r->live->n_readers--;
+    f->n_readers--;
+    live_unref_locked(f, r->live);
+    pfs_free(r);
+}
+
+void live_deliver(struct streamfs *f, struct list *ready)
+{
+    const struct pfs_error ok = {.cls = PFS_OK};
+    struct list *it;
+
+    while ((it = list_take_first(ready))) {
+        struct reader *r = list_entry(it, struct reader, ready_link);
+
+        r->done(r->arg, r->n, &ok);
+        pthread_mutex_lock(&f->mu);
+        r->n_delivering--;
+        pthread_cond_broadcast(&f->delivered);
+        pthread_mutex_unlock(&f->mu);
+    }
+}
+
+static void reader_read(struct pfs_stream *s, void *buf, size_t cap, pfs_io_fn *done, void *arg)
+{
+    struct reader *r = (struct reader *)s;
+    const struct pfs_error ok = {.cls = PFS_OK};
+
+    pthread_mutex_lock(&r->fs->mu);
+    size_t n = take_locked(r, buf, cap);
+    bool wait = n == 0 && !r->live->removed;
+
+    if (wait) {
+        r->pending = true;
+        r->buf = buf;
+        r->cap = cap;
+        r->done = done;
+        r->arg = arg;
+    }
+    pthread_mutex_unlock(&r->fs->mu);
+    if (!wait) {
+        done(arg, n, &ok);
+    }
+}
+
+static void reader_close(struct pfs_stream *s)
+{
+    struct reader *r = (struct reader *)s;
+    struct streamfs *f = r->fs;
+
+    pthread_mutex_lock(&f->mu);
+    if (r->pending) {
+        struct pfs_error err;
+
+        r->pending = false;
+        pthread_mutex_unlock(&f->mu);
+        pfs_refuse(&err, PFS_CANCELLED, "the stream was closed");
+        r->done(r->arg, 0, &err);
+        pthread_mutex_lock(&f->mu);
+    }
+    /* Callbacks do not wait, so this is short. */
+    while (r->n_delivering > 0) {
+        pthread_cond_wait(&f->delivered, &f->mu);
+    }
+    reader_free_locked(r);
+    pthread_mutex_unlock(&f->mu);
+}
+
+static const struct pfs_stream_ops reader_ops = {.read = reader_read, .close = reader_close};
+
+/* A reader at the end of what there is. */
+static struct reader *reader_new_locked(struct streamfs *f, struct live *l, struct pfs_error *err)
+{
+    if (f->n_readers == STREAM_READERS_MAX) {
+        pfs_refuse(err, PFS_OVERLOAD, "too many readers: %d are allowed", STREAM_READERS_MAX);
+        return NULL;
+    }
+    struct reader *r = pfs_calloc(1, sizeof *r);
+
+    if (!r) {
+        pfs_nomem(err, "a stream's reader");
+        return NULL;
+    }
+    r->base = (struct pfs_stream){&reader_ops, -1};
+    r->fs = f;
+    r->live = l;
+    r->next = l->n_chunks + 1;
+    l->refs++;
+    l->n_readers++;
+    f->n_readers++;
+    list_append(&l->readers, &r->link);
+    return r;
+}
+
+struct pfs_stream *live_open_locked(struct streamfs *f, struct live *l, struct pfs_error *err)
+{
+    struct reader *r = reader_new_locked(f, l, err);
+    size_t n = 0;
+
+    for (struct list *it = l->chunks.prev; r && it != &l->chunks; it = it->prev) {
+        struct chunk *c = list_entry(it, struct chunk, link);
+
+        n += c->len;
+        if (n > f->history && r->next <= l->n_chunks) {
+            break; /* the last chunk is always part of the history */
+        }
+        r->next = c->number;
+    }
+    return r ? &r->base : NULL;
+}
+
+struct pfs_stream *live_clone_locked(struct streamfs *f, struct pfs_stream *s,
+                                     struct pfs_error *err)
+{
+    const struct reader *from = (struct reader *)s;
+    struct reader *r = reader_new_locked(f, from->live, err);
+
+    if (!r) {
+        return NULL;
+    }
+    r->next = from->next;
+    r->chunk = from->chunk;
+    r->at = from->at;
+    if (r->chunk) {
+        r->chunk->refs++;
+    }
+    return &r->base;
+}
+
+size_t live_take_locked(struct pfs_stream *s, void *buf, size_t cap)
+{
+    return take_locked((struct reader *)s, buf, cap);
+}
+
+bool live_has_news_locked(struct pfs_stream *s)
+{
+    struct reader *r = (struct reader *)s;
+
+    return r->live->removed || next_chunk_locked(r) != NULL;
+}
+
+struct live *live_of(struct pfs_stream *s)
+{
+    return ((struct reader *)s)->live;
+}
+
+/* ---- changes ---- */
+
+void live_remove_locked(struct streamfs *f, struct live *l, struct list *ready)
+{
+    l->removed = true;
+    list_remove(&l->link);
+    f->n_lives--;
+    collect_locked(l, ready);
+    pthread_cond_broadcast(&f->news);
+    live_unref_locked(f, l); /* readers go on with what is there */
+}
+
+enum pfs_class live_write_locked(struct streamfs *f, struct live *l, const void *data, size_t len,
+                                 struct list *ready, struct pfs_error *err)
+{
+    if (len > STREAM_BYTES_MAX - f->kept) {
+        return pfs_refuse(err, PFS_NOSPC, "no space left for streams: %llu bytes are allowed",
+                          STREAM_BYTES_MAX);
+    }
+    l->mtime_ns = pfs_wall_now();
+    if (len == 0) {
+        return PFS_OK;
+    }
+    struct chunk *c = pfs_malloc(sizeof *c + len);
+
+    if (!c) {
+        return pfs_nomem(err, "a chunk");
+    }
+    c->refs = 1;
+    c->number = ++l->n_chunks;
+    c->len = len;
+    memcpy(c->data, data, len);
+    list_append(&l->chunks, &c->link);
+    l->n_written += len;
+    l->kept += len;
+    f->kept += len;
+    collect_locked(l, ready);
+    pthread_cond_broadcast(&f->news);
+    while (l->kept > f->retention && l->chunks.next != l->chunks.prev) {
+        drop_first_locked(f, l);
+    }
+    return PFS_OK;
+}

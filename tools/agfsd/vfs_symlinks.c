@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+/* Operations on symbolic links themselves: those of the server's table, and of drivers that have
+ * links of their own (agfs-http-api.md 4.16, 5.4). */
+#include "base/alloc.h"
+#include "base/err.h"
+#include "driver_util.h"
+#include "vfs_internal.h"
+#include <string.h>
+
+bool vfs_follows_last(enum pfs_op op)
+{
+    return op != PFS_OP_RENAME && op != PFS_OP_SYMLINK && op != PFS_OP_READLINK &&
+           op != PFS_OP_REMOVE && op != PFS_OP_REMOVE_ALL && op != PFS_OP_STAT;
+}
+
+/* SYMLINK where the driver has no links: into the table. */
+static void add_link(struct vcall *c)
+{
+    struct pfs_request req = {.op = PFS_OP_STAT,
+                              .path = c->full,
+                              .offset = -1,
+                              .size = -1,
+                              .deadline_ns = c->req.deadline_ns};
+    struct pfs_reply there = {0};
+
+    vfs_run(c->vfs, &req, &there);
+    if (there.err.cls == PFS_OK) {
+        pfs_refuse(&c->reply.err, PFS_EXISTS, "symlink already exists: %s", c->full);
+    } else {
+        links_add(c->vfs->links, c->full, c->req.path2, &c->reply.err);
+    }
+    pfs_reply_fini(&there);
+}
+
+static void add_link_job(void *arg)
+{
+    struct vcall *c = arg;
+
+    add_link(c);
+    vfs_finish(c);
+}
+
+/* STAT of a link: the link's own data, but isDir as what it leads to. */
+struct link_stat {
+    struct vcall *call;
+    size_t n_target;
+};
+
+static void link_stat_done(void *arg, struct pfs_reply *reply)
+{
+    struct link_stat *l = arg;
+    struct vcall *c = l->call;
+    bool is_dir = reply->err.cls == PFS_OK && reply->stat.is_dir;
+
+    pfs_reply_fini(reply);
+    if (vfs_fill_entry(&c->reply.stat, pfs_path_base(c->full), "", "symlink")) {
+        c->reply.stat.size = (int64_t)l->n_target;
+        c->reply.stat.mode = 0777;
+        c->reply.stat.is_dir = is_dir;
+    } else {
+        reply_nomem(&c->reply, "stat");
+    }
+    pfs_free(l);
+    c->post.fn(&c->post);
+}
+
+static void serve_link_stat(struct vcall *c, char *target)
+{
+    struct link_stat *l = pfs_calloc(1, sizeof *l);
+    char real[PFS_PATH_MAX + 1];
+    struct pfs_request req = c->req;
+    struct pfs_reply none = {0};
+
+    if (!l) {
+        pfs_free(target);
+        reply_nomem(&c->reply, "stat");
+        vfs_finish_here(c);
+        return;
+    }
+    *l = (struct link_stat){c, strlen(target)};
+    pfs_free(target);
+    if (links_resolve(c->vfs->links, c->full, true, real, &none.err) != PFS_OK) {
+        link_stat_done(l, &none);
+        return;
+    }
+    req.path = real; /* outlives the call: only a copy of it is kept */
+    vfs_submit(c->vfs, c->loop, &req, link_stat_done, l);
+}
+
+bool vfs_serve_links(struct vcall *c)
+{
+    char *target = links_target(c->vfs->links, c->full);
+
+    if (!target) {
+        return false;
+    }
+    if (c->req.op == PFS_OP_STAT) {
+        serve_link_stat(c, target);
+        return true;
+    }
+    if (c->req.op == PFS_OP_READLINK) {
+        c->reply.text = target;
+        target = NULL;
+    } else if (c->req.op == PFS_OP_SYMLINK) {
+        pfs_refuse(&c->reply.err, PFS_EXISTS, "symlink already exists: %s", c->full);
+    } else if (c->req.op == PFS_OP_RENAME) {
+        if (!links_rename(c->vfs->links, c->full, c->req.path2)) {
+            pfs_refuse(&c->reply.err, PFS_EXISTS, "symlink already exists: %s", c->req.path2);
+        }
+    } else { /* REMOVE and REMOVE_ALL: the link, never what it points to */
+        links_remove(c->vfs->links, c->full);
+    }
+    pfs_free(target);
+    vfs_finish_here(c);
+    return true;
+}
+
+void vfs_start_symlink(struct vcall *c, const char *rest)
+{
+    if (c->mount && c->mount->driver->ops->op[PFS_OP_SYMLINK]) {
+        c->req.path = rest;
+        vfs_start(c);
+        return;
+    }
+    if (c->mount) {
+        vfs_release(c->mount);
+        c->mount = NULL;
+    }
+    /* Whether something is there may take a while to know. */
+    if (pfs_pool_submit(c->vfs->pool, add_link_job, c, &c->reply.err) != PFS_OK) {
+        vfs_finish_here(c);
+    }
+}
