@@ -61,7 +61,7 @@ void cancel_file(const char *path)
 {
     has_file = 0;
     if (path && strlen(path) < sizeof(file)) {
-        strcpy(file, path);
+        memcpy(file, path, strlen(path) + 1);
         has_file = 1;
     }
 }
