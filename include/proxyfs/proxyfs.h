@@ -23,6 +23,8 @@
  *   255; it is normalised lexically. Anything else: INVALID, outcome NA, nothing is sent.
  * - Each call has one absolute deadline over everything it does (option timeout); it returns no
  *   later, with TIMEOUT. Every class of error.h that is not CONFIG is possible.
+ * - After fork() the child must not use a client of its parent (each call says SHUTDOWN, not
+ * applied); it may make clients of its own. The parent goes on undisturbed.
  */
 #include <proxyfs/driver.h>
 

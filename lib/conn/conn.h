@@ -85,8 +85,9 @@ struct conn {
     struct tls *tls;          /* NULL: clear text */
     struct pfs_buf plain_out; /* clear text waiting for the socket */
     struct session *session;  /* NULL until the handshake is done */
-    bool out_blocked;         /* the socket takes no more: EPOLLOUT is watched */
-    unsigned calm;            /* turns in a row with at most one exchange */
+    int send_errno;   /* != 0: nothing can be sent any more; what has come is read to its end */
+    bool out_blocked; /* the socket takes no more: EPOLLOUT is watched */
+    unsigned calm;    /* turns in a row with at most one exchange */
     int64_t created_ns, last_rx_ns, last_use_ns,
         ping_sent_ns; /* ping_sent_ns 0: none outstanding */
     uint64_t pings_acked_before;

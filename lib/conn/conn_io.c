@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "conn/conn.h"
 #include <errno.h>
 #include <string.h>
@@ -29,40 +30,52 @@ static size_t out_len(const struct conn *c)
     return n;
 }
 
-/* False: the connection was ended. */
-static bool send_out(struct conn *c)
+/* n bytes of the output are done with. */
+static void drop_out(struct conn *c, size_t n)
+{
+    if (c->tls) {
+        tls_out_sent(c->tls, n);
+    } else {
+        pfs_buf_consume(&c->plain_out, n);
+    }
+}
+
+/*
+ * The peer takes nothing any more, but what it said before may still lie in the socket (a refusal,
+ * and then a reset because it did not read on): so nothing ends here, the reader comes to the end
+ * of it.
+ */
+static void sending_failed(struct conn *c, int eno)
+{
+    log_debug("c%u cannot send: %s", c->id, strerror(eno));
+    c->send_errno = eno;
+    if (c->session) {
+        c->session->state.is_closing = true;
+    }
+}
+
+static void send_out(struct conn *c)
 {
     while (out_len(c) > 0) {
         size_t n = pfs_buf_len(&c->plain_out);
         const char *p = c->tls ? tls_out(c->tls, &n) : pfs_buf_data(&c->plain_out);
-        ssize_t sent = send(c->fd, p, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t sent = c->send_errno ? (ssize_t)n : send(c->fd, p, n, MSG_NOSIGNAL | MSG_DONTWAIT);
 
-        if (sent < 0 && errno == EINTR) {
-            continue;
-        }
         if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
             c->out_blocked = true;
-            return true;
+            return;
         }
-        if (sent < 0) {
-            struct pfs_error why;
-
-            pfs_fail(&why, PFS_CONN_LOST, PFS_OUTCOME_UN, PFS_PHASE_SEND,
-                     "connection to %s broke: %s", c->config->authority, strerror(errno));
-            why.sys_errno = errno;
-            conn_die_locked(c, &why);
-            return false;
+        if (sent < 0 && errno != EINTR) {
+            sending_failed(c, errno);
+        } else if (sent > 0) {
+            drop_out(c, (size_t)sent);
         }
-        atomic_fetch_add_explicit(&c->config->counters->bytes_out, (unsigned long long)sent,
-                                  memory_order_relaxed);
-        if (c->tls) {
-            tls_out_sent(c->tls, (size_t)sent);
-        } else {
-            pfs_buf_consume(&c->plain_out, (size_t)sent);
+        if (sent > 0 && !c->send_errno) {
+            atomic_fetch_add_explicit(&c->config->counters->bytes_out, (unsigned long long)sent,
+                                      memory_order_relaxed);
         }
     }
     c->out_blocked = false;
-    return true;
 }
 
 /* Takes one piece from the session; false: nothing more, or the connection was ended. */
@@ -94,9 +107,10 @@ void conn_flush_locked(struct conn *c)
     while (more && c->state != CONN_DEAD && c->fd >= 0) {
         while ((more = c->session && out_len(c) < OUT_HIGH && take_piece(c))) {
         }
-        if (c->state == CONN_DEAD || !send_out(c)) {
+        if (c->state == CONN_DEAD) {
             return;
         }
+        send_out(c);
         more = c->session && !c->out_blocked && c->session->ops->wants_drain(c->session);
     }
     if (c->state != CONN_DEAD) {
@@ -171,13 +185,17 @@ static void on_eof(struct conn *c, bool in_order)
     struct pfs_error why;
     bool before = c->state == CONN_CONNECTING;
 
-    if (in_order && c->session && c->session->ops->eof) {
+    if (in_order && !c->send_errno && c->session && c->session->ops->eof) {
         c->session->ops->eof(c->session);
     }
-
     pfs_fail(&why, before ? PFS_CONN : PFS_CONN_LOST, before ? PFS_OUTCOME_NA : PFS_OUTCOME_UN,
              before ? PFS_PHASE_SETTINGS : PFS_PHASE_WAIT, "%s closed the connection%s",
              c->config->authority, before ? " before it was ready" : "");
+    if (c->send_errno) {
+        pfs_fail(&why, why.cls, why.outcome, why.phase, "connection to %s broke: %s",
+                 c->config->authority, strerror(c->send_errno));
+        why.sys_errno = c->send_errno;
+    }
     conn_die_locked(c, &why);
 }
 

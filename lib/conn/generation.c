@@ -40,6 +40,18 @@ unsigned generation_id(const struct generation *g)
     return g->id;
 }
 
+unsigned generation_n_streams(struct generation *g)
+{
+    unsigned n = 0;
+
+    pthread_mutex_lock(&g->mu);
+    list_for_each (node, &g->conns) {
+        n += list_entry(node, struct conn, gen_node)->n_picked;
+    }
+    pthread_mutex_unlock(&g->mu);
+    return n;
+}
+
 struct tls_ctx *generation_tls(const struct generation *g)
 {
     return g->tls;
@@ -170,7 +182,7 @@ static void place_locked(struct generation *g, struct exchange *ex, struct place
     if (best) {
         give_locked(best, ex);
         p->conn = best;
-    } else if (!p->start && g->n_conns == 0 && now >= g->next_attempt_ns) {
+    } else if (!p->start && g->n_conns == 0 && g->n_connecting == 0 && now >= g->next_attempt_ns) {
         struct pfs_error why; /* an attempt was due and none could be made */
 
         pfs_nomem(&why, "a connection");

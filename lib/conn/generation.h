@@ -37,7 +37,7 @@ struct conn_config {
 /* Counters of a remote, shared by its generations. */
 struct conn_counters {
     atomic_ullong bytes_in, bytes_out, connects;
-    atomic_uint connections, streams;
+    atomic_uint connections;
 };
 
 /*
@@ -49,6 +49,8 @@ PFS_MUST_CHECK enum pfs_class generation_new(const struct conn_config *config, s
                                              struct tls_ctx *tls, unsigned id,
                                              struct generation **ret, struct pfs_error *err);
 unsigned generation_id(const struct generation *g);
+/* Exchanges on its connections now. */
+unsigned generation_n_streams(struct generation *g);
 struct generation *generation_ref(struct generation *g);
 void generation_unref(struct generation *g);
 

@@ -35,6 +35,27 @@ struct io {
 static pthread_mutex_t shared_mu = PTHREAD_MUTEX_INITIALIZER;
 static struct io *shared;
 static unsigned n_users;
+static atomic_uint n_forks;
+
+/* In a forked child: the thread is not there, and the lock may have been held by one that is not.
+ */
+static void on_fork_child(void)
+{
+    pthread_mutex_init(&shared_mu, NULL);
+    shared = NULL;
+    n_users = 0;
+    atomic_fetch_add(&n_forks, 1);
+}
+
+static void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, on_fork_child);
+}
+
+unsigned io_n_forks(void)
+{
+    return atomic_load_explicit(&n_forks, memory_order_relaxed);
+}
 
 static void wake(struct io *io)
 {
@@ -238,8 +259,10 @@ static enum pfs_class io_new(struct io **ret, struct pfs_error *err)
 
 enum pfs_class io_get(struct io **ret, struct pfs_error *err)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     enum pfs_class cls = PFS_OK;
 
+    pthread_once(&once, watch_forks);
     pthread_mutex_lock(&shared_mu);
     if (!shared) {
         cls = io_new(&shared, err);

@@ -24,7 +24,13 @@ PFS_MUST_CHECK enum pfs_class io_get(struct io **ret, struct pfs_error *err);
  * run.
  */
 void io_put(struct io *io);
+
 bool io_is_own_thread(const struct io *io);
+/*
+ * How many forks lie between the start of the program and this process. A child has no I/O thread
+ * and must not touch the connections of its parent; io_get makes it a thread of its own.
+ */
+unsigned io_n_forks(void);
 
 /* A function to be run once on the I/O thread. The memory is the caller's until it runs. */
 struct io_task {

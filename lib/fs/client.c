@@ -12,6 +12,7 @@ static void init_waiting(struct pfs_client *c)
 {
     pthread_condattr_t attr;
 
+    c->n_forks = io_n_forks();
     pthread_mutex_init(&c->mu, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -124,7 +125,7 @@ static void cancel_all(struct pfs_client *c)
 
 void pfs_client_free(struct pfs_client *c)
 {
-    if (!c) {
+    if (!c || client_is_foreign(c)) { /* what a forked child inherited is left alone */
         return;
     }
     cancel_all(c);
@@ -145,6 +146,10 @@ void pfs_client_free(struct pfs_client *c)
 
 enum pfs_class pfs_reload(struct pfs_client *c, struct pfs_error *err)
 {
+    if (client_is_foreign(c)) {
+        return pfs_refuse(err, PFS_SHUTDOWN,
+                          "the process was forked: the child must make a client of its own");
+    }
     int64_t bound = pfs_after(c->options.connect_timeout_ns, c->options.timeout_ns);
 
     return remote_reload(c->remote, pfs_after(pfs_now(), bound), err);

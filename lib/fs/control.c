@@ -108,10 +108,11 @@ static bool format_status(struct pfs_client *c, const char *url, struct pfs_buf 
     return pfs_buf_add_str(b, "{\"remote-url\":") && json_out_str(b, url) &&
            pfs_buf_printf(
                b,
-               ",\"generation\":%u,\"connections\":%u,\"connects\":%llu,\"reloads\":%llu,\"calls\":"
+               ",\"generation\":%u,\"connections\":%u,\"streams\":%u,\"connects\":%llu,\"reloads\":"
+               "%llu,\"calls\":"
                "%llu,"
                "\"attempts\":%llu,\"errors\":%llu,\"bytes_in\":%llu,\"bytes_out\":%llu}\n",
-               s.generation, s.connections, (unsigned long long)s.connects,
+               s.generation, s.connections, s.streams, (unsigned long long)s.connects,
                (unsigned long long)s.reloads, (unsigned long long)s.calls,
                (unsigned long long)s.attempts, (unsigned long long)s.errors,
                (unsigned long long)s.bytes_in, (unsigned long long)s.bytes_out);

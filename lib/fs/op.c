@@ -13,66 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A chain of servers longer than this is taken for a ring of mounts. */
-#define HOPS_MAX 8
 #define DEADLINE_CAP_NS (3600 * PFS_SEC)
 /* Data takes time: so much more for each MiB of the request (reliability bar C). */
 #define NS_PER_MIB PFS_SEC
-
-static bool is_modification(enum pfs_op op)
-{
-    enum op_safety s = op_safety(op);
-
-    return (s != SAFETY_R && op != PFS_OP_READ && op != PFS_OP_OPEN_READ &&
-            op != PFS_OP_HANDLE_READ && op != PFS_OP_HANDLE_SEEK && op != PFS_OP_HANDLE_STREAM &&
-            op != PFS_OP_HANDLE_CLOSE && op != PFS_OP_HANDLE_OPEN) ||
-           op == PFS_OP_TRUNCATE;
-}
-
-/* True for operations on the path of a file. */
-static bool needs_path(enum pfs_op op)
-{
-    return op <= PFS_OP_GREP || op == PFS_OP_OPEN_READ || op == PFS_OP_OPEN_WRITE ||
-           op == PFS_OP_HANDLE_OPEN;
-}
-
-static enum pfs_class check_numbers(const struct pfs_request *r, struct pfs_error *err)
-{
-    bool write = r->op == PFS_OP_WRITE || r->op == PFS_OP_OPEN_WRITE;
-
-    if (r->len > 0 && !r->data) {
-        return pfs_refuse(err, PFS_INVALID, "%s: no data given for %zu bytes", pfs_op_name(r->op),
-                          r->len);
-    }
-    if (r->deadline_ns < 0) {
-        return pfs_refuse(err, PFS_INVALID, "%s: the deadline is negative", pfs_op_name(r->op));
-    }
-    if (r->offset < -1 || r->size < -1 || (r->offset > 0 && r->size > INT64_MAX - r->offset)) {
-        return pfs_refuse(err, PFS_INVALID, "%s: offset %lld or size %lld is out of range",
-                          pfs_op_name(r->op), (long long)r->offset, (long long)r->size);
-    }
-    if (write && (r->flags & ~PFS_WRITE_ALL_FLAGS)) {
-        return pfs_refuse(err, PFS_INVALID, "%s: unknown flags %#x", pfs_op_name(r->op), r->flags);
-    }
-    if (write && (r->flags & PFS_WRITE_APPEND) && r->offset >= 0) {
-        return pfs_refuse(err, PFS_INVALID, "%s: append and an offset exclude each other",
-                          pfs_op_name(r->op));
-    }
-    if (r->op == PFS_OP_TRUNCATE && r->size < 0) {
-        return pfs_refuse(err, PFS_INVALID, "truncate: size must be non-negative");
-    }
-    if (r->mode > 07777) {
-        return pfs_refuse(err, PFS_INVALID, "%s: mode %#o is out of range", pfs_op_name(r->op),
-                          r->mode);
-    }
-    if ((r->op == PFS_OP_DIGEST || r->op == PFS_OP_GREP || r->op == PFS_OP_MOUNT) && !r->text) {
-        return pfs_refuse(err, PFS_INVALID, "%s: %s is required", pfs_op_name(r->op),
-                          r->op == PFS_OP_DIGEST ? "algorithm"
-                          : r->op == PFS_OP_GREP ? "pattern"
-                                                 : "fstype");
-    }
-    return PFS_OK;
-}
 
 /* The remote's name of `path`: normalised, below remote_path. dst has PFS_PATH_MAX + 1 bytes. */
 static enum pfs_class remote_name(const struct pfs_client *c, const char *path, char *dst,
@@ -153,19 +96,8 @@ enum pfs_class op_init(struct op *op, struct pfs_client *c, const struct pfs_req
 
     *op = (struct op){.client = c, .req = *req, .reply = reply, .written = 0};
     list_init(&op->node);
-    if ((unsigned)req->op >= PFS_N_OPS) {
-        return pfs_refuse(err, PFS_INVALID, "unknown operation %u", (unsigned)req->op);
-    }
-    if (c->options.read_only && is_modification(req->op)) {
-        return pfs_refuse(err, PFS_DENIED, "%s: permission denied (the mount is read-only)",
-                          pfs_op_name(req->op));
-    }
-    if (req->hops >= HOPS_MAX) {
-        return pfs_refuse(err, PFS_INVALID,
-                          "too many servers in a row (%u): the mounts form a loop", req->hops);
-    }
-    cls = check_numbers(req, err);
-    if (cls == PFS_OK && needs_path(req->op)) {
+    cls = op_check(c, req, err);
+    if (cls == PFS_OK && op_needs_path(req->op)) {
         cls = set_paths(op, req, err);
     }
     if (cls != PFS_OK) {

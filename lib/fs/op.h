@@ -28,6 +28,7 @@ enum op_step {
 };
 
 struct pfs_client {
+    unsigned n_forks; /* io_n_forks when it was made */
     struct remote *remote;
     struct options options;
     /* operations and streams in flight, so that pfs_client_free can end them */
@@ -70,6 +71,13 @@ struct op {
 PFS_MUST_CHECK enum pfs_class op_init(struct op *op, struct pfs_client *c,
                                       const struct pfs_request *req, struct pfs_reply *reply);
 void op_fini(struct op *op);
+/* A chain of servers longer than this is taken for a ring of mounts. */
+#define HOPS_MAX 8
+/* op_check.c: refuses a request that must not be sent. */
+PFS_MUST_CHECK enum pfs_class op_check(const struct pfs_client *c, const struct pfs_request *req,
+                                       struct pfs_error *err);
+/* True for operations on the path of a file. */
+bool op_needs_path(enum pfs_op op);
 /* Makes op->ex for the step at hand. Errors: NOMEM, INVALID, UNSUPPORTED; the operation is over
  * then. */
 PFS_MUST_CHECK enum pfs_class op_prepare(struct op *op);
@@ -94,6 +102,12 @@ enum op_pin { OP_PIN_NONE, OP_PIN_LIVE, OP_PIN_PINNED };
 
 /* Decodes the complete reply of op->ex, which loses its body. */
 void op_decode(struct op *op, struct pfs_reply *reply);
+
+/* True: c was made before a fork, by the parent; nothing of it may be touched. */
+static inline bool client_is_foreign(const struct pfs_client *c)
+{
+    return c->n_forks != io_n_forks();
+}
 
 /* Adds to and takes from the client's operations in flight; false: the client is closing. */
 bool client_enter(struct pfs_client *c, struct op *op);

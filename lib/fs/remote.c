@@ -44,6 +44,18 @@ struct remote {
 static pthread_mutex_t registry_mu = PTHREAD_MUTEX_INITIALIZER;
 static struct remote *registry;
 
+/* A forked child begins with an empty registry: the remotes in it are its parent's. */
+static void on_fork_child(void)
+{
+    pthread_mutex_init(&registry_mu, NULL);
+    registry = NULL;
+}
+
+static void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, on_fork_child);
+}
+
 static enum pfs_class make_tls(const struct options *o, struct tls_ctx **ret, struct pfs_error *err)
 {
     struct tls_options t = {
@@ -165,6 +177,7 @@ static enum pfs_class remote_new(const struct options *o, char *key, struct remo
 
 enum pfs_class remote_get(const struct options *o, struct remote **ret, struct pfs_error *err)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     char *key = client_options_key(o);
     enum pfs_class cls = PFS_OK;
     struct remote *r;
@@ -172,6 +185,7 @@ enum pfs_class remote_get(const struct options *o, struct remote **ret, struct p
     if (!key) {
         return pfs_nomem(err, "a remote");
     }
+    pthread_once(&once, watch_forks);
     pthread_mutex_lock(&registry_mu);
     for (r = registry; r && strcmp(r->key, key) != 0; r = r->next) {
     }
@@ -430,6 +444,7 @@ void remote_stats(struct remote *r, struct pfs_stats *ret)
         .connects = atomic_load(&r->conn_counters.connects),
         .reloads = atomic_load(&r->n_reloads),
         .connections = atomic_load(&r->conn_counters.connections),
+        .streams = generation_n_streams(g),
         .generation = generation_id(g),
     };
     generation_unref(g);

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+/* What is wrong with a request before anything is sent: INVALID, DENIED or SHUTDOWN, not applied.
+ */
+#include "base/err.h"
+#include "fs/op.h"
+
+static bool is_modification(enum pfs_op op)
+{
+    enum op_safety s = op_safety(op);
+
+    return (s != SAFETY_R && op != PFS_OP_READ && op != PFS_OP_OPEN_READ &&
+            op != PFS_OP_HANDLE_READ && op != PFS_OP_HANDLE_SEEK && op != PFS_OP_HANDLE_STREAM &&
+            op != PFS_OP_HANDLE_CLOSE && op != PFS_OP_HANDLE_OPEN) ||
+           op == PFS_OP_TRUNCATE;
+}
+
+bool op_needs_path(enum pfs_op op)
+{
+    return op <= PFS_OP_GREP || op == PFS_OP_OPEN_READ || op == PFS_OP_OPEN_WRITE ||
+           op == PFS_OP_HANDLE_OPEN;
+}
+
+static enum pfs_class check_numbers(const struct pfs_request *r, struct pfs_error *err)
+{
+    bool write = r->op == PFS_OP_WRITE || r->op == PFS_OP_OPEN_WRITE;
+
+    if (r->len > 0 && !r->data) {
+        return pfs_refuse(err, PFS_INVALID, "%s: no data given for %zu bytes", pfs_op_name(r->op),
+                          r->len);
+    }
+    if (r->deadline_ns < 0) {
+        return pfs_refuse(err, PFS_INVALID, "%s: the deadline is negative", pfs_op_name(r->op));
+    }
+    if (r->op == PFS_OP_HANDLE_SEEK) {
+        return PFS_OK; /* backwards is a direction */
+    }
+    if (r->offset < -1 || r->size < -1 || (r->offset > 0 && r->size > INT64_MAX - r->offset)) {
+        return pfs_refuse(err, PFS_INVALID, "%s: offset %lld or size %lld is out of range",
+                          pfs_op_name(r->op), (long long)r->offset, (long long)r->size);
+    }
+    if (write && (r->flags & ~PFS_WRITE_ALL_FLAGS)) {
+        return pfs_refuse(err, PFS_INVALID, "%s: unknown flags %#x", pfs_op_name(r->op), r->flags);
+    }
+    if (write && (r->flags & PFS_WRITE_APPEND) && r->offset >= 0) {
+        return pfs_refuse(err, PFS_INVALID, "%s: append and an offset exclude each other",
+                          pfs_op_name(r->op));
+    }
+    if (r->op == PFS_OP_TRUNCATE && r->size < 0) {
+        return pfs_refuse(err, PFS_INVALID, "truncate: size must be non-negative");
+    }
+    if (r->mode > 07777) {
+        return pfs_refuse(err, PFS_INVALID, "%s: mode %#o is out of range", pfs_op_name(r->op),
+                          r->mode);
+    }
+    if ((r->op == PFS_OP_DIGEST || r->op == PFS_OP_GREP || r->op == PFS_OP_MOUNT) && !r->text) {
+        return pfs_refuse(err, PFS_INVALID, "%s: %s is required", pfs_op_name(r->op),
+                          r->op == PFS_OP_DIGEST ? "algorithm"
+                          : r->op == PFS_OP_GREP ? "pattern"
+                                                 : "fstype");
+    }
+    return PFS_OK;
+}
+
+enum pfs_class op_check(const struct pfs_client *c, const struct pfs_request *req,
+                        struct pfs_error *err)
+{
+    if (client_is_foreign(c)) {
+        return pfs_refuse(err, PFS_SHUTDOWN,
+                          "the process was forked: the child must make a client of its own");
+    }
+    if ((unsigned)req->op >= PFS_N_OPS) {
+        return pfs_refuse(err, PFS_INVALID, "unknown operation %u", (unsigned)req->op);
+    }
+    if (c->options.read_only && is_modification(req->op)) {
+        return pfs_refuse(err, PFS_DENIED, "%s: permission denied (the mount is read-only)",
+                          pfs_op_name(req->op));
+    }
+    if (req->hops >= HOPS_MAX) {
+        return pfs_refuse(err, PFS_INVALID,
+                          "too many servers in a row (%u): the mounts form a loop", req->hops);
+    }
+    return check_numbers(req, err);
+}
