@@ -19,8 +19,12 @@ import subprocess
 import sys
 
 import agfs_matrix
-import agfs_views
-from agfs_world import Api, World, expected_failure, run, wait_for
+try:
+    import agfs_views
+except ImportError as e:
+    print("1..0 # SKIP %s: Debian's python3-httpx and python3-h2 are needed" % e)
+    sys.exit(0)
+from agfs_world import Api, World, run, wait_for
 
 
 def matches(expected, value):
@@ -425,7 +429,6 @@ def curl_agrees(world):
         assert read[:40000] == b"by curl " * 5000 and read[40000:] == version + b" 200 application/octet-stream", (flag, read[40000:])
 
 
-@expected_failure("the library refuses a negative offset before it looks at whence")
 def seek_backwards_through_a_mount(world):
     for v in VIEWS():
         v.begin()
@@ -436,7 +439,6 @@ def seek_backwards_through_a_mount(world):
                   ("DELETE handles/%d" % n, None, 200, None)])
 
 
-@expected_failure("an absolute target is stored on the remote as given, in words of the local tree")
 def absolute_link_through_a_mount(world):
     v = next(v for v in VIEWS() if not v.direct)
     v.begin()

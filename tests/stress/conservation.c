@@ -20,8 +20,8 @@
 #include <string.h>
 #include <time.h>
 
-#define PRODUCERS 4
-#define CONSUMERS 4
+#define PRODUCERS 8
+#define CONSUMERS 8
 #define CALL_TIMEOUT_MS 10000
 #define LATE_MS 250
 
@@ -210,6 +210,9 @@ int main(int argc, char **argv)
     struct pfs_error err;
 
     w.n = argc > 3 ? strtoul(argv[3], NULL, 10) : 100000;
+    if (getenv("ASAN_OPTIONS") || getenv("TSAN_OPTIONS")) {
+        w.n /= 20; /* a sanitizer looks for other faults, ten times more slowly */
+    }
     w.fate = calloc(w.n, 1);
     w.seen = calloc(w.n, 1);
     const char *mounts[] = {"--mount", "queuefs:/q", NULL};

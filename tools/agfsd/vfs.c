@@ -103,6 +103,8 @@ static void complete_reply(struct vcall *c)
         vfs_handle_describe(c, c->req.size);
     } else if (c->req.op == PFS_OP_GREP && c->fn) {
         name_matches(c);
+    } else if (c->req.op == PFS_OP_READLINK) {
+        vfs_name_link_target(c);
     }
 }
 

@@ -79,8 +79,13 @@ void vfs_finish_here(struct vcall *c);
 bool vfs_follows_last(enum pfs_op op);
 /* Serves what concerns a link of the table at c->full; false: there is none. */
 bool vfs_serve_links(struct vcall *c);
-/* SYMLINK: by the driver (of c->mount, held; rest is its path) or in the table. */
+/*
+ * SYMLINK: by the driver (of c->mount, held; rest is its path) or in the table. A driver's link
+ * holds its target in the driver's own words: an absolute one is without the mount path there.
+ */
 void vfs_start_symlink(struct vcall *c, const char *rest);
+/* READLINK by the driver: puts the mount path before an absolute target. */
+void vfs_name_link_target(struct vcall *c);
 
 /* ---- vfs_mounts.c ---- */
 

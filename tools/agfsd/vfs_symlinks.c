@@ -4,8 +4,10 @@
  * links of their own (agfs-http-api.md 4.16, 5.4). */
 #include "base/alloc.h"
 #include "base/err.h"
+#include "base/path.h"
 #include "driver_util.h"
 #include "vfs_internal.h"
+#include <stdio.h>
 #include <string.h>
 
 bool vfs_follows_last(enum pfs_op op)
@@ -116,9 +118,47 @@ bool vfs_serve_links(struct vcall *c)
     return true;
 }
 
+/* True when the driver of the mount can keep a link with the target of the call. */
+static bool driver_takes_link(struct vcall *c)
+{
+    const char *in_mount;
+
+    if (!c->mount || !c->mount->driver->ops->op[PFS_OP_SYMLINK]) {
+        return false;
+    }
+    if (c->req.path2[0] != '/') {
+        return true;
+    }
+    if (!pfs_path_below(c->req.path2, c->mount->path, &in_mount)) {
+        return false; /* it leads out of the mount: only this server knows where */
+    }
+    c->req.path2 = in_mount;
+    return true;
+}
+
+void vfs_name_link_target(struct vcall *c)
+{
+    const char *mount = c->mount->path;
+    const char *target = c->reply.text;
+
+    if (c->reply.err.cls != PFS_OK || !target || target[0] != '/' || strcmp(mount, "/") == 0) {
+        return;
+    }
+    size_t n = strlen(mount) + strlen(target) + 1;
+    char *named = pfs_malloc(n);
+    if (!named) {
+        pfs_reply_fini(&c->reply);
+        pfs_nomem(&c->reply.err, "a link's target");
+        return;
+    }
+    snprintf(named, n, "%s%s", mount, strcmp(target, "/") == 0 ? "" : target);
+    pfs_free(c->reply.text);
+    c->reply.text = named;
+}
+
 void vfs_start_symlink(struct vcall *c, const char *rest)
 {
-    if (c->mount && c->mount->driver->ops->op[PFS_OP_SYMLINK]) {
+    if (driver_takes_link(c)) {
         c->req.path = rest;
         vfs_start(c);
         return;

@@ -1,0 +1,401 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the ProxyFS authors
+"""HTTP/2 and mutual TLS in front of a server that has neither: nghttpx, nginx and Caddy.
+
+usage: fronts_test.py BUILDDIR [TEST...]
+The server behind speaks HTTP/1.1 in clear text, as the stock one does; ours mounts it through the front.
+"""
+import hashlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+
+from agfs_world import Api, Skip, run, wait_for
+
+MIB = 1024 * 1024
+FAULTS = (500, 502, 503, 504)  # a front's own 502 is class io, outcome unknown, and stays a fault on its way
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def listening(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        return True
+    except OSError:
+        return False
+
+
+class Front:
+    """A front program before the servers on the ports `behind`; stop() ends it."""
+
+    host = "127.0.0.1"
+
+    def __init__(self, world, behind, **options):
+        self.world, self.behind, self.options, self.port = world, behind, options, free_port()
+        self.dir = world.path(self.program)
+        os.makedirs(self.dir, exist_ok=True)
+        path = shutil.which(self.program, path=os.environ["PATH"] + ":/usr/sbin:/sbin")
+        if not path:
+            raise Skip("no " + self.program)
+        self.path = path
+        self.log = open(os.path.join(self.dir, "log"), "ab")
+        self.process = subprocess.Popen(self.command(), stdout=self.log, stderr=self.log, cwd=self.dir,
+                                        env={**os.environ, "HOME": self.dir, "XDG_DATA_HOME": self.dir, "XDG_CONFIG_HOME": self.dir})
+        wait_for(self.program + " to listen: " + self.text(),
+                 lambda: listening(self.port) or self.process.poll() is not None)
+        assert self.process.poll() is None, self.text()
+
+    def write(self, name, text):
+        values = {"dir": self.dir, "port": self.port, "ca": self.world.pki("ca.pem"), "cert": self.world.pki("server.pem"),
+                  "key": self.world.pki("server.key")}
+        for k, v in values.items():
+            text = text.replace("@%s@" % k, str(v))
+        with open(os.path.join(self.dir, name), "w") as f:
+            f.write(text)
+        return os.path.join(self.dir, name)
+
+    def text(self):
+        return open(os.path.join(self.dir, "log"), errors="replace").read()[-2000:]
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self.log.close()
+
+
+class Nghttpx(Front):
+    program = "nghttpx"
+
+    def command(self):
+        return [self.path, "--conf=/dev/null", "--frontend=127.0.0.1,%d" % self.port, "--workers=1", "--single-process",
+                *["--backend=127.0.0.1,%d;;proto=http/1.1" % p for p in self.behind], "--verify-client",
+                "--verify-client-cacert=" + self.world.pki("ca.pem"), "--errorlog-file=/dev/stderr",
+                self.world.pki("server.key"), self.world.pki("server.pem")]
+
+
+class NghttpxReloading(Nghttpx):
+    """With its main process, which SIGHUP tells to start over."""
+
+    def command(self):
+        return [a for a in super().command() if a != "--single-process"]
+
+    def reload(self):
+        self.process.send_signal(signal.SIGHUP)
+
+
+class Nginx(Front):
+    program = "nginx"
+    TEXT = """daemon off; pid @dir@/pid; error_log @dir@/log warn; worker_processes 1;
+events { worker_connections 256; }
+http {
+    access_log off;
+    client_body_temp_path @dir@/b; proxy_temp_path @dir@/p; fastcgi_temp_path @dir@/f; uwsgi_temp_path @dir@/u; scgi_temp_path @dir@/s;
+    upstream agfs { @servers@ keepalive 8; }
+    server {
+        listen 127.0.0.1:@port@ ssl http2;
+        ssl_certificate @cert@; ssl_certificate_key @key@; ssl_client_certificate @ca@; ssl_verify_client on;
+        client_max_body_size 0;
+        location / {
+            proxy_pass http://agfs; proxy_http_version 1.1; proxy_set_header Connection "";
+            proxy_request_buffering off; proxy_buffering off; proxy_read_timeout 1h;
+            @next@
+        }
+    }
+}
+"""
+
+    def command(self):
+        servers = " ".join("server 127.0.0.1:%d max_fails=0;" % p for p in self.behind)
+        text = self.TEXT.replace("@servers@", servers).replace("@next@", self.options.get("next", "proxy_next_upstream off;"))
+        return [self.path, "-c", self.write("nginx.conf", text), "-p", self.dir]
+
+    def reload(self):
+        subprocess.run([self.path, "-c", self.dir + "/nginx.conf", "-p", self.dir, "-s", "reload"], check=True,
+                       stdout=self.log, stderr=self.log)
+
+
+class Caddy(Front):
+    program = "caddy"
+    host = "localhost"  # with client certificates it insists on a name in the TLS handshake
+    TEXT = """{
+    admin unix//@dir@/admin
+    auto_https off
+    grace_period 20s
+}
+https://localhost:@port@ {
+    bind 127.0.0.1
+    tls @cert@ @key@ {
+        client_auth {
+            mode require_and_verify
+            trusted_ca_cert_file @ca@
+        }
+    }
+    reverse_proxy @servers@ {
+        flush_interval -1
+        transport http {
+            versions 1.1
+        }
+    }
+}
+"""
+
+    def command(self):
+        servers = " ".join("http://127.0.0.1:%d" % p for p in self.behind)
+        return [self.path, "run", "--adapter", "caddyfile", "--config", self.write("Caddyfile", self.TEXT.replace("@servers@", servers))]
+
+    def reload(self):
+        with open(os.path.join(self.dir, "Caddyfile"), "a") as f:
+            f.write("# changed\n")
+        subprocess.run([self.path, "reload", "--force", "--adapter", "caddyfile", "--config", "Caddyfile", "--address",
+                        "unix//%s/admin" % self.dir], check=True, cwd=self.dir, stdout=self.log, stderr=self.log)
+
+
+def behind(world, kind, **options):
+    """(server, front, api): the server in clear text, the front, and a server that mounts it at /r."""
+    if not shutil.which(kind.program, path=os.environ["PATH"] + ":/usr/sbin:/sbin"):
+        raise Skip("no " + kind.program)
+    os.makedirs(world.path("host"), exist_ok=True)
+    far = world.start("far", ["--mount", "memfs:/memfs", "--mount", "localfs:/store:local_dir=" + world.path("host"),
+                              "--mount", "queuefs:/queue", "--mount", "kvfs:/kv", "--mount", "streamfs:/streams"])
+    front = kind(world, [int(far.clear.rsplit(":", 1)[1])], **options)
+    near = world.start("near", ["--mount", "memfs:/near"] + world.mount_arg(
+        "/r", "https://%s:%d/api/v1" % (front.host, front.port), **world.mtls(protocol="h2")))
+    api = Api(near.clear)
+    wait_for("the mount through " + front.program + front.text(), api.ready)
+    return far, front, api
+
+
+def check(reply, status=200, cls=None):
+    assert reply.status == status, "%d: %s" % (reply.status, reply.body[:400])
+    assert cls is None or reply.json()["class"] == cls, reply.body
+    return reply
+
+
+def operations(world, kind):
+    far, front, api = behind(world, kind)
+    try:
+        for d in ("/r/memfs/d", "/r/store/d"):
+            check(api.post("directories", path=d), 201)
+            check(api.put(d + "/f", b"hello"))
+            check(api.put(d + "/f", b"E", offset=1, flags=0))
+            check(api.put(d + "/f", b"!", flags=1))
+            assert check(api.read(d + "/f")).body == b"hEllo!"
+            assert check(api.read(d + "/f", offset=1, size=2)).body == b"El"
+            check(api.post("rename", {"newPath": d + "/g h+"}, path=d + "/f"))
+            check(api.post("truncate", path=d + "/g h+", size=2))
+            check(api.post("chmod", {"mode": 0o600}, path=d + "/g h+"))
+            st = check(api.get("stat", path=d + "/g h+")).json()
+            assert (st["size"], st["mode"], st["name"]) == (2, 0o600, "g h+"), st
+            assert [e["name"] for e in check(api.get("directories", path=d)).json()["files"]] == ["g h+"]
+            # classes: what the server behind said arrives as if there were no front
+            check(api.read(d + "/none"), 404, "notfound")
+            check(api.post("directories", path=d), 409, "exists")
+            check(api.call("DELETE", "files", path=d), 409, "exists")
+            check(api.read(d), 400, "badarg")
+            check(api.call("DELETE", "files", path=d, recursive="true"))
+        check(api.put("/r/memfs/none/f", b"x"), 404, "notfound")
+        check(api.read("/r/queue/q/enqueue"), 403, "denied")
+        check(api.post("handles/open", path="/r/kv/keys/x"), 501, "unsupported")
+        handle = check(api.post("handles/open", path="/r/memfs/h", flags=18)).json()["handle_id"]
+        check(api.call("PUT", "handles/%d/write" % handle, data=b"by handle"))
+        check(api.call("DELETE", "handles/%d" % handle))
+        assert check(api.read("/r/memfs/h")).body == b"by handle"
+        check(api.put("/r/queue/q/enqueue", b"one message"))
+        assert check(api.read("/r/queue/q/size")).body == b"1", "enqueued once"
+        assert check(api.read("/r/queue/q/dequeue")).json()["data"] == "one message"
+        check(api.put("/r/reload", b""))
+        no_certificate = api.mount("/x", "proxyfs", base_url="https://%s:%d" % (front.host, front.port), ca_file=world.pki("ca.pem"))
+        assert no_certificate.status >= 400, no_certificate.body
+        large_file(world, api)
+        follow(api)
+        # The server behind goes away: the front says 502 or 503; no class of the file's own, and it comes back.
+        far.stop(signal.SIGKILL)
+        r = api.read("/r/memfs/f")
+        assert r.status in FAULTS and r.json()["class"] not in ("notfound", "denied", "exists", "badarg"), r.body
+        r = api.put("/r/memfs/f", b"x")
+        assert r.status in FAULTS, r.body
+        check(api.put("/near/f", b"others are served"))
+        world.start("far", ["--mount", "memfs:/memfs"], clear=far.clear[7:])
+        wait_for("the server behind to be found again", lambda: api.put("/r/memfs/f", b"back").status == 200)
+    finally:
+        front.stop()
+
+
+def large_file(world, api, mib=32):
+    path = world.path("large")
+    block = hashlib.sha256(b"seed").digest() * (MIB // 32)
+    digest = hashlib.sha256()
+    with open(path, "wb") as f:
+        for i in range(mib):
+            piece = bytes([i]) + block[1:]
+            digest.update(piece)
+            f.write(piece)
+    url = api.base + "files?path=/r/store/large"
+    out = subprocess.run(["curl", "-sS", "-T", path, url], check=True, capture_output=True).stdout
+    assert out == b'{"message":"Written %d bytes"}\n' % (mib * MIB), out
+    back = subprocess.run(["curl", "-sS", url], check=True, capture_output=True).stdout
+    assert hashlib.sha256(back).hexdigest() == digest.hexdigest()
+
+
+def follow(api):
+    """Data of a live stream comes through while the stream is open."""
+    with subprocess.Popen(["curl", "-sSN", api.base + "files?path=/r/streams/s&stream=true"], stdout=subprocess.PIPE) as curl:
+        wait_for("a reader", lambda: api.get("stat", path="/r/streams/s").status == 200)
+        check(api.put("/r/streams/s", b"live"))
+        assert curl.stdout.read(4) == b"live"
+        check(api.call("DELETE", "files", path="/r/streams/s"))
+        assert curl.stdout.read() == b"" and curl.wait(20) == 0
+
+
+def reload_under_load(world, kind, may_fail=False):
+    """No call fails; where the front itself cuts calls off, each says so and that its outcome is unknown."""
+    far, front, api = behind(world, kind)
+    failed, done, stop = [], [], threading.Event()
+
+    def work(k):
+        n = 0
+        while not stop.is_set():
+            data = b"%d of %d" % (n, k)
+            for r in (api.put("/r/memfs/f%d" % k, data), api.read("/r/memfs/f%d" % k), api.get("stat", path="/r/memfs/f%d" % k)):
+                if r.status != 200 and not (may_fail and r.status in FAULTS and r.json()["outcome"] in ("UN", "NA")):
+                    failed.append((r.status, r.body))
+            n += 1
+            done.append(k)
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
+    try:
+        for t in threads:
+            t.start()
+        for _ in range(3):
+            seen = len(done)
+            wait_for("calls", lambda: len(done) >= seen + 100)
+            front.reload()
+        seen = len(done)
+        wait_for("calls after the last reload", lambda: len(done) >= seen + 200)
+    finally:
+        stop.set()
+        for t in threads:
+            t.join()
+        front.stop()
+    assert not failed, "%d of %d: %r" % (len(failed), 3 * len(done), failed[:3])
+
+
+class Dying:
+    """A server that answers health checks, does what it is told, and dies before it says so."""
+
+    def __init__(self):
+        self.done, self.ids = [], []
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                s, _ = self.socket.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.talk, args=(s,), daemon=True).start()
+
+    def talk(self, s):
+        with s, s.makefile("rb") as f:
+            while line := f.readline():
+                fields = {}
+                while (field := f.readline()) not in (b"\r\n", b""):
+                    name, _, value = field.decode().partition(":")
+                    fields[name.lower()] = value.strip()
+                body = f.read(int(fields.get("content-length", 0)))
+                if b"/health" not in line and b"/capabilities" not in line:
+                    self.done.append((line.split()[0].decode(), body))
+                    self.ids.append(fields.get("x-req-id"))
+                    return
+                answer = b'{"status":"healthy","version":"1.4.0","features":[]}\n'
+                s.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(answer), answer))
+
+
+def executions(world, kind, **options):
+    """How often two dying servers behind the front did one enqueue, one dequeue, one delete; and the replies."""
+    peers = [Dying(), Dying()]
+    front = kind(world, [p.port for p in peers], **options)
+    try:
+        near = world.start("near", world.mount_arg("/r", "https://%s:%d" % (front.host, front.port), **world.mtls(protocol="h2", retries="1")))
+        api = Api(near.clear)
+        wait_for("the mount " + front.text(), api.ready)
+        counts = {}
+        for what, call in (("enqueue", lambda: api.put("/r/q/enqueue", b"job")), ("dequeue", lambda: api.read("/r/q/dequeue")),
+                           ("delete", lambda: api.call("DELETE", "files", path="/r/f"))):
+            before = sum(len(p.done) for p in peers)
+            r = call()
+            assert r.status in FAULTS, r.body
+            assert what == "dequeue" or r.json()["outcome"] == "UN", r.body
+            counts[what] = sum(len(p.done) for p in peers) - before
+        assert all(i for p in peers for i in p.ids), "the request's id passes the front: what lets a server see a repetition"
+        near.stop()
+        return counts
+    finally:
+        front.stop()
+        for p in peers:
+            p.socket.close()
+
+
+def test_nghttpx(world):
+    operations(world, Nghttpx)
+
+
+def test_nginx(world):
+    operations(world, Nginx)
+
+
+def test_caddy(world):
+    operations(world, Caddy)
+
+
+def test_nghttpx_reload(world):
+    reload_under_load(world, NghttpxReloading)
+
+
+def test_nginx_reload(world):
+    reload_under_load(world, Nginx)
+
+
+def test_caddy_reload(world):
+    """Caddy 2.6 answers 502 to, or resets, some calls in flight when its configuration changes."""
+    reload_under_load(world, Caddy, may_fail=True)
+
+
+def test_nginx_sends_once_with_next_upstream_off(world):
+    assert executions(world, Nginx) == {"enqueue": 1, "dequeue": 1, "delete": 1}
+
+
+def test_nginx_repeats_by_default(world):
+    """The reason for `proxy_next_upstream off`: without it every server behind does the work, but for bodies not kept."""
+    counts = executions(world, Nginx, next="")
+    assert counts == {"enqueue": 1, "dequeue": 2, "delete": 2}, counts
+
+
+def test_nghttpx_sends_once(world):
+    assert executions(world, Nghttpx) == {"enqueue": 1, "dequeue": 1, "delete": 1}
+
+
+def test_caddy_repeats_reads(world):
+    """Go's client repeats a GET on a connection that was used before: never a queue's dequeue behind it."""
+    counts = executions(world, Caddy)
+    assert counts["enqueue"] == counts["delete"] == 1 and counts["dequeue"] in (1, 2), counts
+
+
+run([test_nghttpx, test_nginx, test_caddy, test_nghttpx_reload, test_nginx_reload, test_caddy_reload,
+     test_nginx_sends_once_with_next_upstream_off, test_nginx_repeats_by_default, test_nghttpx_sends_once, test_caddy_repeats_reads])
