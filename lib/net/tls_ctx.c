@@ -68,19 +68,19 @@ static enum pfs_class load_crl(SSL_CTX *ssl, const struct tls_options *o, struct
 }
 
 /* A key that others can read is no identity. */
-static enum pfs_class check_key_file(const char *file, struct pfs_error *err)
+static enum pfs_class check_key_file(const char *option, const char *file, struct pfs_error *err)
 {
     struct stat st;
 
     if (stat(file, &st) != 0) {
-        return pfs_refuse(err, PFS_CONFIG, "client_key '%s': %s", file, strerror(errno));
+        return pfs_refuse(err, PFS_CONFIG, "%s '%s': %s", option, file, strerror(errno));
     }
     if (!S_ISREG(st.st_mode)) {
-        return pfs_refuse(err, PFS_CONFIG, "client_key '%s' is not a regular file", file);
+        return pfs_refuse(err, PFS_CONFIG, "%s '%s' is not a regular file", option, file);
     }
     if (st.st_mode & 077) {
         return pfs_refuse(err, PFS_CONFIG,
-                          "client_key '%s' can be read by others (mode %03o): chmod 600 it", file,
+                          "%s '%s' can be read by others (mode %03o): chmod 600 it", option, file,
                           (unsigned)(st.st_mode & 0777));
     }
     return PFS_OK;
@@ -99,7 +99,7 @@ static enum pfs_class load_identity(SSL_CTX *ssl, const struct tls_options *o,
         return pfs_refuse(err, PFS_CONFIG, "%s and %s belong together: %s is missing", cert_option,
                           key_option, o->cert_file ? key_option : cert_option);
     }
-    enum pfs_class cls = check_key_file(o->key_file, err);
+    enum pfs_class cls = check_key_file(key_option, o->key_file, err);
     if (cls != PFS_OK) {
         return cls;
     }
