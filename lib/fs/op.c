@@ -198,8 +198,9 @@ static void add_fields(struct op *op)
         exchange_add_field(ex, "x-attempt", op->attempt_text, true);
     }
     if (op->first_boot[0] && op->step == STEP_MAIN) { /* only that process may answer for it */
-        snprintf(op->first_attempt, sizeof op->first_attempt, "%s;age=%lld", op->first_boot,
-                 (long long)((pfs_now() - op->began_ns) / PFS_MS));
+        snprintf(
+            op->first_attempt, sizeof op->first_attempt, "%s;age=%lld", op->first_boot,
+            (long long)((op->deadline_ns - op->began_ns) / PFS_MS)); /* it may wait on its way */
         exchange_add_field(ex, "x-first-attempt", op->first_attempt, true);
     }
 }

@@ -186,6 +186,7 @@ def test_the_remote_is_killed(world):
         n_killed += 1
         remote = world.start("remote", mount, clear=address)
     lines = finish(world, clients)
+    wait_for("the last one's queue", Api(remote.clear).ready)
     n = judge(lines, drain(Api(remote.clear), "/queue/q"))
     print("# %d kills: %s" % (n_killed, dict(n)))
     assert n_killed >= 2, "the work was over too soon"

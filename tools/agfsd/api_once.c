@@ -6,8 +6,9 @@
  *
  *     x-first-attempt: BOOT;age=MS
  *
- * with the id of the server process that the first attempt went to and how long ago that was, so
- * that a server that cannot know the first attempt says so, rather than run it again.
+ * with the id of the server process that the first attempt went to and how long ago that can be at
+ * most (from its start to the deadline of the whole call), so that a server that cannot know the
+ * first attempt says so, rather than run it again.
  */
 #include "api.h"
 #include "base/alloc.h"

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define BUCKETS 16384
-#define SLACK_MS 30000 /* a repetition may have waited so long after its age was written down */
+#define SLACK_MS 1000 /* between two clocks; the age itself is the most it can be on arrival */
 
 struct dedupe_entry {
     struct list link;      /* in a bucket while known */

@@ -36,7 +36,8 @@ struct dedupe_key {
     const char *client; /* identity of its certificate, NULL: none */
     const char *id;     /* 32 hexadecimal digits */
     uint64_t what;      /* hash of method, path and query */
-    int64_t age_ms;     /* of the first attempt, when this one repeats it; -1: it does not */
+    int64_t
+        age_ms; /* the most that the first attempt can be old, when this one repeats it; else -1 */
 };
 
 /* A request that waits for the first one with its id to end. */

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+/*
+ * Nothing fails when things are renewed in order: reloads of the client (reliability bar A102) and
+ * graceful restarts of the server (A098), each under load; then kills (A099), after which only what
+ * was in flight may have an unknown outcome.
+ *
+ * usage: renewal AGFSD PKIDIR [reloads [restarts]]
+ */
+#include "../support/spawn.h"
+#include <proxyfs/proxyfs.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define CALLERS 8
+
+static struct pfs_client *client;
+static atomic_bool stopping;
+static atomic_ulong ok, not_applied, unknown;
+
+static void pause_ms(long ms)
+{
+    struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+
+    nanosleep(&t, NULL);
+}
+
+static void count(enum pfs_class cls, const struct pfs_error *err)
+{
+    if (cls == PFS_OK) {
+        atomic_fetch_add(&ok, 1);
+        return;
+    }
+    if (atomic_fetch_add(err->outcome == PFS_OUTCOME_NA ? &not_applied : &unknown, 1) < 5) {
+        fprintf(stderr, "%s/%s in phase %s: %s\n", pfs_class_name(err->cls),
+                pfs_outcome_name(err->outcome), pfs_phase_name(err->phase), err->text);
+    }
+}
+
+static void *call(void *arg)
+{
+    char path[32];
+
+    snprintf(path, sizeof path, "/memfs/f%d", (int)(long)arg);
+    while (!atomic_load(&stopping)) {
+        struct pfs_stat st;
+        struct pfs_error err;
+        enum pfs_class cls = pfs_stat(client, "/memfs/README", &st, &err);
+
+        count(cls, &err);
+        if (cls == PFS_OK) {
+            pfs_stat_fini(&st);
+        }
+        count(pfs_write(client, path, "content", 7, -1, 0, NULL, &err), &err);
+    }
+    return NULL;
+}
+
+/* Runs the load while `renew` does its work n times; returns how many calls failed. */
+static unsigned long under_load(const char *what, unsigned n, bool (*renew)(void *), void *arg)
+{
+    pthread_t t[CALLERS];
+    unsigned done = 0;
+
+    atomic_store(&stopping, false);
+    atomic_store(&ok, 0);
+    atomic_store(&not_applied, 0);
+    atomic_store(&unknown, 0);
+    for (long i = 0; i < CALLERS; i++) {
+        if (pthread_create(&t[i], NULL, call, (void *)i) != 0) {
+            fprintf(stderr, "renewal: no thread\n");
+            exit(1);
+        }
+    }
+    while (done < n && renew(arg)) {
+        done++;
+    }
+    atomic_store(&stopping, true);
+    for (int i = 0; i < CALLERS; i++) {
+        pthread_join(t[i], NULL);
+    }
+    printf("%u of %u %s; calls OK %lu, not applied %lu, unknown %lu\n", done, n, what, ok,
+           not_applied, unknown);
+    return not_applied + unknown + (n - done);
+}
+
+static bool reload(void *arg)
+{
+    struct pfs_error err;
+
+    if (pfs_reload(client, &err) != PFS_OK) {
+        fprintf(stderr, "reload: %s\n", err.text);
+        return false;
+    }
+    return true;
+}
+
+static const char *const mounts[] = {"--mount", "memfs:/memfs", NULL};
+
+struct server {
+    const char *agfsd, *pki;
+    uint16_t port;
+    struct spawned *process;
+};
+
+/* Until calls come through again; the load does not stop for it. */
+static bool wait_for_service(void)
+{
+    unsigned long before = atomic_load(&ok);
+
+    for (int i = 0; i < 1000 && atomic_load(&ok) < before + 100; i++) {
+        pause_ms(10);
+    }
+    return atomic_load(&ok) >= before + 100;
+}
+
+static bool restart(void *arg)
+{
+    struct server *s = arg;
+
+    spawned_stop(s->process);
+    s->process = spawn_agfsd(s->agfsd, s->pki, s->port, mounts);
+    return wait_for_service();
+}
+
+static bool kill_and_start(void *arg)
+{
+    struct server *s = arg;
+
+    spawned_kill(s->process);
+    s->process = spawn_agfsd(s->agfsd, s->pki, s->port, mounts);
+    return wait_for_service();
+}
+
+int main(int argc, char **argv)
+{
+    char ca[512], url[64];
+    struct pfs_error err;
+
+    if (argc < 3) {
+        fprintf(stderr, "usage: renewal AGFSD PKIDIR [reloads [restarts]]\n");
+        return 2;
+    }
+    unsigned n_reloads = argc > 3 ? (unsigned)strtoul(argv[3], NULL, 10) : 1000;
+    unsigned n_restarts = argc > 4 ? (unsigned)strtoul(argv[4], NULL, 10) : 100;
+    if (getenv("ASAN_OPTIONS") || getenv("TSAN_OPTIONS")) {
+        n_reloads /= 10;
+        n_restarts /= 20;
+    }
+    struct server s = {.agfsd = argv[1], .pki = argv[2]};
+    s.process = spawn_agfsd(s.agfsd, s.pki, 0, mounts);
+    s.port = spawned_tls_port(s.process);
+    snprintf(ca, sizeof ca, "%s/ca.pem", argv[2]);
+    snprintf(url, sizeof url, "https://localhost:%u/api/v1", s.port);
+    struct pfs_option o[] = {{"base_url", url}, {"ca_file", ca}};
+    if (pfs_client_new(o, 2, &client, &err) != PFS_OK) {
+        fprintf(stderr, "renewal: %s\n", err.text);
+        return 1;
+    }
+    unsigned long failed = under_load("reloads", n_reloads, reload, NULL);
+    failed += under_load("graceful restarts", n_restarts, restart, &s);
+    unsigned n_kills = n_restarts / 5 + 1;
+    bool kills_ok =
+        under_load("kills and starts", n_kills, kill_and_start, &s) >= atomic_load(&unknown) &&
+        atomic_load(&unknown) <= 2ul * CALLERS * n_kills && atomic_load(&not_applied) == 0;
+    pfs_client_free(client);
+    spawned_stop(s.process);
+    if (!kills_ok) {
+        printf("after kills: more is unknown than was in flight, or a call failed that was not "
+               "sent\n");
+    }
+    return failed == 0 && kills_ok ? 0 : 1;
+}
