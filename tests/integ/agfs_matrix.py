@@ -3,6 +3,7 @@
 """What works where: each operation on each backend by each view, measured, beside what the stock server answers."""
 import json
 
+PLUGIN = "through the plugin"  # the view that has only the stock plugin interface: no status but 500
 BACKENDS = ("memfs", "localfs", "kvfs", "queuefs", "streamfs", "serverinfofs", "hellofs", "devfs")
 # directory, existing file, file to be made, missing file
 PATHS = {"memfs": ("/memfs/w", "/memfs/w/f", "/memfs/w/new", "/memfs/w/none"),
@@ -71,10 +72,10 @@ def filled(v, backend, text):
     return text
 
 
-def measure(views):
+def measure(views, plugin):
     """{(operation, backend): {view's name: status}}"""
     found = {}
-    for v in views:
+    for v in views + [plugin]:
         v.begin()
         for path in ("/streams/new", "/streams/f", "/kv/keys/f", "/kv/keys/new", "/kv/keys/f.moved"):
             v.api.call("DELETE", "files", path=v.prefix + path)
@@ -107,9 +108,9 @@ def difference(name, backend, ours):
     return next((d for d in DIFFERENCES if (d[2][0] is None or name in d[2][0]) and theirs in d[2][1] and ours in d[2][2]), False)
 
 
-def cell(name, backend, ours):
+def cell(name, backend, view, ours):
     refusal = next(r for n, _, _, r, _ in OPERATIONS if n == name)
-    differs = difference(name, backend, ours)
+    differs = None if view == PLUGIN else difference(name, backend, ours)
     word = "not supported" if ours == 501 else "ok" if ours < 300 or refusal else "refused"
     if differs is False:
         return "UNLISTED %d" % ours
@@ -124,6 +125,7 @@ def check(found):
     """What differs without a row of DIFFERENCES or between views; the rows that nothing showed."""
     faults, seen = [], set()
     for (name, backend), by_view in found.items():
+        by_view = {v: status for v, status in by_view.items() if v != PLUGIN}
         if len(set(by_view.values())) != 1:
             faults.append("%s on %s: %r" % (name, backend, by_view))
         for ours in set(by_view.values()):
@@ -138,14 +140,18 @@ def check(found):
 def markdown(found):
     views = list(next(iter(found.values())))
     lines = ["Measured by `tests/integ/conformance_test.py BUILDDIR --matrix`. A cell holds for all of: " + "; ".join(views) +
-             ". Where these differ, the cell names them.", "", "| operation | " + " | ".join(BACKENDS) + " |",
+             ". Where these differ, the cell names them; `plugin` is a host with only the stock plugin interface.", "", "| operation | " + " | ".join(BACKENDS) + " |",
              "|---" * (len(BACKENDS) + 1) + "|"]
     for name in (o[0] for o in OPERATIONS):
         cells = []
         for backend in BACKENDS:
-            by_view = {v: cell(name, backend, ours) for v, ours in found[name, backend].items()}
+            by_view = {v: cell(name, backend, v, ours) for v, ours in found[name, backend].items()}
+            plugin = by_view.pop(PLUGIN)
             words = set(by_view.values())
-            cells.append(words.pop() if len(words) == 1 else "; ".join("%s: %s" % kv for kv in by_view.items()))
+            text = next(iter(words)) if len(words) == 1 else "; ".join("%s: %s" % kv for kv in by_view.items())
+            if found[name, backend][PLUGIN] != next(iter(found[name, backend].values())):
+                text += "; plugin: " + plugin
+            cells.append(text)
         lines.append("| %s | %s |" % (name, " | ".join(cells)))
     lines += ["", "| | differs from the stock server on purpose | why |", "|---|---|---|"]
     return "\n".join(lines + ["| %d | %s | %s |" % (n, d[0], d[1]) for n, d in enumerate(DIFFERENCES, 1)])

@@ -14,6 +14,7 @@ import ssl
 
 import httpx
 
+import agfs_matrix
 from agfs_world import Api, Reply, wait_for
 
 # Members that tell when, where or by whom, not what.
@@ -122,3 +123,23 @@ def views(world):
             for name, (tls, o) in TRANSPORTS.items()]
     out.append(View("HTTP/1.1, proxied over HTTP/1.1", near, context, "/h1", False, {}, False))
     return out
+
+
+def plugin_view(world):
+    """The same server once more, through the plugin: what a stock host's interface can carry, loaded from a stock YAML file."""
+    far = world.servers[0]
+    config = world.path("plugin.yaml")
+    with open(config, "w") as f:
+        f.write("""external_plugins:
+  enabled: true
+  auto_load: false
+  plugin_paths: [%s]
+plugins:
+  proxyfs-h2:
+    enabled: true
+    path: /p
+    config: {base_url: "%s/api/v1", ca_file: %s, client_cert: %s, client_key: %s}
+""" % (os.path.join(world.build, "plugin/proxyfs-h2.so"), far.tls, *(world.pki(n) for n in ("ca.pem", "client.pem", "client.key"))))
+    host = world.start("host", ["-c", config])
+    wait_for("the plugin's mount", Api(host.clear).ready)
+    return View(agfs_matrix.PLUGIN, host, True, "/p", False, {}, False)

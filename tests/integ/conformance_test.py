@@ -4,13 +4,12 @@
 """The HTTP API by each transport, directly and through a proxied mount: the same answers everywhere.
 
 usage: conformance_test.py BUILDDIR [TEST...]
-       conformance_test.py BUILDDIR --matrix    prints what works where, as measured, in Markdown
-A step is (request, body, status, expected): bytes are the whole body, a dict is a part of the JSON,
-a text a regular expression for "error". q01 to q33 are the places where the stock server surprises its readers.
+       conformance_test.py BUILDDIR --matrix       prints what works where, as measured, in Markdown
+       conformance_test.py BUILDDIR --differences  prints where the stock server answers differently
+q01 to q33 are the places where the stock server surprises its readers (agfs_differences.py).
 """
 import atexit
 import datetime
-import hashlib
 import json
 import os
 import re
@@ -18,186 +17,16 @@ import socket
 import subprocess
 import sys
 
+import agfs_differences
 import agfs_matrix
 try:
     import agfs_views
 except ImportError as e:
     print("1..0 # SKIP %s: Debian's python3-httpx and python3-h2 are needed" % e)
     sys.exit(0)
-from agfs_world import Api, World, run, wait_for
-
-
-def matches(expected, value):
-    if isinstance(expected, dict):
-        return isinstance(value, dict) and all(k in value and matches(e, value[k]) for k, e in expected.items())
-    if isinstance(expected, re.Pattern):
-        return isinstance(value, str) and expected.search(value) is not None
-    return type(expected) is type(value) and expected == value
-
-
-def steps(v, rows):
-    for row, body, status, expected in rows:
-        r = v.ask(row, body)
-        where = "%s: %s %r -> %d %r" % (v.name, row, body, r.status, r.body[:300])
-        assert r.status == status, where
-        if isinstance(expected, bytes):
-            assert r.body == expected, where
-        elif isinstance(expected, str):
-            assert re.search(expected, json.loads(r.body)["error"]), where
-        elif expected is not None:
-            assert r.headers["content-type"] == "application/json" and matches(expected, json.loads(r.body)), where
-
-
-SAID = {"created": {"message": "file created"}, "dir": {"message": "directory created"}, "deleted": {"message": "deleted"},
-        "renamed": {"message": "renamed"}, "mode": {"message": "permissions changed"}, "cut": {"message": "truncated"},
-        "touched": {"message": "touched"}, "link": {"message": "symlink created"}}
-MISSING = "no such file or directory|not found"
-NEED_PATH = "^path parameter is required$"
-HELLO = [("PUT files?path={w}/a", b"hello world", 200, {"message": "Written 11 bytes"})]
-
-ENDPOINTS = {
-    "files": [
-        ("POST files?path={w}/a", None, 201, SAID["created"]),
-        ("GET files?path={w}/a", None, 200, b""),
-        ("PUT files?path={w}/a", b"", 200, {"message": "Written 0 bytes"}),
-        *HELLO,
-        ("GET files?path={w}/a", None, 200, b"hello world"),
-        ("GET files?path={w}/a&offset=6", None, 200, b"world"),
-        ("GET files?path={w}/a&offset=6&size=3", None, 200, b"wor"),
-        ("GET files?path={w}/a&offset=-3&size=4", None, 200, b"hell"),
-        ("GET files?path={w}/a&offset=99", None, 200, b""),
-        ("GET files?path={w}/a&size=0", None, 200, b""),
-        ("GET files?path={w}/a&size=-1", None, 200, b"hello world"),
-        ("GET files?path={w}/a&size=x", None, 400, "^invalid size parameter$"),
-        ("GET files?path={w}/a&offset=0x1", None, 400, "^invalid offset parameter$"),
-        ("GET files", None, 400, NEED_PATH),
-        ("GET files?path=", None, 400, NEED_PATH),
-        ("GET files?path={w}/a;b", None, 400, NEED_PATH),
-        ("GET files?path={w}", None, 400, "is a directory"),
-        ("PUT files?path={w}/sp+a%20ce", b"x", 200, None),
-        ("GET files?path={w}/sp%20a+ce&path=/other", None, 200, b"x"),
-        ("GET files?path={w}/./../w//a", None, 200, b"hello world"),
-        ("DELETE files?path={w}/a", None, 200, SAID["deleted"]),
-        ("DELETE directories?path={w}/a", None, 404, MISSING),
-        ("PATCH files?path={w}/a", None, 405, "^method not allowed$"),
-        ("POST files?path=/nowhere/x", None, 403, "permission denied"),
-    ],
-    "directories": [
-        ("POST directories?path={w}/d", None, 201, SAID["dir"]),
-        ("POST mkdir?path={w}/d/e&mode=700", None, 201, SAID["dir"]),
-        ("POST mkdir?path={w}/no/e", None, 404, MISSING),
-        ("PUT files?path={w}/d/f", b"x", 200, None),
-        ("GET directories?path={w}/d", None, 200, None),
-        ("GET list?path={w}/d", None, 200, None),
-        ("GET directories?path={w}/d/f", None, 400, "not a directory"),
-        ("GET directories?path=/nowhere", None, 404, "^readdir: /nowhere: not found$"),
-        ("DELETE directories?path={w}/d", None, 409, "directory not empty"),
-        ("DELETE directories?path={w}/d&recursive=true", None, 200, SAID["deleted"]),
-        ("GET directories?path={w}", None, 200, {"files": None}),
-    ],
-    "stat_rename_chmod_truncate": [
-        *HELLO,
-        ("GET stat?path={w}/a", None, 200, {"name": "a", "size": 11, "mode": 420, "isDir": False, "meta": {"Type": "file"}}),
-        ("GET stat?path={p}/memfs", None, 200, {"name": "memfs", "isDir": True}),
-        ("POST rename?path={w}/a", {"newPath": "{w}/b"}, 200, SAID["renamed"]),
-        ("POST rename?path={w}/a", {"newPath": "{w}/c"}, 404, MISSING),
-        ("POST rename?path={w}/b", {}, 400, "^newPath is required$"),
-        ("POST rename?path={w}/b", {"newPath": "{l}/b"}, 400, "cannot rename across different mounts"),
-        ("POST rename?path={w}/b", {"NEWPATH": "{w}/a", "more": 1}, 200, SAID["renamed"]),
-        ("POST chmod?path={w}/a", {"mode": 384}, 200, SAID["mode"]),
-        ("POST chmod?path={w}/a", {"mode": -1}, 400, "^invalid request body$"),
-        ("POST chmod?path={w}/a", {"mode": "420"}, 400, "^invalid request body$"),
-        ("GET stat?path={w}/a", None, 200, {"mode": 384}),
-        ("POST truncate?path={w}/a&size=4", None, 200, SAID["cut"]),
-        ("POST truncate?path={w}/a&size=6", None, 200, SAID["cut"]),
-        ("GET files?path={w}/a", None, 200, b"hell\0\0"),
-        ("POST truncate?path={w}/a", None, 400, "^size parameter is required$"),
-        ("POST truncate?path={w}/a&size=-1", None, 400, "^size must be non-negative$"),
-        ("POST truncate?path={w}/a&size=x", None, 400, "^invalid size parameter$"),
-    ],
-    "touch_digest_grep": [
-        ("POST touch?path={w}/a", None, 200, SAID["touched"]),
-        *HELLO,
-        ("POST digest", {"algorithm": "md5", "path": "{w}/a"}, 200,
-         {"algorithm": "md5", "path": "/memfs/w/a", "digest": hashlib.md5(b"hello world").hexdigest()}),
-        ("POST digest", {"algorithm": "sha1", "path": "{w}/a"}, 400, r"^unsupported algorithm: sha1 \(supported: xxh3, md5\)$"),
-        ("POST digest", {"algorithm": "md5"}, 400, "^path is required$"),
-        ("POST digest", {"algorithm": "md5", "path": "{w}"}, 400, "is a directory"),
-        ("POST grep", {"path": "{w}/a", "pattern": "W[o]", "case_insensitive": True}, 200,
-         {"matches": [{"file": "/memfs/w/a", "line": 1, "content": "hello world"}], "count": 1}),
-        ("POST grep", {"path": "{w}", "pattern": "o"}, 400, "path is a directory, use recursive=true to search"),
-        ("POST grep", {"path": "{w}", "pattern": "h", "recursive": True}, 200, {"count": 1}),
-        ("POST grep", {"path": "{w}/a", "pattern": "("}, 400, "^invalid regex pattern: "),
-        ("POST grep", {"path": "{w}/a"}, 400, "^pattern is required$"),
-        ("POST grep", {"path": "{w}/a", "pattern": "hello", "stream": True}, 200,
-         b'{"file":"/memfs/w/a","line":1,"content":"hello world"}\n{"count":1,"type":"summary"}\n'),
-    ],
-    "links": [
-        *HELLO,
-        ("POST symlink?path={w}/l", {"target": "a"}, 201, SAID["link"]),
-        ("GET readlink?path={w}/l", None, 200, {"target": "a"}),
-        ("GET readlink?path={w}/a", None, 404, "not found"),
-        ("GET stat?path={w}/l", None, 200, {"name": "l", "size": 1, "mode": 511, "meta": {"Type": "symlink"}}),
-        ("GET files?path={w}/l", None, 200, b"hello world"),
-        ("POST symlink?path={w}/m", {}, 400, "^target is required$"),
-        ("DELETE files?path={w}/l", None, 200, SAID["deleted"]),
-        ("GET files?path={w}/a", None, 200, b"hello world"),
-    ],
-    "write_alias": [
-        ("POST write?path={w}/a", b"raw", 200, {"message": "Written 3 bytes"}),
-        ("GET files?path={w}/a", None, 200, b"raw"),
-    ],
-    "unknown": [
-        ("GET nothing", None, 404, "404 page not found"),
-        ("GET /nothing", None, 404, "404 page not found"),
-        ("GET /", None, 200, {"service": "AGFS Server", "status": "running"}),
-        ("PUT stat?path={w}", None, 405, "^method not allowed$"),
-        ("GET handles/abc", None, 400, "^invalid handle ID: must be a number$"),
-        ("GET handles/999999", None, 404, "not found"),
-        ("POST handles/", None, 400, "^handle ID required$"),
-        ("POST handles/open?path={w}/a&flags=x", None, 400, "^invalid flags parameter: must be a number$"),
-        ("POST mount", {"path": "/n"}, 400, "^fstype is required$"),
-        ("POST mount", {"fstype": "memfs"}, 400, "^path is required$"),
-        ("POST mount", {"fstype": "nofs", "path": "/n"}, 400, "^unknown filesystem type: nofs$"),
-        ("POST mount", {"fstype": "memfs", "path": "/n", "config": 3}, 400, "^invalid request body$"),
-        ("POST mount", {"fstype": "memfs", "path": "/n", "config": {"foo": 1}}, 400, "unknown configuration parameter.*foo"),
-        ("POST unmount", {}, 400, "^path is required$"),
-        ("POST plugins/load", {}, 400, "^library_path is required$"),
-    ],
-}
-
-
-def opened(v, row):
-    r = v.ask(row)
-    assert r.status == 200, (v.name, row, r.status, r.body)
-    info = json.loads(r.body)
-    assert isinstance(info["handle_id"], int) and info["id"] == info["handle_id"], info
-    return info
-
-
-def handles(v):
-    steps(v, HELLO)
-    n = opened(v, "POST handles/open?path={w}/a&flags=2&mode=644")["handle_id"]
-    h = "handles/%d" % n
-    for row, body, status, expected in [
-            ("GET %s/read?size=5", None, 200, b"hello"), ("GET %s/read", None, 200, b" world"),
-            ("GET %s/read?size=-1&offset=6", None, 200, b"world"), ("GET %s/read?offset=-5", None, 400, "invalid offset"),
-            ("POST %s/seek?offset=6", None, 200, {"position": 6, "offset": 6}),
-            ("POST %s/seek", None, 400, "^offset parameter is required$"),
-            ("POST %s/seek?offset=0&whence=3", None, 400, "^invalid whence parameter"),
-            ("PUT %s/write", b"W", 200, {"bytes_written": 1, "position": 0}),
-            ("PUT %s/write?offset=0", b"H", 200, {"bytes_written": 1, "position": 0}),
-            ("GET %s/stream", None, 200, b"orld"), ("POST %s/sync", None, 200, {"message": "synced"}),
-            ("POST %s/truncate?size=5", None, 200, None), ("GET %s/stat", None, 200, {"size": 5}),
-            ("POST %s/renew?lease=30", None, 200, None), ("GET %s", None, 200, {"path": "/memfs/w/a", "flags": 2}),
-            ("POST %s/nonsense", None, 404, "^unknown operation: nonsense$"),
-            ("DELETE %s", None, 200, {"message": "handle closed"}), ("GET %s/read", None, 404, "not found")]:
-        steps(v, [(row % h, body, status, expected)])
-    v.trace = [(row.replace(h, "handles/N"), *rest) for row, *rest in v.trace if rest[0] != 404]
-    steps(v, [("GET files?path={w}/a", None, 200, b"Hello"),
-              ("POST handles/open?path={w}/none", None, 404, MISSING),
-              ("POST handles/open?path={w}/a&flags=48", None, 409, "already exists"),
-              ("POST handles/open?path={p}/kv/keys/k", None, 501, "operation not supported")])
+from agfs_endpoints import (ENDPOINTS, HELLO, MISSING, NEED_PATH, SAID, handles, matches, mounts, opened, plugins, steps, system,
+                            unlisted_differences)
+from agfs_world import SOURCE, Api, World, run, wait_for
 
 
 # ---- the quirks: rows, or a function where rows are not enough ----
@@ -243,11 +72,10 @@ def q13(v):
 
 
 def q21(v):
-    """As on the stock server: a search reads what it finds, and what reads a queue takes its message."""
+    """A search leaves control files alone: no message is lost to a recursive grep from above."""
     steps(v, [("POST mkdir?path={p}/queue/q", None, 201, None), ("PUT files?path={p}/queue/q/enqueue", b"needle", 200, None),
-              ("POST grep", {"path": "{p}/queue/q", "pattern": "needle", "recursive": True}, 200, {"count": 1}),
-              ("GET files?path={p}/queue/q/size", None, 200, b"0"), ("DELETE files?path={p}/queue/q&recursive=true", None, 200, None)])
-    v.trace = []
+              ("POST grep", {"path": "{p}/queue", "pattern": "needle", "recursive": True}, 200, {"matches": None, "count": 0}),
+              ("GET files?path={p}/queue/q/size", None, 200, b"1"), ("DELETE files?path={p}/queue/q&recursive=true", None, 200, None)])
 
 
 def q25(v):
@@ -447,8 +275,16 @@ def absolute_link_through_a_mount(world):
 
 def matrix_is_as_listed(world):
     """Every answer that differs from the stock server's is a row of the table of differences, and each row happens."""
-    unlisted, unused = agfs_matrix.check(agfs_matrix.measure(VIEWS()))
+    unlisted, unused = agfs_matrix.check(agfs_matrix.measure(VIEWS(), agfs_views.plugin_view(WORLD)))
     assert not unlisted and not unused, "\n".join(unlisted + ["never seen: " + t for t in unused])
+
+
+def readme_lists_the_differences(world):
+    """The table in README.md is that of agfs_differences.py, and each of its rows names a test that runs."""
+    assert agfs_differences.markdown() in open(os.path.join(SOURCE, "README.md")).read(), "put this there:\n" + agfs_differences.markdown()
+    names = {t.__name__ for t in TESTS} | {"q30", "q32"}
+    assert {row[0] for row in agfs_differences.QUIRKS} <= names, names
+    assert ["q%02d" % n for n in range(1, 34)] == [row[0] for row in agfs_differences.QUIRKS][:33]
 
 
 def everywhere(name, case):
@@ -476,10 +312,15 @@ BUILD = os.path.abspath(sys.argv[1])
 WORLD = World(BUILD)
 atexit.register(WORLD.close)
 if sys.argv[2:] == ["--matrix"]:
-    print(agfs_matrix.markdown(agfs_matrix.measure(VIEWS())))
+    print(agfs_matrix.markdown(agfs_matrix.measure(VIEWS(), agfs_views.plugin_view(WORLD))))
     sys.exit(0)
-run([everywhere("endpoint_" + n, rows) for n, rows in ENDPOINTS.items()] +
-    [everywhere("endpoint_handles", handles), everywhere("endpoint_write_alias_json", write_alias_json)] +
-    [everywhere(n, case) for n, case in QUIRKS.items()] +
-    [q29, q30_q32, curl_agrees, matrix_is_as_listed, seek_backwards_through_a_mount,
-     absolute_link_through_a_mount], shared=WORLD)
+if sys.argv[2:] == ["--differences"]:
+    print(agfs_differences.markdown())
+    sys.exit(0)
+CASES = {**{"endpoint_" + n: rows for n, rows in ENDPOINTS.items()}, "endpoint_handles": handles, "endpoint_system": system,
+         "endpoint_mounts": mounts, "endpoint_plugins": plugins, "endpoint_write_alias_json": write_alias_json,
+         "unlisted_differences": unlisted_differences, **QUIRKS}
+TESTS = [everywhere(n, case) for n, case in CASES.items()] + [
+    q29, q30_q32, curl_agrees, matrix_is_as_listed, readme_lists_the_differences, seek_backwards_through_a_mount,
+    absolute_link_through_a_mount]
+run(TESTS, shared=WORLD)

@@ -5,6 +5,7 @@
 #include "api.h"
 #include "base/alloc.h"
 #include "base/err.h"
+#include "base/path.h"
 #include "query.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -120,6 +121,18 @@ static void serve(struct api_call *c, const char *path)
     }
 }
 
+/* A path with "//", "/./" or "/../" means the one without; the stock server redirects there. */
+static const char *clean_path(struct api_call *c, const char *path)
+{
+    if (!strstr(path, "//") && !strstr(path, "/.")) {
+        return path;
+    }
+    size_t n = strlen(path);
+
+    c->clean = path[n - 1] == '/' ? NULL : pfs_malloc(PFS_PATH_MAX + 1);
+    return c->clean && pfs_path_normalize(path, n, c->clean, NULL) == PFS_OK ? c->clean : path;
+}
+
 void api_on_request(struct http_req *r)
 {
     struct api_call *c = pfs_calloc(1, sizeof *c);
@@ -142,6 +155,7 @@ void api_on_request(struct http_req *r)
         return;
     }
     c->req.hops++;
+    path = clean_path(c, path);
     if (strcmp(path, "/") == 0) {
         api_banner(c);
     } else if (strncmp(path, PREFIX "/", sizeof PREFIX) == 0) {

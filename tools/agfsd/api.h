@@ -43,6 +43,7 @@ struct api_call {
     struct api *api;
     struct pfs_request req;
     char *path, *path2, *text; /* owned: what req points to */
+    char *clean;               /* owned: the request's own path, where it was spelled oddly */
     char *body;                /* collected */
     size_t body_len;
     struct json_value json;    /* the body, once read */

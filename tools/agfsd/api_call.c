@@ -18,6 +18,7 @@ static void call_free(struct api_call *c)
     pfs_free(c->path);
     pfs_free(c->path2);
     pfs_free(c->text);
+    pfs_free(c->clean);
     pfs_free(c->body);
     pfs_free(c->out);
     pfs_free(c);

@@ -267,6 +267,19 @@ static void search_file(struct grep *g, const char *path)
     }
 }
 
+/*
+ * Reading a control file does something: a queue would lose a message to every search above it. A
+ * plugin that lists "" or ".." would send us round for ever.
+ */
+static bool is_searched(const struct pfs_stat *st)
+{
+    if (!st->name || !*st->name || strchr(st->name, '/') || strcmp(st->name, ".") == 0 ||
+        strcmp(st->name, "..") == 0) {
+        return false;
+    }
+    return st->is_dir || !st->meta_type || strcmp(st->meta_type, "control") != 0;
+}
+
 /* Puts what is in the directory on the stack, the first entry on top. */
 static void search_dir(struct grep *g, const char *path)
 {
@@ -280,12 +293,9 @@ static void search_dir(struct grep *g, const char *path)
         const struct pfs_stat *st = &reply.list[i - 1];
         char below[PFS_PATH_MAX + 1];
 
-        /* A plugin that lists "" or ".." would send us round for ever. */
-        if (!st->name || !*st->name || strchr(st->name, '/') || strcmp(st->name, ".") == 0 ||
-            strcmp(st->name, "..") == 0 || !pfs_path_join(below, path, st->name)) {
-            continue;
+        if (is_searched(st) && pfs_path_join(below, path, st->name)) {
+            push(g, pfs_strdup(below), st->is_dir, &g->out->err);
         }
-        push(g, pfs_strdup(below), st->is_dir, &g->out->err);
     }
     pfs_reply_fini(&reply);
 }
