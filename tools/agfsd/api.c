@@ -40,6 +40,7 @@ static const struct route routes[] = {
     {"/health", {api_health, api_health, api_health, api_health}},
     {"/ready", {api_ready, NULL, NULL, NULL}},
     {"/version", {api_version, NULL, NULL, NULL}},
+    {"/limits", {api_limits, NULL, NULL, NULL}},
     {"/mounts", {api_mounts, NULL, NULL, NULL}},
     {"/mount", {NULL, NULL, api_mount, NULL}},
     {"/unmount", {NULL, NULL, api_unmount, NULL}},

@@ -10,6 +10,7 @@
 #include "base/pool.h"
 #include "dedupe.h"
 #include "http.h"
+#include "limits.h"
 #include "registry.h"
 #include "vfs.h"
 
@@ -23,7 +24,8 @@ struct api {
     struct registry *registry;
     struct pfs_pool *workers; /* mounting, loading: may take seconds */
     size_t max_body;
-    bool admin;            /* mount, unmount and plugins may be used */
+    const struct server_limits *limits; /* as configured */
+    bool admin;                         /* mount, unmount and plugins may be used */
     struct dedupe *dedupe; /* results of requests that carry an id; NULL: none are kept */
     char boot[96];         /* value of the header agfs-boot, made by api_start */
 };
@@ -45,7 +47,7 @@ struct api_call {
     char *path, *path2, *text; /* owned: what req points to */
     char *clean;               /* owned: the request's own path, where it was spelled oddly */
     char *body;                /* collected */
-    size_t body_len;
+    size_t body_len;           /* counts as memory of bodies until the call ends */
     struct json_value json;    /* the body, once read */
     api_handler_fn *next;      /* after the body, or on a worker */
     api_handler_fn *with_json; /* after the body was parsed */
@@ -68,7 +70,7 @@ api_handler_fn api_files_get, api_files_put, api_files_post, api_files_delete, a
 api_handler_fn api_dirs_get, api_dirs_post;
 api_handler_fn api_stat, api_rename, api_chmod, api_truncate, api_touch, api_symlink, api_readlink;
 api_handler_fn api_digest, api_grep;
-api_handler_fn api_capabilities, api_health, api_ready, api_version, api_banner;
+api_handler_fn api_capabilities, api_health, api_ready, api_version, api_banner, api_limits;
 api_handler_fn api_mounts, api_mount, api_unmount, api_plugins, api_plugin_load, api_plugin_unload;
 api_handler_fn api_handles; /* routes below /handles itself; c->rest is what follows */
 

@@ -20,6 +20,7 @@ static void call_free(struct api_call *c)
     pfs_free(c->text);
     pfs_free(c->clean);
     pfs_free(c->body);
+    http_body_freed(c->body_len);
     pfs_free(c->out);
     pfs_free(c);
 }
@@ -31,7 +32,7 @@ static void respond_counted(struct api_call *c, int status, const char *type, ch
                             size_t len, bool counted)
 {
     const struct dedupe_response r = {status, counted, type, body, len};
-    struct http_header extra[4] = {{"agfs-boot", c->api->boot}};
+    struct http_header extra[5] = {{"agfs-boot", c->api->boot}};
     size_t n = 1;
     char count[24];
 
@@ -40,6 +41,9 @@ static void respond_counted(struct api_call *c, int status, const char *type, ch
     }
     if (status == 503) {
         extra[n++] = (struct http_header){"retry-after", "1"};
+    }
+    if (c->not_applied) {
+        extra[n++] = (struct http_header){"not-applied", "1"};
     }
     if (counted) {
         snprintf(count, sizeof count, "%zu", len);

@@ -7,11 +7,12 @@
 #include "base/err.h"
 #include "base/path.h"
 #include "jsonout.h"
+#include <stdio.h>
 #include <string.h>
 
 void config_init(struct config *c)
 {
-    *c = (struct config){.max_body = BODY_MAX_DEFAULT, .admin = true};
+    *c = (struct config){.max_body = BODY_MAX_DEFAULT, .admin = true, .limits = SERVER_LIMITS_INIT};
 }
 
 void config_fini(struct config *c)
@@ -179,6 +180,17 @@ static void put_mounts(struct jout *j, const struct config *c)
     jo_end(j, '}');
 }
 
+/* As it would be read again. */
+static void put_limit(void *arg, const char *name, int64_t value)
+{
+    struct jout *j = arg;
+    bool time = strstr(name, "timeout") || strstr(name, "_age");
+    char text[32];
+
+    snprintf(text, sizeof text, "%lld%s", (long long)value, time ? "ms" : "");
+    jo_member(j, name, text);
+}
+
 char *config_to_text(const struct config *c)
 {
     struct jout j = {0};
@@ -195,6 +207,10 @@ char *config_to_text(const struct config *c)
     jo_int(&j, c->loops);
     jo_key(&j, "admin");
     jo_bool(&j, c->admin);
+    jo_key(&j, "limits");
+    jo_begin(&j, '{');
+    limits_each(&c->limits, put_limit, &j);
+    jo_end(&j, '}');
     if (c->tls_address) {
         put_tls(&j, c);
     }

@@ -7,6 +7,7 @@
  * The configuration of the server: the stock server's YAML (agfs-http-api.md 7.7) with additions
  * under `server`, overridden by the command line. Plain values; one thread.
  */
+#include "limits.h"
 #include "net/tls.h"
 #include "vfs.h"
 
@@ -19,6 +20,7 @@ struct config {
     size_t max_body;
     bool admin;
     unsigned loops; /* 0: one per core */
+    struct server_limits limits;
 
     char *tls_address, *cert, *key, *client_ca, *crl; /* NULL: none */
     enum tls_client_cert client_cert;

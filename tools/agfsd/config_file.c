@@ -170,6 +170,29 @@ static enum pfs_class read_admin(struct reader *r, const char *name, yaml_node_t
     return read_bool(r, name, value, &r->config->admin);
 }
 
+static enum pfs_class read_limits(struct reader *r, const char *name, yaml_node_t *value)
+{
+    enum pfs_class cls = PFS_OK;
+
+    if (yaml_is_null(value)) {
+        return PFS_OK;
+    }
+    if (value->type != YAML_MAPPING_NODE) {
+        return wrong(r, value, name, "must be a mapping");
+    }
+    for (yaml_node_pair_t *p = value->data.mapping.pairs.start;
+         p < value->data.mapping.pairs.top && cls == PFS_OK; p++) {
+        yaml_node_t *key = yaml_document_get_node(&r->doc, p->key);
+
+        cls = limits_set(&r->config->limits, yaml_text(key),
+                         yaml_text(yaml_document_get_node(&r->doc, p->value)), r->err);
+        if (cls != PFS_OK) {
+            pfs_err_prefix(r->err, "line %zu", key->start_mark.line + 1);
+        }
+    }
+    return cls;
+}
+
 static enum pfs_class read_server(struct reader *r, const char *name, yaml_node_t *value)
 {
     static const struct key keys[] = {{"address", read_address},
@@ -177,6 +200,7 @@ static enum pfs_class read_server(struct reader *r, const char *name, yaml_node_
                                       {"max_request_body_bytes", read_max_body},
                                       {"loops", read_loops},
                                       {"admin", read_admin},
+                                      {"limits", read_limits},
                                       {"tls", read_tls},
                                       {NULL, NULL}};
 

@@ -8,8 +8,20 @@
 #include <unistd.h>
 
 #define COOL_MS 2000 /* buffers are given back after so long without traffic */
+#define QUEUE_MS 100 /* between two looks whether a handshake may begin */
 
 static void on_poll(uv_poll_t *handle, int status, int events);
+
+/* When a connection of now is old: max_age_ms +-10 %, so that those of one moment do not end at
+ * one.
+ */
+static int64_t old_at(const struct loop *l, unsigned id)
+{
+    int64_t max = l->limits->max_age_ms;
+    int64_t jitter = (int64_t)(id * 2654435761u >> 12) * (max / 5) >> 20; /* 0 to max / 5 */
+
+    return loop_now_ms(l) + max - max / 10 + jitter;
+}
 
 bool conn_new(struct loop *l, int fd, const struct client_key *key, struct tls_ctx *ctx)
 {
@@ -31,11 +43,14 @@ bool conn_new(struct loop *l, int fd, const struct client_key *key, struct tls_c
         return false;
     }
     c->poll.data = c;
+    c->old_ms = old_at(l, c->id);
     c->since_ms = c->wrote_ms = c->active_ms = loop_now_ms(l);
     wheel_timer_init(&c->timer);
     list_init(&c->touched);
     list_append(&l->conns, &c->node);
     l->n_conns++;
+    gauge_add(GAUGE_CONNECTIONS, 1);
+    c->queued = ctx && !conn_begin_handshake(c);
     conn_touch(c); /* sets what it waits for and until when */
     if (l->state != LOOP_RUNNING) {
         conn_shut(c, CONN_SHUT_NOTICE);
@@ -72,9 +87,48 @@ static void conn_close(struct conn *c)
     list_remove(&c->node);
     list_remove(&c->touched);
     wheel_remove(&c->loop->wheel, &c->timer);
+    conn_end_handshake(c);
+    if (c->identity) {
+        clients_unidentify(c->loop->clients, c->identity);
+    }
     clients_leave(c->loop->clients, &c->client);
+    gauge_add(GAUGE_CONNECTIONS, -1);
     uv_close((uv_handle_t *)&c->poll, on_closed);
     close(c->fd);
+}
+
+/* ---- limits ---- */
+
+void conn_trip(struct conn *c, enum meter m)
+{
+    struct meter_state s;
+    char peer[METER_PEER_MAX];
+
+    meter_hit(m, &c->client, c->identity);
+    if (!c->tripped) {
+        c->tripped = true;
+        meter_read(m, &s);
+        meter_peer(&c->client, c->identity, peer);
+        log_info("c%u: limit %s reached by %s", c->id, s.name, peer);
+    }
+}
+
+bool conn_begin_handshake(struct conn *c)
+{
+    c->shaking = clients_handshake(c->loop->clients, &c->client);
+    if (c->shaking) {
+        gauge_add(GAUGE_HANDSHAKES, 1);
+    }
+    return c->shaking;
+}
+
+void conn_end_handshake(struct conn *c)
+{
+    if (c->shaking) {
+        c->shaking = false;
+        gauge_add(GAUGE_HANDSHAKES, -1);
+        clients_handshaken(c->loop->clients, &c->client);
+    }
 }
 
 const char *conn_client(const struct conn *c)
@@ -109,8 +163,9 @@ void conn_reset(struct conn *c)
 
 static void set_events(struct conn *c)
 {
-    bool read = !c->eof && (c->state != CONN_OPEN ||
-                            (c->proto->wants_read(c) && conn_unsent(c) < OUT_QUEUE_MAX));
+    bool read =
+        !c->eof && !c->queued &&
+        (c->state != CONN_OPEN || (c->proto->wants_read(c) && conn_unsent(c) < OUT_QUEUE_MAX));
     int events = (read ? UV_READABLE : 0) | (conn_unsent(c) || c->more ? UV_WRITABLE : 0);
 
     if (events == c->events) {
@@ -124,6 +179,16 @@ static void set_events(struct conn *c)
     }
 }
 
+/* How long it may go without a protocol; in the queue until those before it have had their time. */
+static int64_t early_ms(const struct conn *c)
+{
+    const struct server_limits *lim = c->loop->limits;
+
+    return c->state == CONN_LINGER ? lim->linger_ms
+           : c->queued             ? 2 * lim->handshake_ms
+                                   : lim->handshake_ms;
+}
+
 static int64_t deadline_of(const struct conn *c)
 {
     const struct server_limits *lim = c->loop->limits;
@@ -133,13 +198,11 @@ static int64_t deadline_of(const struct conn *c)
     case CONN_HELLO:
     case CONN_TLS:
     case CONN_SNIFF:
-        at = c->since_ms + lim->handshake_ms;
+    case CONN_LINGER:
+        at = c->since_ms + early_ms(c);
         break;
     case CONN_OPEN:
         at = c->proto->deadline(c);
-        break;
-    case CONN_LINGER:
-        at = c->since_ms + lim->linger_ms;
         break;
     case CONN_CLOSED:
         break;
@@ -149,6 +212,12 @@ static int64_t deadline_of(const struct conn *c)
     }
     if (c->warm && c->active_ms + COOL_MS < at) {
         at = c->active_ms + COOL_MS;
+    }
+    if (c->queued && loop_now_ms(c->loop) + QUEUE_MS < at) {
+        at = loop_now_ms(c->loop) + QUEUE_MS;
+    }
+    if (c->state == CONN_OPEN && c->old_ms < at) {
+        at = c->old_ms;
     }
     return at;
 }
@@ -214,6 +283,45 @@ void conn_turn(struct conn *c)
     }
 }
 
+/* One step further towards its end. */
+static void grow_old(struct conn *c, int64_t now)
+{
+    const struct server_limits *lim = c->loop->limits;
+
+    switch (c->age) {
+    case AGE_NEW:
+        c->age = AGE_NOTICE;
+        c->old_ms = now + lim->goaway_ms;
+        c->proto->shut(c, CONN_SHUT_NOTICE);
+        meter_hit(METER_AGE, &c->client, c->identity);
+        break;
+    case AGE_NOTICE:
+        c->age = AGE_LAST;
+        c->old_ms = now + lim->age_grace_ms;
+        c->proto->shut(c, CONN_SHUT_LAST);
+        break;
+    case AGE_LAST:
+        c->broken = true;
+        break;
+    }
+}
+
+/* What goes on too long before there is a protocol, or after its end. */
+static void on_early_deadline(struct conn *c, int64_t now)
+{
+    bool lingers = c->state == CONN_LINGER;
+
+    if (now >= c->since_ms + early_ms(c)) {
+        if (!lingers) {
+            conn_trip(c, c->queued ? METER_HANDSHAKES : METER_HANDSHAKE_TIME);
+        }
+        c->broken = true;
+    } else if (c->queued && conn_begin_handshake(c)) {
+        c->queued = false;
+        c->since_ms = now;
+    }
+}
+
 void conn_due(struct conn *c)
 {
     int64_t now = loop_now_ms(c->loop);
@@ -222,15 +330,17 @@ void conn_due(struct conn *c)
         cool(c);
     }
     if (conn_unsent(c) && now - c->wrote_ms >= c->loop->limits->write_stall_ms) {
-        log_debug("c%u: the peer does not read", c->id);
+        conn_trip(c, METER_WRITE_STALL);
         c->broken = true;
-    } else if (c->state == CONN_OPEN) {
+    } else if (c->state != CONN_OPEN) {
+        on_early_deadline(c, now);
+    } else {
+        if (now >= c->old_ms) {
+            grow_old(c, now);
+        }
         if (now >= c->proto->deadline(c)) {
             c->proto->tick(c, now);
         }
-    } else if (now >= deadline_of(c)) {
-        log_debug("c%u: timeout before the first request or after the last", c->id);
-        c->broken = true;
     }
     conn_touch(c);
 }

@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "clients.h"
 #include "loop.h"
+#include "meters.h"
 #include "net/tls.h"
 
 struct conn;
@@ -53,6 +54,9 @@ enum conn_state {
     CONN_CLOSED
 };
 
+/* A connection that is old is told so, ends after what is in flight, and is cut in the end. */
+enum conn_age { AGE_NEW, AGE_NOTICE, AGE_LAST };
+
 struct conn {
     struct list node, touched; /* of the loop */
     struct loop *loop;
@@ -66,6 +70,9 @@ struct conn {
     bool in_turn; /* conn_turn is at work ... */
     bool again;   /* ... and was touched meanwhile */
     bool more;    /* the turn's budget was used up, there is more to send */
+    bool queued;  /* its handshake waits for others of its address */
+    bool shaking; /* its handshake counts */
+    bool tripped; /* a limit was hit, and the log says so */
     bool warm;    /* buffers are kept since there was traffic lately */
     struct client_key client;
     struct tls *tls; /* NULL: clear text */
@@ -76,6 +83,8 @@ struct conn {
     int64_t since_ms;       /* begin of the state */
     int64_t wrote_ms;       /* last time the socket took something, or had nothing to take */
     int64_t active_ms;      /* last time something came in */
+    int64_t old_ms;         /* when its age goes on to the next step */
+    enum conn_age age;
     size_t lingered;
 };
 
@@ -89,11 +98,17 @@ void conn_touch(struct conn *c);
 void conn_break(struct conn *c);
 /* The same with a TCP reset, where an ordinary end would look like that of a complete response. */
 void conn_reset(struct conn *c);
+/* It has hit a limit: counts it, and writes the first one to the log. */
+void conn_trip(struct conn *c, enum meter m);
 
 /* From the loop. */
 void conn_turn(struct conn *c);
 void conn_due(struct conn *c);
 void conn_shut(struct conn *c, enum conn_shut how);
+
+/* Its handshake begins, or waits for others of the same address (false). */
+bool conn_begin_handshake(struct conn *c);
+void conn_end_handshake(struct conn *c);
 
 /* conn_io.c, for conn.c: each may set c->broken. */
 void conn_read(struct conn *c);

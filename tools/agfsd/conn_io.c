@@ -106,6 +106,7 @@ static void open_proto(struct conn *c, const struct proto *proto)
         c->broken = true;
         return;
     }
+    conn_end_handshake(c);
     log_debug("c%u speaks %s", c->id, proto->name);
     if (c->loop->state != LOOP_RUNNING) {
         proto->shut(c, c->loop->state == LOOP_NOTICE ? CONN_SHUT_NOTICE : CONN_SHUT_LAST);
@@ -205,16 +206,60 @@ static bool feed_tls(struct conn *c)
     return any;
 }
 
-static void handshake_done(struct conn *c)
+/* Says why, in bytes of whatever protocol, instead of opening it. */
+static void answer_and_end(struct conn *c, const char *answer, size_t n)
+{
+    conn_write(c, answer, n);
+    conn_say_end(c);
+    c->state = CONN_LINGER;
+    c->since_ms = loop_now_ms(c->loop);
+}
+
+/* The identity has its share of connections. Nothing of this one has been looked at. */
+static void answer_too_many(struct conn *c)
+{
+    static const char h1[] =
+        "HTTP/1.1 503 Service Unavailable\r\n"
+        "Connection: close\r\nRetry-After: 1\r\nContent-Type: application/json\r\n"
+        "Content-Length: 63\r\n\r\n"
+        "{\"error\":\"too many connections\",\"class\":\"busy\",\"outcome\":\"NA\"}\n";
+    static const char h2[] =
+        "\0\0\0\4\0\0\0\0\0"                    /* SETTINGS */
+        "\0\0\10\7\0\0\0\0\0\0\0\0\0\0\0\0\13"; /* GOAWAY 0 ENHANCE_YOUR_CALM */
+
+    if (strcmp(tls_alpn(c->tls), "h2") == 0) {
+        answer_and_end(c, h2, sizeof(h2) - 1);
+    } else {
+        answer_and_end(c, h1, sizeof(h1) - 1);
+    }
+}
+
+/* False: it cannot be served. */
+static bool take_identity(struct conn *c)
 {
     char identity[512];
 
-    if (tls_peer_identity(c->tls, identity, sizeof(identity))) {
-        c->identity = pfs_strdup(identity);
-        if (!c->identity) { /* never let it pass for an anonymous client */
-            c->broken = true;
-            return;
-        }
+    if (!tls_peer_identity(c->tls, identity, sizeof(identity))) {
+        return true;
+    }
+    if (!clients_identify(c->loop->clients, identity)) {
+        meter_hit(METER_PER_IDENTITY, &c->client, identity);
+        answer_too_many(c);
+        return false;
+    }
+    c->identity = pfs_strdup(identity);
+    if (!c->identity) { /* never let it pass for an anonymous client */
+        clients_unidentify(c->loop->clients, identity);
+        c->broken = true;
+    }
+    return c->identity != NULL;
+}
+
+static void handshake_done(struct conn *c)
+{
+    conn_end_handshake(c);
+    if (!take_identity(c)) {
+        return;
     }
     log_debug("c%u %s client %s", c->id, tls_version(c->tls), c->identity ? c->identity : "-");
     if (strcmp(tls_alpn(c->tls), "h2") == 0) {
@@ -234,11 +279,10 @@ static void answer_clear(struct conn *c)
                                  "Connection: close\r\n\r\n"
                                  "Client sent an HTTP request to an HTTPS server.\n";
 
+    conn_end_handshake(c);
     tls_free(c->tls);
     c->tls = NULL;
-    conn_write(c, answer, sizeof(answer) - 1);
-    conn_say_end(c);
-    c->state = CONN_LINGER;
+    answer_and_end(c, answer, sizeof(answer) - 1);
 }
 
 /* Input has been added to c->tls, or its end. */
@@ -252,6 +296,7 @@ static void go_on_tls(struct conn *c)
         send_waiting(c);
         if (rc < 0) {
             log_info("c%u: %s", c->id, err.text);
+            meter_hit(METER_TLS, &c->client, NULL);
             c->broken = true;
         } else if (rc > 0) {
             handshake_done(c);

@@ -90,6 +90,7 @@ static size_t input_head(struct conn *c, const char *p, size_t n)
 
     if (len <= 0) {
         if (len < 0) {
+            conn_trip(c, METER_HEADER_SIZE);
             h1_refuse(c, -len, "header too large");
         }
         return len < 0 ? n : 0;
@@ -97,6 +98,7 @@ static size_t input_head(struct conn *c, const char *p, size_t n)
     int status = h1_parse_head(p, (size_t)len, &head);
 
     if (status) {
+        conn_trip(c, status == 400 ? METER_REQUEST : METER_HEADER_SIZE);
         h1_refuse(c, status, head.reason);
     } else {
         begin_request(c, &head);
@@ -266,8 +268,10 @@ static void h1_tick(struct conn *c, int64_t now_ms)
     h->tick_at_ms = now_ms + lim->tick_ms;
     if (h->state == H1_HEAD) {
         if (h->in_head) {
+            conn_trip(c, METER_HEADER_TIME);
             h1_refuse(c, 408, "header not complete in time");
         } else {
+            meter_hit(METER_IDLE, &c->client, c->identity);
             h->state = H1_CLOSE;
         }
     } else if (h->state == H1_BODY && !h->r) {
@@ -275,6 +279,7 @@ static void h1_tick(struct conn *c, int64_t now_ms)
             h->state = H1_CLOSE;
         }
     } else if (h->state == H1_BODY && !h->r->answered && req_body_is_slow(h->r, now_ms)) {
+        conn_trip(c, METER_BODY_RATE);
         stop_body(c, "the request body came too slowly");
     }
     if (c->eof && h->responding && h->r->resp == RESP_STREAM && h->r->n_ready == 0 &&

@@ -95,7 +95,16 @@ void h2_terminate(struct h2 *h, uint32_t code)
 
 void h2_note(struct h2 *h, enum h2_event ev)
 {
-    if (!h2_guard_note(&h->guard, ev, loop_now_ms(h->c->loop))) {
+    static const enum meter meters[] = {
+        [H2_EV_PEER_RESET] = METER_PEER_RESETS, [H2_EV_OWN_RESET] = METER_OWN_RESETS,
+        [H2_EV_WINDOW_UPDATE] = METER_GLITCHES, [H2_EV_PRIORITY] = METER_GLITCHES,
+        [H2_EV_EMPTY_DATA] = METER_GLITCHES,    [H2_EV_UNKNOWN] = METER_GLITCHES,
+        [H2_EV_SETTINGS] = METER_CONTROL,       [H2_EV_PING] = METER_CONTROL,
+        [H2_EV_STREAM] = METER_GLITCHES,        [H2_EV_DATA] = METER_GLITCHES,
+        [H2_EV_DATA_SENT] = METER_GLITCHES};
+
+    if (!h->terminated && !h2_guard_note(&h->guard, ev, loop_now_ms(h->c->loop))) {
+        conn_trip(h->c, meters[ev]);
         h2_terminate(h, NGHTTP2_ENHANCE_YOUR_CALM);
     }
 }
@@ -181,6 +190,7 @@ static void look_at(struct h2 *h, struct http_req *r, int64_t now_ms)
         return;
     }
     if (req_is_stalled(r, now_ms)) {
+        conn_trip(h->c, METER_STREAM_STALL);
         h2_reset(r, NGHTTP2_CANCEL);
     } else if (r->answered && r->resp == RESP_END) { /* sent, but the request's body goes on */
         if (now_ms - r->progress_ms >= h->c->loop->limits->upload_grace_ms) {
@@ -188,9 +198,11 @@ static void look_at(struct h2 *h, struct http_req *r, int64_t now_ms)
         }
     } else if (!r->given && !r->answered) {
         if (now_ms - r->progress_ms >= h->c->loop->limits->header_ms) {
+            conn_trip(h->c, METER_HEADER_TIME);
             h2_terminate(h, NGHTTP2_ENHANCE_YOUR_CALM); /* a header that is never completed */
         }
     } else if (hungry && !r->answered && !r->body_broken && req_body_is_slow(r, now_ms)) {
+        conn_trip(h->c, METER_BODY_RATE);
         req_body_fail(r, "the request body came too slowly");
     }
 }
@@ -204,8 +216,10 @@ static void h2_tick(struct conn *c, int64_t now_ms)
     if (h->terminated) {
         conn_break(c); /* the GOAWAY had its time to leave */
     } else if (!h->got_ack && now_ms - h->opened_ms >= lim->settings_ms) {
+        conn_trip(c, METER_SETTINGS_TIME);
         h2_terminate(h, NGHTTP2_SETTINGS_TIMEOUT);
     } else if (h->n_open == 0 && now_ms - h->idle_ms >= lim->idle_h2_ms) {
+        meter_hit(METER_IDLE, &c->client, c->identity);
         h2_terminate(h, NGHTTP2_NO_ERROR);
     } else {
         list_for_each (node, &h->reqs) {

@@ -32,6 +32,7 @@ static void admit(struct h2 *h, struct http_req *r)
     } else {
         list_append(&h->reqs, &r->node);
         r->answered = true; /* nothing else will be said */
+        conn_trip(h->c, METER_REQUESTS);
         h2_reset(r, NGHTTP2_REFUSED_STREAM);
     }
 }
@@ -67,6 +68,7 @@ static void on_request(struct h2 *h, struct http_req *r, bool end)
     h2_note(h, H2_EV_STREAM);
     r->body_ended = end;
     if (r->over_limit) {
+        conn_trip(h->c, METER_HEADER_SIZE);
         h2_answer_bare(r, 431);
     } else if (r->path == 0 || strpbrk(http_path(r), "#")) { /* CONNECT has none */
         h2_answer_bare(r, 400);
@@ -132,7 +134,8 @@ static int on_header(nghttp2_session *s, const nghttp2_frame *frame, const uint8
     } else {
         ok = req_add_field(r, (const char *)name, n_name, (const char *)value, n_value);
     }
-    if (r->header_size > H2_BOMB_FACTOR * REQ_HEADER_MAX) {
+    if (r->header_size > H2_BOMB_FACTOR * REQ_HEADER_MAX && !h->terminated) {
+        conn_trip(h->c, METER_HEADER_SIZE);
         h2_terminate(h, NGHTTP2_ENHANCE_YOUR_CALM);
     }
     return ok ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;

@@ -44,10 +44,13 @@ struct loop *http_loop(const struct http_req *r);
 /*
  * Collects the whole body, whose length must not exceed max. `done` gets a malloc'ed block that it
  * owns (NULL when len is 0), or NULL and *err: TOOBIG (over max: answer 413 and the connection
- * closes), TRUNCATED (client went away), NOMEM.
+ * closes), TRUNCATED (client went away), OVERLOAD (too many bytes of all bodies are in memory),
+ * NOMEM. The block counts among those bytes until http_body_freed.
  */
 typedef void http_body_fn(void *arg, char *body, size_t len, const struct pfs_error *err);
 void http_collect_body(struct http_req *r, size_t max, http_body_fn *done, void *arg);
+/* A block of len bytes that `done` got has been freed. Any thread. */
+void http_body_freed(size_t len);
 /*
  * Pumps the body into `sink` with back-pressure and calls done once: OK and n bytes when the whole
  * body arrived, verified against content-length, and was written; the sink is neither finished nor

@@ -5,42 +5,63 @@
 
 /*
  * Everything a peer can grow or delay, in one place, with the reason of each figure. Those that a
- * test or an operator may want to change are in struct server_limits; the others are constants.
+ * test or an operator may want to change are in struct server_limits, most of them also in the
+ * configuration (server.limits); the others are constants.
  */
+#include <proxyfs/error.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct server_limits {
-    unsigned max_conns;            /* of the server: at ~15 KiB each, half a GiB */
-    unsigned max_conns_per_client; /* per IP address: one client cannot take them all */
-    int64_t handshake_ms;          /* TCP accept to usable protocol (h2o, Go: 10 s) */
-    int64_t header_ms;             /* first to last byte of a request's header */
-    int64_t settings_ms;           /* HTTP/2: SETTINGS of the peer, and its answer to ours */
-    int64_t body_window_ms;        /* a body must bring body_min bytes in each such time ... */
-    int64_t body_min;              /* ... (1 KiB/s), unless we are the ones who wait */
-    int64_t write_stall_ms;        /* no byte accepted by the peer's socket */
-    int64_t upload_grace_ms;       /* HTTP/2: answered early, for the client to stop its body */
-    int64_t stream_stall_ms;       /* HTTP/2: response bytes ready, no window from the peer */
-    int64_t idle_h1_ms;            /* keep-alive without a request (nginx 75 s, clients 90 s) */
-    int64_t idle_h2_ms;            /* without a stream; clients retire theirs after 300 s */
-    int64_t eof_stall_ms;          /* HTTP/1: peer has ended, its endless response has no data */
-    int64_t tick_ms;               /* how often exchanges in progress are looked at */
-    int64_t goaway_ms;             /* between the two GOAWAYs: at least one round trip */
-    int64_t linger_ms;             /* after the last response: time for it to be read */
-    int64_t accept_pause_ms;       /* no accepting after EMFILE */
-    unsigned max_running;          /* requests handed to the API per connection, also when their
-                                      stream was reset (Rapid Reset) */
-    unsigned max_waiting;          /* behind them; further ones are refused unprocessed */
+    unsigned max_conns;                 /* of the server: at ~15 KiB each, half a GiB */
+    unsigned max_conns_per_client;      /* per IP address: one client cannot take them all */
+    unsigned max_conns_per_identity;    /* of client certificates; ours opens at most 64 */
+    unsigned max_handshakes_per_client; /* of TLS, under way at once per IP address: further ones
+                                           wait unread, so that one host cannot take the CPU */
+    int64_t handshake_ms;               /* TCP accept to usable protocol (h2o, Go: 10 s) */
+    int64_t max_age_ms;                 /* of a connection, +-10 %: so that clients come back and
+                                           find what has changed (names, certificates) */
+    int64_t age_grace_ms;               /* for what is in flight then */
+    size_t body_memory;                 /* of all request bodies gathered at once */
+    int64_t header_ms;                  /* first to last byte of a request's header */
+    int64_t settings_ms;                /* HTTP/2: SETTINGS of the peer, and its answer to ours */
+    int64_t body_window_ms;             /* a body must bring body_min bytes in each such time ... */
+    int64_t body_min;                   /* ... (1 KiB/s), unless we are the ones who wait */
+    int64_t write_stall_ms;             /* no byte accepted by the peer's socket */
+    int64_t upload_grace_ms; /* HTTP/2: answered early, for the client to stop its body */
+    int64_t stream_stall_ms; /* HTTP/2: response bytes ready, no window from the peer */
+    int64_t idle_h1_ms;      /* keep-alive without a request (nginx 75 s, clients 90 s) */
+    int64_t idle_h2_ms;      /* without a stream; clients retire theirs after 300 s */
+    int64_t eof_stall_ms;    /* HTTP/1: peer has ended, its endless response has no data */
+    int64_t tick_ms;         /* how often exchanges in progress are looked at */
+    int64_t goaway_ms;       /* between the two GOAWAYs: at least one round trip */
+    int64_t linger_ms;       /* after the last response: time for it to be read */
+    int64_t accept_pause_ms; /* no accepting after EMFILE */
+    unsigned max_running;    /* requests handed to the API per connection, also when their
+                                stream was reset (Rapid Reset) */
+    unsigned max_waiting;    /* behind them; further ones are refused unprocessed */
 };
 
 #define SERVER_LIMITS_INIT                                                                         \
     {                                                                                              \
-        .max_conns = 32768, .max_conns_per_client = 1024, .handshake_ms = 10000,                   \
-        .header_ms = 10000, .settings_ms = 10000, .body_window_ms = 15000, .body_min = 15360,      \
-        .write_stall_ms = 30000, .upload_grace_ms = 1000, .stream_stall_ms = 60000,                \
-        .idle_h1_ms = 120000, .idle_h2_ms = 300000, .eof_stall_ms = 5000, .tick_ms = 5000,         \
-        .goaway_ms = 1000, .linger_ms = 2000, .accept_pause_ms = 100, .max_running = 100,          \
-        .max_waiting = 100                                                                         \
+        .max_conns = 32768, .max_conns_per_client = 1024, .max_conns_per_identity = 64,            \
+        .max_handshakes_per_client = 16, .handshake_ms = 10000, .max_age_ms = 3600000,             \
+        .age_grace_ms = 30000, .body_memory = (size_t)512 << 20, .header_ms = 10000,               \
+        .settings_ms = 10000, .body_window_ms = 15000, .body_min = 15360, .write_stall_ms = 30000, \
+        .upload_grace_ms = 1000, .stream_stall_ms = 60000, .idle_h1_ms = 120000,                   \
+        .idle_h2_ms = 300000, .eof_stall_ms = 5000, .tick_ms = 5000, .goaway_ms = 1000,            \
+        .linger_ms = 2000, .accept_pause_ms = 100, .max_running = 100, .max_waiting = 100          \
     }
+
+/*
+ * Sets the limit of that name ("connections", see limits.c) from text as it stands in the
+ * configuration. Errors: CONFIG, naming it.
+ */
+enum pfs_class limits_set(struct server_limits *limits, const char *name, const char *value,
+                          struct pfs_error *err);
+/* Calls fn for each with its value: a number, milliseconds or bytes. */
+void limits_each(const struct server_limits *limits,
+                 void (*fn)(void *arg, const char *name, int64_t value), void *arg);
 
 #define LISTEN_BACKLOG 511
 #define ACCEPT_MAX_PER_TURN 64 /* so that a storm of connections does not starve requests */

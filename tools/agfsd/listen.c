@@ -7,6 +7,7 @@
 #include "clients.h"
 #include "conn.h"
 #include "loop.h"
+#include "meters.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -219,10 +220,10 @@ static void accepted(struct listener *ls, int fd, const struct sockaddr_storage 
 {
     struct loop *l = ls->loop;
     struct client_key key;
-    const char *why;
+    enum clients_verdict v = clients_enter(l->clients, (const struct sockaddr *)peer, &key);
 
-    if (!clients_enter(l->clients, (const struct sockaddr *)peer, &key, &why)) {
-        log_debug("connection refused: %s", why);
+    if (v != CLIENTS_OK) {
+        meter_hit(v == CLIENTS_TOO_MANY ? METER_CONNECTIONS : METER_PER_ADDRESS, &key, NULL);
         close(fd);
         return;
     }
@@ -247,6 +248,7 @@ static void no_descriptors(struct listener *ls)
 {
     log_warn("out of file descriptors: no connections for %lld ms",
              (long long)ls->loop->limits->accept_pause_ms);
+    meter_hit(METER_DESCRIPTORS, NULL, NULL);
     if (ls->reserve_fd >= 0) {
         close(ls->reserve_fd);
         int fd = accept4(ls->fd, NULL, NULL, SOCK_CLOEXEC);

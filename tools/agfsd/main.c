@@ -131,6 +131,7 @@ static enum pfs_class listen_all(struct agfsd *d, struct pfs_error *err)
     enum pfs_class cls;
 
     o.loops = d->config->loops;
+    o.limits = d->config->limits;
     cls = server_new(&o, &d->server, err);
     if (cls == PFS_OK && d->config->address) {
         cls = listen_at(d, d->config->address, NULL, err);
@@ -232,6 +233,7 @@ static enum pfs_class make_tree(struct agfsd *d, struct pfs_error *err)
     d->api.registry = d->registry;
     d->api.max_body = d->config->max_body;
     d->api.admin = d->config->admin;
+    d->api.limits = &d->config->limits;
     load_plugins(d);
     for (size_t i = 0; i < d->config->n_mounts; i++) {
         if (strcmp(d->config->mounts[i].path, dev.path) == 0) {

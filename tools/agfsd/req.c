@@ -59,7 +59,7 @@ void req_bury(struct loop *l)
     while ((node = list_take_first(&l->dead_reqs))) {
         struct http_req *r = list_entry(node, struct http_req, node);
 
-        pfs_buf_fini(&r->body);
+        req_body_drop(r);
         pfs_free(r->block);
         if (r->arena != r->small_arena) {
             pfs_free(r->arena);

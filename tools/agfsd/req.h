@@ -64,6 +64,7 @@ struct http_req {
     bool dead;        /* given back */
     bool body_ended;  /* the whole body has come in */
     bool body_broken; /* ... or never will */
+    bool no_room;     /* ... since all bodies together are too large */
     bool over_limit;  /* the header is too large: fields were dropped */
     bool expects;     /* expect: 100-continue, not yet sent */
 
@@ -76,6 +77,7 @@ struct http_req {
     int64_t content_length, body_max, body_received, body_moved;
     int64_t body_credited; /* HTTP/2: of body_received, what the peer may send again */
     struct pfs_buf body;   /* came in, not yet taken */
+    size_t body_in_sink;   /* taken, not yet written */
     int64_t body_check_ms, body_check_bytes; /* start of the window for the least rate */
 
     /* response */
@@ -150,6 +152,8 @@ bool resp_value_is_safe(const char *value);
 
 /* Gives the request back if nothing holds it any more. */
 void req_settle(struct http_req *r);
+/* Frees what waits of the body. */
+void req_body_drop(struct http_req *r);
 /* Fails or ends the body's consumer when the stream is over. */
 void req_body_gone(struct http_req *r);
 void req_resp_gone(struct http_req *r);

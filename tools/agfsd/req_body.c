@@ -2,6 +2,7 @@
  * Copyright the ProxyFS authors */
 #include "base/alloc.h"
 #include "base/err.h"
+#include "conn.h"
 #include "req.h"
 #include "stream_io.h"
 
@@ -14,13 +15,44 @@
 
 static const struct pfs_error ok;
 static const char client_ended[] = "the client ended before its request was complete";
+static const char no_room[] = "too many request bodies are in memory; nothing has changed";
+
+/* ---- the memory of all bodies together ---- */
+
+void http_body_freed(size_t len)
+{
+    if (len > 0) {
+        gauge_add(GAUGE_BODY_MEMORY, -(int64_t)len);
+    }
+}
+
+void req_body_drop(struct http_req *r)
+{
+    http_body_freed(pfs_buf_len(&r->body));
+    pfs_buf_fini(&r->body);
+}
+
+/* Keeps n bytes. False: there is no room for them. */
+static bool keep(struct http_req *r, const char *p, size_t n)
+{
+    if (!gauge_take(GAUGE_BODY_MEMORY, (int64_t)n, (int64_t)r->loop->limits->body_memory)) {
+        return false;
+    }
+    if (!pfs_buf_add(&r->body, p, n)) {
+        http_body_freed(n);
+        return false;
+    }
+    return true;
+}
+
+/* ---- ends ---- */
 
 /* Bytes that nobody will look at. */
 static void drop_waiting(struct http_req *r)
 {
     size_t n = pfs_buf_len(&r->body);
 
-    pfs_buf_fini(&r->body);
+    req_body_drop(r);
     if (n && !r->gone) {
         r->ops->body_taken(r, n);
     }
@@ -39,12 +71,13 @@ static void body_over(struct http_req *r, const struct pfs_error *err)
         if (err->cls == PFS_OK && pfs_buf_len(&r->body) > 0) {
             block = pfs_buf_take(&r->body, &len);
             if (!block) {
+                http_body_freed(pfs_buf_len(&r->body));
                 pfs_nomem(&nomem, "request body");
                 err = &nomem;
                 len = 0;
             }
         }
-        pfs_buf_fini(&r->body); /* its credit was given as it came */
+        req_body_drop(r); /* its credit was given as it came */
         r->on_collected(r->body_arg, block, len, err);
     } else {
         stream_io_free(r->io);
@@ -63,14 +96,41 @@ static void body_fail(struct http_req *r, enum pfs_class cls, const char *text)
     body_over(r, &err);
 }
 
+/* The body will never be complete: for want of room here, or because the client is gone. */
+static void fail_broken(struct http_req *r)
+{
+    r->body_broken = true;
+    body_fail(r, r->no_room ? PFS_OVERLOAD : PFS_TRUNCATED, r->no_room ? no_room : client_ended);
+}
+
 static void fail_too_big(struct http_req *r)
 {
     struct pfs_error err;
 
     r->body_broken = true; /* the connection is of no further use */
+    if (r->conn) {
+        conn_trip(r->conn, METER_BODY_SIZE);
+    }
     pfs_refuse(&err, PFS_TOOBIG, "request body exceeds maximum size of %lld bytes",
                (long long)r->body_max);
     body_over(r, &err);
+}
+
+static void pump(struct http_req *r);
+
+/*
+ * Bodies take all the memory that they may have. Nothing of this one has been applied, and it may
+ * come again. While nobody has asked for it yet, it fails when somebody does.
+ */
+static void fail_no_room(struct http_req *r)
+{
+    r->body_broken = r->no_room = true;
+    conn_trip(r->conn, METER_BODY_MEMORY);
+    if (r->body_mode == BODY_COLLECT) {
+        fail_broken(r);
+    } else {
+        pump(r);
+    }
 }
 
 /* ---- pumping ---- */
@@ -88,12 +148,13 @@ static void pump(struct http_req *r)
     if (r->body_max >= 0 && r->body_received > r->body_max) {
         fail_too_big(r);
     } else if (r->body_broken || r->gone) { /* gone before the commit point: nothing is applied */
-        body_fail(r, PFS_TRUNCATED, client_ended);
+        fail_broken(r);
     } else if (n) {
         struct pfs_buf b = r->body;
 
         r->body = (struct pfs_buf){0};
         r->sink_busy = true;
+        r->body_in_sink = n;
         stream_io_write(r->io, b.mem, b.start, n, on_sink_wrote, r);
     } else if (r->body_ended) {
         body_over(r, &ok);
@@ -105,6 +166,7 @@ static void on_sink_wrote(void *arg, size_t n, const struct pfs_error *err)
     struct http_req *r = arg;
 
     r->sink_busy = false;
+    http_body_freed(r->body_in_sink);
     r->body_check_ms = loop_now_ms(r->loop); /* the time until now was the sink's */
     r->body_check_bytes = r->body_received;
     if (err->cls != PFS_OK) {
@@ -129,9 +191,9 @@ void req_on_body(struct http_req *r, const char *p, size_t n)
         r->ops->body_taken(r, n);
         return;
     }
-    if (!pfs_buf_add(&r->body, p, n)) {
+    if (!keep(r, p, n)) {
         r->ops->body_taken(r, n);
-        req_body_fail(r, "out of memory: request body");
+        fail_no_room(r);
         return;
     }
     if (r->body_mode == BODY_UNASKED) {
@@ -173,7 +235,7 @@ void req_body_gone(struct http_req *r)
 {
     req_body_fail(r, client_ended);
     if (!r->sink_busy) {
-        pfs_buf_fini(&r->body);
+        req_body_drop(r);
     }
 }
 
@@ -208,7 +270,7 @@ static void body_begin(struct http_req *r)
         return;
     }
     if (r->body_broken || r->gone) {
-        req_body_fail(r, client_ended);
+        fail_broken(r);
         return;
     }
     if (!r->body_ended) {

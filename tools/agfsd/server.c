@@ -59,7 +59,7 @@ enum pfs_class server_new(const struct server_options *o, struct server **ret,
     signal(SIGPIPE, SIG_IGN); /* TLS libraries and drivers write too */
     s->limits = o->limits;
     s->workers = pfs_pool_new(o->stream_workers ? o->stream_workers : STREAM_WORKERS, STREAM_QUEUE);
-    s->clients = clients_new(s->limits.max_conns, s->limits.max_conns_per_client);
+    s->clients = clients_new(&s->limits);
     enum pfs_class cls = s->workers && s->clients ? PFS_OK : pfs_nomem(err, "server");
 
     if (cls == PFS_OK) {

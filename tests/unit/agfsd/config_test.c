@@ -132,6 +132,38 @@ Test(config, tls_and_its_mistakes)
 }
 
 /* A small file must not become a huge tree. */
+Test(config, limits_and_their_mistakes)
+{
+    static const struct {
+        const char *name, *value;
+        bool good;
+    } rows[] = {
+        {"connections", "7", true},         {"connections", "0", false},
+        {"connections", "-1", false},       {"connections", "", false},
+        {"connections", "many", false},     {"body_memory", "64MiB", true},
+        {"body_memory", "1K", false},       {"body_memory", "99999999999999999999", false},
+        {"header_timeout", "1500ms", true}, {"header_timeout", "2m", true},
+        {"header_timeout", "3", true},      {"header_timeout", "3 s", false},
+        {"header_timeout", "2d", false},    {"header_timeout", "9999999999999999h", false},
+        {"connection_age", "24h", true},    {"nothing", "1", false},
+    };
+    struct server_limits l = SERVER_LIMITS_INIT;
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        enum pfs_class cls = limits_set(&l, rows[i].name, rows[i].value, &err);
+
+        cr_expect_eq(cls, rows[i].good ? PFS_OK : PFS_CONFIG, "%s: %s", rows[i].name,
+                     rows[i].value);
+        if (!rows[i].good) {
+            cr_expect_not_null(strstr(err.text, rows[i].name), "%s", err.text);
+        }
+    }
+    cr_expect_eq(l.max_conns, 7);
+    cr_expect_eq(l.body_memory, 64u << 20);
+    cr_expect_eq(l.header_ms, 3000);
+    cr_expect_eq(l.max_age_ms, 24 * 3600 * 1000);
+}
+
 Test(config, aliases_are_bounded)
 {
     char text[2000] = "plugins: {x: {enabled: true, path: /x, config: {a0: &a0 [1,1,1,1,1,1,1,1,1]";

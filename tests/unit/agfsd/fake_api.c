@@ -176,6 +176,7 @@ static void on_echo(void *arg, char *body, size_t len, const struct pfs_error *e
     struct http_header extra = {"x-echo", "yes"};
 
     atomic_store(&fake_body_class, (int)err->cls);
+    http_body_freed(len);
     if (err->cls != PFS_OK) {
         answer_class(arg, err);
         return;

@@ -2,6 +2,7 @@
  * Copyright the ProxyFS authors */
 #include "rig.h"
 #include "base/clock.h"
+#include "meters.h"
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <netinet/in.h>
@@ -29,6 +30,10 @@ bool rig_join(struct rig *r)
     bool clean = server_join(r->server);
 
     server_free(r->server);
+    for (int g = 0; g < N_GAUGES; g++) {
+        cr_expect_eq(gauge_read((enum gauge)g), 0, "gauge %d: %lld left", g,
+                     (long long)gauge_read((enum gauge)g));
+    }
     cr_expect_eq(atomic_load(&fake_streams), 0, "%d streams left open", atomic_load(&fake_streams));
     return clean;
 }

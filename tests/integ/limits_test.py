@@ -1,0 +1,226 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the ProxyFS authors
+"""The server's limits: how many connections it holds in how much memory, what it refuses, and what it says about that.
+
+usage: limits_test.py BUILDDIR [TEST...]
+"""
+import json
+import os
+import resource
+import select
+import socket
+import ssl
+import time
+
+from agfs_world import Api, Skip, run, wait_for
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
+ACK = b"\0\0\0\4\1\0\0\0\0"
+PATH = b"/api/v1/version"
+H2_GET = b"\x82\x86\x04" + bytes([len(PATH)]) + PATH + b"\x41\x01x"  # HPACK: GET, http, the path, authority x
+
+
+def h2_get(stream):
+    return len(H2_GET).to_bytes(3, "big") + b"\1\5" + stream.to_bytes(4, "big") + H2_GET
+
+
+class Idle:
+    """A keep-alive connection that asks for the version from time to time."""
+
+    def __init__(self, address, source, h2):
+        self.h2, self.stream, self.data = h2, 1, b""
+        self.socket = socket.socket()
+        self.socket.setblocking(False)
+        self.socket.bind((source, 0))
+        self.socket.connect_ex(address)
+
+    def ask(self):
+        self.data = b""
+        if not self.h2:
+            self.socket.send(b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % PATH)
+        elif self.stream == 1:
+            self.socket.send(PREFACE + h2_get(1))
+        else:
+            self.socket.send(h2_get(self.stream))
+
+    def read(self):
+        """True: the answer is complete."""
+        self.data += self.socket.recv(65536)
+        assert self.data, "the server ended an idle connection"
+        if b'"version"' not in self.data or not self.data.endswith(b"}\n"):
+            return False
+        if self.h2 and self.stream == 1:
+            self.socket.send(ACK)
+        self.stream += 2
+        return True
+
+
+def ask_all(idle):
+    epoll = select.epoll()
+    by_fd = {c.socket.fileno(): c for c in idle}
+    for fd in by_fd:
+        epoll.register(fd, select.EPOLLOUT | select.EPOLLET)
+    missing, asked = set(by_fd), set()
+    end = time.monotonic() + 30
+    while missing and time.monotonic() < end:
+        for fd, events in epoll.poll(1):
+            c = by_fd[fd]
+            if fd not in asked:
+                error = c.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                assert error == 0, os.strerror(error)
+                c.ask()
+                asked.add(fd)
+                epoll.modify(fd, select.EPOLLIN)
+            elif c.read():
+                missing.discard(fd)
+                epoll.unregister(fd)
+    epoll.close()
+    assert not missing, "%d of %d connections got no answer" % (len(missing), len(idle))
+
+
+def test_20000_idle_connections(world):
+    """Half HTTP/1.1, half HTTP/2: below 300 MiB, without a thread for each. With fewer descriptors, as many as there can be."""
+    n, each = 20000, 1000
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(hard, n + 1000), max(hard, n + 1000)))
+    except (ValueError, OSError):
+        n = (hard - 200) // each * each  # both ends need one for each, and some more
+        if n < 10 * each:
+            raise Skip("RLIMIT_NOFILE cannot be raised above %d" % hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    limit = 300 * 1024 * n // 20000
+    server = world.start("server", ["--mount", "memfs:/memfs"])
+    wait_for("the mount", Api(server.clear).ready)
+    host, port = server.clear[7:].split(":")
+    threads, before = server.n_threads(), server.status("VmRSS")
+    idle = []
+    for begin in range(0, n, each):  # one loopback address has its own limit of connections, and ports
+        batch = [Idle((host, int(port)), "127.0.1.%d" % (1 + begin // each), i % 2 == 1) for i in range(each)]
+        ask_all(batch)
+        idle += batch
+    assert Api(server.clear).get("limits").json()["in_use"]["connections"] >= n
+    rss = server.status("VmRSS")
+    assert server.n_threads() == threads, (threads, server.n_threads())
+    assert rss < limit, "%d KiB" % rss
+    ask_all(idle)  # none of them has been given up meanwhile
+    rss = max(rss, server.status("VmRSS"))
+    print("# %d connections: %d MiB, %d before the first; %d threads" % (n, rss // 1024, before // 1024, threads))
+    assert rss < limit, "%d KiB" % rss
+    for c in idle:
+        c.socket.close()
+    wait_for("the connections to end", lambda: Api(server.clear).get("limits").json()["in_use"]["connections"] < 10)
+
+
+def configured(world, name, limits, **kw):
+    """A server with these limits, and its API in clear text."""
+    config = world.path(name + ".yaml")
+    with open(config, "w") as f:
+        f.write("server:\n  limits: %s\n" % json.dumps(limits))
+    server = world.start(name, ["-c", config, "--mount", "memfs:/memfs"], **kw)
+    api = Api(server.clear)
+    wait_for("the mount", api.ready)
+    return server, api
+
+
+def address(url):
+    host, port = url.split("://")[1].split(":")
+    return host, int(port)
+
+
+def tls_client(world, alpn):
+    context = ssl.create_default_context(cafile=world.pki("ca.pem"))
+    context.load_cert_chain(world.pki("client.pem"), world.pki("client.key"))
+    context.set_alpn_protocols([alpn])
+    return context
+
+
+def test_limits_are_shown_and_configured(world):
+    server, api = configured(world, "server", {"connections_per_address": 3, "idle_timeout_http1": "250ms", "body_memory": "1MiB"})
+    got = api.get("limits").json()
+    assert got["limits"]["connections_per_address"] == 3 and got["limits"]["idle_timeout_http1"] == 250, got
+    assert got["limits"]["body_memory"] == 1 << 20 and got["limits"]["connections_per_identity"] == 64, got
+    hits = lambda name: api.get("limits").json()["hit"][name]
+    held = [socket.create_connection(address(server.clear)) for _ in range(2)]
+    with socket.create_connection(address(server.clear)) as third:  # one place is left for whoever asks
+        third.sendall(b"GET /api/v1/version HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert third.recv(4096).startswith(b"HTTP/1.1 200 ")
+        with socket.create_connection(address(server.clear)) as fourth:
+            assert fourth.recv(1) == b"", "closed at once"
+        assert third.recv(4096) == b"", "idle for too long"
+    for s in held:
+        s.close()
+    wait_for("places", lambda: hits("connections_per_address")["hits"] >= 1 and hits("idle_timeout")["hits"] >= 1)
+    assert hits("connections_per_address")["last_peer"] == "127.0.0.1", hits("connections_per_address")
+    for body in (b"x" * (2 << 20), b"y" * (1 << 19)):
+        r = api.call("PUT", "handles/999/write", data=body) if len(body) > 1 << 20 else api.put("/memfs/f", body)
+        assert r.status in (200, 404, 503), r.status
+    r = api.call("POST", "write", data=b"z" * (2 << 20), path="/memfs/g")
+    assert r.status == 503 and r.headers["not-applied"] == "1" and r.json()["outcome"] == "NA", (r.status, r.body)
+    assert api.get("stat", path="/memfs/g").status == 404 and hits("body_memory")["hits"] >= 1
+    assert api.get("limits").json()["in_use"]["body_memory"] == 0
+
+
+def test_connections_per_identity(world):
+    server, api = configured(world, "server", {"connections_per_identity": 2}, tls=True)
+    connect = lambda alpn: tls_client(world, alpn).wrap_socket(socket.create_connection(address(server.tls)), server_hostname="localhost")
+    ask = b"GET /api/v1/version HTTP/1.1\r\nHost: x\r\n\r\n"
+    held = [connect("http/1.1") for _ in range(2)]
+    for s in held:
+        s.sendall(ask)
+        assert s.recv(4096).startswith(b"HTTP/1.1 200 ")
+    with connect("http/1.1") as s:
+        answer = b""
+        while data := s.recv(4096):
+            answer += data
+        head, body = answer.split(b"\r\n\r\n", 1)
+        assert head.startswith(b"HTTP/1.1 503 ") and b"Content-Length: %d" % len(body) in head, answer
+        assert json.loads(body)["outcome"] == "NA"
+    with connect("h2") as s:
+        answer = b""
+        while data := s.recv(4096):
+            answer += data
+        assert answer == b"\0\0\0\4\0\0\0\0\0" + b"\0\0\x08\7\0\0\0\0\0" + b"\0" * 7 + b"\x0b", answer
+    hit = api.get("limits").json()["hit"]["connections_per_identity"]
+    assert hit["hits"] == 2 and hit["last_peer"].startswith("127.0.0.1 "), hit
+    held.pop().close()
+    wait_for("a place", lambda: api.get("limits").json()["in_use"]["connections"] <= 2)
+    with connect("http/1.1") as s:
+        s.sendall(ask)
+        assert s.recv(4096).startswith(b"HTTP/1.1 200 ")
+
+
+def test_handshakes_per_address(world):
+    """Who opens connections and says nothing holds up nobody but himself, and him for the time of a handshake only."""
+    server, api = configured(world, "server", {"handshakes_per_address": 4, "handshake_timeout": "1s"}, tls=True)
+    silent = [socket.create_connection(address(server.tls)) for _ in range(6)]
+    wait_for("the silent ones", lambda: api.get("limits").json()["in_use"] == {"connections": 7, "handshakes": 4, "body_memory": 0})
+    other = socket.create_connection(address(server.tls), source_address=("127.0.0.9", 0))
+    with tls_client(world, "http/1.1").wrap_socket(other, server_hostname="localhost") as s:
+        s.sendall(b"GET /api/v1/version HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert s.recv(4096).startswith(b"HTTP/1.1 200 "), "another address is served at once"
+    with tls_client(world, "h2").wrap_socket(socket.create_connection(address(server.tls)), server_hostname="localhost") as s:
+        assert s.selected_alpn_protocol() == "h2", "the same address has its turn when the silent ones are given up"
+    assert all(s.recv(1) == b"" for s in silent)
+    hit = api.get("limits").json()["hit"]
+    assert hit["handshake_timeout"]["hits"] >= 4 and hit["handshakes_per_address"]["hits"] + hit["handshake_timeout"]["hits"] == 6, hit
+    assert "limit handshake_timeout reached by 127.0.0.1" in open(server.log_path).read()
+
+
+def test_connections_get_old(world):
+    """An old connection is told so and ends after what is in flight; over HTTP/2 no call fails."""
+    server, api = configured(world, "server", {"connection_age": "1s", "connection_age_grace": "2s"}, tls=True)
+    near = world.start("near", world.mount_arg("/r", server.tls, **world.mtls()))
+    wait_for("the mount", Api(near.clear).ready)
+    end = time.monotonic() + 4
+    while time.monotonic() < end:
+        assert Api(near.clear).read("/r/memfs/README").status == 200
+    assert api.get("limits").json()["hit"]["connection_age"]["hits"] >= 2
+    with socket.create_connection(address(server.clear)) as s:
+        s.sendall(b"GET /api/v1/version HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert s.recv(4096).endswith(b"}\n") and s.recv(1) == b"", "an idle one simply ends"
+
+
+run([test_20000_idle_connections, test_limits_are_shown_and_configured, test_connections_per_identity, test_handshakes_per_address,
+     test_connections_get_old])

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#include "limits.h"
+#include "base/err.h"
+#include "drivers.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum kind { COUNT, TIME, SIZE };
+
+static const struct limit {
+    const char *name;
+    size_t offset; /* of an unsigned, an int64_t or a size_t */
+    enum kind kind;
+    int64_t least, most;
+} rows[] = {
+#define ROW(name, field, kind, least, most)                                                        \
+    {                                                                                              \
+        name, offsetof(struct server_limits, field), kind, least, most                             \
+    }
+#define MINUTES_MS (60 * 1000)
+    ROW("connections", max_conns, COUNT, 1, 1000000),
+    ROW("connections_per_address", max_conns_per_client, COUNT, 1, 1000000),
+    ROW("connections_per_identity", max_conns_per_identity, COUNT, 1, 1000000),
+    ROW("handshakes_per_address", max_handshakes_per_client, COUNT, 1, 1000000),
+    ROW("requests_running", max_running, COUNT, 1, 10000),
+    ROW("requests_waiting", max_waiting, COUNT, 0, 10000),
+    ROW("body_memory", body_memory, SIZE, 1 << 20, INT64_MAX),
+    ROW("handshake_timeout", handshake_ms, TIME, 100, 10 * MINUTES_MS),
+    ROW("header_timeout", header_ms, TIME, 100, 10 * MINUTES_MS),
+    ROW("settings_timeout", settings_ms, TIME, 100, 10 * MINUTES_MS),
+    ROW("write_timeout", write_stall_ms, TIME, 100, 60 * MINUTES_MS),
+    ROW("stream_timeout", stream_stall_ms, TIME, 100, 60 * MINUTES_MS),
+    ROW("idle_timeout_http1", idle_h1_ms, TIME, 100, 24 * 60 * MINUTES_MS),
+    ROW("idle_timeout_http2", idle_h2_ms, TIME, 100, 24 * 60 * MINUTES_MS),
+    ROW("connection_age", max_age_ms, TIME, 1000, (int64_t)366 * 24 * 60 * MINUTES_MS),
+    ROW("connection_age_grace", age_grace_ms, TIME, 100, 60 * MINUTES_MS),
+#undef ROW
+};
+#define N_ROWS (sizeof rows / sizeof *rows)
+
+/* Milliseconds of "250ms", "30s", "5m", "1h"; a plain number means seconds. -1: none of these. */
+static int64_t read_time(const char *s)
+{
+    static const struct {
+        const char *name;
+        int64_t ms;
+    } units[] = {{"", 1000}, {"ms", 1}, {"s", 1000}, {"m", MINUTES_MS}, {"h", 60 * MINUTES_MS}};
+    char *unit;
+    int64_t n = *s >= '0' && *s <= '9' ? strtoll(s, &unit, 10) : -1;
+
+    for (size_t i = 0; n >= 0 && i < sizeof units / sizeof *units; i++) {
+        if (strcmp(unit, units[i].name) == 0 && n <= INT64_MAX / units[i].ms) {
+            return n * units[i].ms;
+        }
+    }
+    return -1;
+}
+
+static int64_t read_number(const struct limit *l, const char *value)
+{
+    const struct pfs_option option = {l->name, value};
+    uint64_t n = 0;
+
+    if (l->kind == TIME) {
+        return read_time(value);
+    }
+    return option_size(&option, 1, l->name, 0, &n, NULL) == PFS_OK && n <= INT64_MAX ? (int64_t)n
+                                                                                     : -1;
+}
+
+enum pfs_class limits_set(struct server_limits *limits, const char *name, const char *value,
+                          struct pfs_error *err)
+{
+    const struct limit *l = rows;
+
+    while (l < rows + N_ROWS && strcmp(l->name, name) != 0) {
+        l++;
+    }
+    if (l == rows + N_ROWS) {
+        return pfs_refuse(err, PFS_CONFIG, "limits.%s: unknown key", name);
+    }
+    int64_t n = read_number(l, value);
+    char *field = (char *)limits + l->offset;
+
+    if (n < l->least || n > l->most) {
+        return pfs_refuse(err, PFS_CONFIG, "limits.%s: '%s' is no %s in range", name, value,
+                          l->kind == TIME   ? "time"
+                          : l->kind == SIZE ? "size"
+                                            : "number");
+    }
+    switch (l->kind) {
+    case COUNT:
+        *(unsigned *)(void *)field = (unsigned)n;
+        break;
+    case TIME:
+        *(int64_t *)(void *)field = n;
+        break;
+    case SIZE:
+        *(size_t *)(void *)field = (size_t)n;
+        break;
+    }
+    return PFS_OK;
+}
+
+void limits_each(const struct server_limits *limits,
+                 void (*fn)(void *arg, const char *name, int64_t value), void *arg)
+{
+    for (const struct limit *l = rows; l < rows + N_ROWS; l++) {
+        const char *field = (const char *)limits + l->offset;
+        int64_t n = 0;
+
+        switch (l->kind) {
+        case COUNT:
+            n = *(const unsigned *)(const void *)field;
+            break;
+        case TIME:
+            n = *(const int64_t *)(const void *)field;
+            break;
+        case SIZE:
+            n = (int64_t) * (const size_t *)(const void *)field;
+            break;
+        }
+        fn(arg, l->name, n);
+    }
+}

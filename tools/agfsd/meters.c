@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#include "meters.h"
+#include "base/clock.h"
+#include <arpa/inet.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *const names[N_METERS] = {
+#define X(id, name) [METER_##id] = name,
+    METER_TABLE(X)
+#undef X
+};
+
+static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER; /* of the states */
+static struct meter_state states[N_METERS];
+static _Atomic int64_t gauges[N_GAUGES];
+
+/* Appends s, with what would break a line or a terminal as \xNN. */
+static void add_escaped(char *dst, size_t cap, const char *s)
+{
+    size_t n = strlen(dst);
+
+    for (; *s && n + 5 < cap; s++) {
+        unsigned char c = (unsigned char)*s;
+
+        n += (size_t)snprintf(dst + n, cap - n, c < ' ' || c >= 0x7f ? "\\x%02x" : "%c", c);
+    }
+}
+
+void meter_peer(const struct client_key *key, const char *identity, char dst[METER_PEER_MAX])
+{
+    static const unsigned char v4[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+
+    dst[0] = '\0';
+    if (key && memcmp(key->b, v4, sizeof v4) == 0) {
+        inet_ntop(AF_INET, key->b + 12, dst, METER_PEER_MAX);
+    } else if (key) {
+        inet_ntop(AF_INET6, key->b, dst, METER_PEER_MAX);
+    }
+    if (identity) {
+        add_escaped(dst, METER_PEER_MAX, dst[0] ? " " : "");
+        add_escaped(dst, METER_PEER_MAX, identity);
+    }
+}
+
+void meter_hit(enum meter m, const struct client_key *key, const char *identity)
+{
+    char peer[METER_PEER_MAX];
+
+    meter_peer(key, identity, peer);
+    pthread_mutex_lock(&mu);
+    states[m].hits++;
+    states[m].last_ns = pfs_wall_now();
+    memcpy(states[m].peer, peer, sizeof peer);
+    pthread_mutex_unlock(&mu);
+}
+
+void meter_read(enum meter m, struct meter_state *ret)
+{
+    pthread_mutex_lock(&mu);
+    *ret = states[m];
+    pthread_mutex_unlock(&mu);
+    ret->name = names[m];
+}
+
+void gauge_add(enum gauge g, int64_t n)
+{
+    atomic_fetch_add_explicit(&gauges[g], n, memory_order_relaxed);
+}
+
+bool gauge_take(enum gauge g, int64_t n, int64_t max)
+{
+    if (atomic_fetch_add_explicit(&gauges[g], n, memory_order_relaxed) + n <= max) {
+        return true;
+    }
+    gauge_add(g, -n);
+    return false;
+}
+
+int64_t gauge_read(enum gauge g)
+{
+    return atomic_load_explicit(&gauges[g], memory_order_relaxed);
+}
