@@ -153,12 +153,23 @@ struct pfs_request {
     unsigned hops;       /* servers passed so far, against mounts that form a ring */
     const char *req_id;  /* 32 hex digits naming this operation across retries; NULL: none */
     const char *client;  /* identity of who asks (certificate SAN); NULL: anonymous */
+    void *host;          /* the host's own; no driver looks at it */
 };
 
 #define PFS_REQUEST_INIT                                                                           \
     {                                                                                              \
         .offset = -1, .size = -1                                                                   \
     }
+
+/*
+ * Of content that is nowhere else any more, such as a message taken out of a queue: whoever has the
+ * reply says what became of it, once.
+ */
+struct pfs_receipt {
+    /* Frees it. lost: the content has surely reached nobody, and may be taken back (this may
+     * block); else it may have. Any thread. */
+    void (*end)(struct pfs_receipt *r, bool lost);
+};
 
 /* A reply. err.cls == PFS_OK: the members of the operation's row are set, the others are zero. */
 struct pfs_reply {
@@ -173,10 +184,12 @@ struct pfs_reply {
     struct pfs_match *matches; /* GREP; CAPABILITIES: .file is a feature */
     size_t n_matches;
     struct pfs_handle_info handle;
-    struct pfs_stream *stream; /* owned: OPEN_READ, OPEN_WRITE, HANDLE_STREAM */
+    struct pfs_stream *stream;   /* owned: OPEN_READ, OPEN_WRITE, HANDLE_STREAM */
+    struct pfs_receipt *receipt; /* owned: READ of what is taken out; NULL: none */
 };
 
-/* Frees everything a reply owns (an open stream is closed) and zeroes it. */
+/* Frees everything a reply owns (an open stream is closed, a receipt ended as not lost) and zeroes
+ * it. */
 PFS_API void pfs_reply_fini(struct pfs_reply *reply);
 /* Frees what a stat value owns and zeroes it. */
 PFS_API void pfs_stat_fini(struct pfs_stat *st);

@@ -22,6 +22,9 @@ void pfs_reply_fini(struct pfs_reply *reply)
     if (reply->stream) {
         reply->stream->ops->close(reply->stream);
     }
+    if (reply->receipt) {
+        reply->receipt->end(reply->receipt, false);
+    }
     for (size_t i = 0; i < reply->n_list; i++) {
         pfs_stat_fini(&reply->list[i]);
     }

@@ -60,9 +60,11 @@ struct api_call {
     char *out;                 /* its result: JSON */
     size_t out_len;
     struct post post;
-    struct dedupe_entry *once; /* that this call will end; NULL: it is not remembered */
-    struct dedupe_wait wait;   /* for another call's `once` */
-    bool not_applied;          /* the response says so: then it need not be remembered */
+    struct dedupe_entry *once;   /* that this call will end; NULL: it is not remembered */
+    struct dedupe_wait wait;     /* for another call's `once` */
+    struct vfs_fate fate;        /* of a change, while the client may give it up */
+    struct pfs_receipt *receipt; /* of the reply; the response has it */
+    bool not_applied;            /* the response says so: then it need not be remembered */
 };
 
 /* Handlers by endpoint. */

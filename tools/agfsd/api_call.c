@@ -27,6 +27,47 @@ static void call_free(struct api_call *c)
 
 /* ---- answers ---- */
 
+/* The response of a call whose content is nowhere else any more, on its way. */
+struct delivery {
+    struct http_sent sent;
+    struct pfs_receipt *receipt;
+    struct dedupe *dedupe;
+    struct dedupe_entry *once; /* NULL: nobody can ask again */
+};
+
+static void on_sent(struct http_sent *s, bool sent)
+{
+    struct delivery *d = list_entry(s, struct delivery, sent);
+    bool lost = !sent && (!d->once || dedupe_take_back(d->dedupe, d->once));
+
+    d->receipt->end(d->receipt, lost);
+    if (d->once) {
+        dedupe_unref(d->dedupe, d->once);
+    }
+    pfs_free(d);
+}
+
+/* Watches over the response that is about to be given. */
+static void deliver(struct api_call *c)
+{
+    struct delivery *d = pfs_calloc(1, sizeof *d);
+
+    if (!d) {
+        c->receipt->end(c->receipt, false);
+    } else {
+        list_init(&d->sent.node);
+        d->sent.fn = on_sent;
+        d->receipt = c->receipt;
+        d->dedupe = c->api->dedupe;
+        d->once = c->once;
+        if (d->once) {
+            dedupe_ref(d->dedupe, d->once);
+        }
+        http_on_sent(c->http, &d->sent);
+    }
+    c->receipt = NULL;
+}
+
 /* Every response but a stream goes through here. `counted`: with x-bytes-read. */
 static void respond_counted(struct api_call *c, int status, const char *type, char *body,
                             size_t len, bool counted)
@@ -36,6 +77,9 @@ static void respond_counted(struct api_call *c, int status, const char *type, ch
     size_t n = 1;
     char count[24];
 
+    if (c->receipt) {
+        deliver(c);
+    }
     if (c->once && !api_once_settle(c, &r)) {
         extra[n++] = (struct http_header){"agfs-dedupe", "no"};
     }
@@ -268,9 +312,18 @@ static void on_reply(void *arg, struct pfs_reply *reply)
     if (mine.err.cls != PFS_OK) {
         api_respond_error(c, &mine.err);
     } else {
+        c->receipt = mine.receipt;
+        mine.receipt = NULL;
         c->answer(c, &mine);
     }
     pfs_reply_fini(&mine);
+}
+
+static void on_gone(void *arg)
+{
+    struct api_call *c = arg;
+
+    vfs_give_up(c->api->vfs, &c->fate);
 }
 
 void api_submit(struct api_call *c, enum pfs_op op, api_answer_fn *answer)
@@ -279,6 +332,10 @@ void api_submit(struct api_call *c, enum pfs_op op, api_answer_fn *answer)
     c->answer = answer;
     if (!api_once(c)) {
         return;
+    }
+    if (vfs_changes(op)) {
+        c->req.host = op == PFS_OP_OPEN_WRITE ? NULL : &c->fate; /* an upload changes at its end */
+        http_on_gone(c->http, on_gone, c);
     }
     vfs_submit(c->api->vfs, http_loop(c->http), &c->req, on_reply, c);
 }

@@ -101,8 +101,8 @@ static void upload_pumped(void *arg, size_t n, const struct pfs_error *err)
 
     c->err = *err;
     c->not_applied = !whole; /* nothing is committed then */
-    vfs_stream_end(c->stream, http_loop(c->http), whole, whole ? upload_finished : upload_given_up,
-                   c);
+    vfs_stream_end(c->stream, http_loop(c->http), whole ? &c->fate : NULL,
+                   whole ? upload_finished : upload_given_up, c);
 }
 
 static void answer_open_write(struct api_call *c, struct pfs_reply *reply)

@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "listen.h"
+#include "req.h"
 #include <string.h>
 #include <unistd.h>
 
@@ -47,6 +48,7 @@ bool conn_new(struct loop *l, int fd, const struct client_key *key, struct tls_c
     c->since_ms = c->wrote_ms = c->active_ms = loop_now_ms(l);
     wheel_timer_init(&c->timer);
     list_init(&c->touched);
+    list_init(&c->sending);
     list_append(&l->conns, &c->node);
     l->n_conns++;
     gauge_add(GAUGE_CONNECTIONS, 1);
@@ -84,6 +86,7 @@ static void conn_close(struct conn *c)
         c->proto->close(c);
         c->session = NULL;
     }
+    conn_report_sent(c, false);
     list_remove(&c->node);
     list_remove(&c->touched);
     wheel_remove(&c->loop->wheel, &c->timer);
@@ -142,6 +145,25 @@ void conn_touch(struct conn *c)
         c->again = true;
     } else if (c->state != CONN_CLOSED && list_is_empty(&c->touched)) {
         list_append(&c->loop->touched, &c->touched);
+    }
+}
+
+void conn_sending(struct conn *c, struct http_req *r)
+{
+    if (r->sent) {
+        list_append(&c->sending, &r->sent->node);
+        r->sent = NULL;
+    }
+}
+
+void conn_report_sent(struct conn *c, bool sent)
+{
+    struct list *node;
+
+    while ((node = list_take_first(&c->sending))) {
+        struct http_sent *s = list_entry(node, struct http_sent, node);
+
+        s->fn(s, sent);
     }
 }
 

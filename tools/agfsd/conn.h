@@ -15,6 +15,7 @@
 #include "net/tls.h"
 
 struct conn;
+struct http_req;
 
 enum conn_shut {
     CONN_SHUT_NOTICE, /* no new requests soon */
@@ -85,6 +86,7 @@ struct conn {
     int64_t active_ms;      /* last time something came in */
     int64_t old_ms;         /* when its age goes on to the next step */
     enum conn_age age;
+    struct list sending; /* of struct http_sent: on their way to the socket */
     size_t lingered;
 };
 
@@ -101,6 +103,9 @@ void conn_reset(struct conn *c);
 /* It has hit a limit: counts it, and writes the first one to the log. */
 void conn_trip(struct conn *c, enum meter m);
 
+/* The head of r's response is among the bytes that the protocol puts out now. */
+void conn_sending(struct conn *c, struct http_req *r);
+
 /* From the loop. */
 void conn_turn(struct conn *c);
 void conn_due(struct conn *c);
@@ -109,6 +114,9 @@ void conn_shut(struct conn *c, enum conn_shut how);
 /* Its handshake begins, or waits for others of the same address (false). */
 bool conn_begin_handshake(struct conn *c);
 void conn_end_handshake(struct conn *c);
+
+/* Some of what was on its way has left, or none of it ever will. */
+void conn_report_sent(struct conn *c, bool sent);
 
 /* conn_io.c, for conn.c: each may set c->broken. */
 void conn_read(struct conn *c);

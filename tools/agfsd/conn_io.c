@@ -37,6 +37,9 @@ static size_t send_some(struct conn *c, const char *p, size_t n)
         return 0;
     }
     c->wrote_ms = loop_now_ms(c->loop);
+    if (sent > 0) {
+        conn_report_sent(c, true);
+    }
     return (size_t)sent;
 }
 

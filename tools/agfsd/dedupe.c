@@ -15,6 +15,7 @@ struct dedupe_entry {
     struct list with_body; /* in dedupe.with_body while a large body is kept */
     unsigned refs;         /* the table's, and one per request that looks at it */
     bool known, done;
+    bool shared; /* with a repetition of its request */
     uint64_t hash, what;
     int64_t began_ms, ended_ms;
     struct list waiting; /* of struct dedupe_wait */
@@ -167,6 +168,7 @@ static enum dedupe_verdict enter_locked(struct dedupe *d, const struct dedupe_ke
     }
     if (e) {
         e->refs++;
+        e->shared = true;
         *ret = e;
         if (!e->done) {
             list_append(&e->waiting, &w->link);
@@ -296,6 +298,25 @@ bool dedupe_response(struct dedupe *d, struct dedupe_entry *e, struct dedupe_res
     }
     pthread_mutex_unlock(&d->mu);
     return ok;
+}
+
+void dedupe_ref(struct dedupe *d, struct dedupe_entry *e)
+{
+    pthread_mutex_lock(&d->mu);
+    e->refs++;
+    pthread_mutex_unlock(&d->mu);
+}
+
+bool dedupe_take_back(struct dedupe *d, struct dedupe_entry *e)
+{
+    pthread_mutex_lock(&d->mu);
+    bool alone = !e->shared;
+
+    if (alone && e->known) {
+        forget_locked(d, e);
+    }
+    pthread_mutex_unlock(&d->mu);
+    return alone;
 }
 
 void dedupe_unref(struct dedupe *d, struct dedupe_entry *e)

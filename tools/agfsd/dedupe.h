@@ -75,6 +75,13 @@ void dedupe_forget(struct dedupe *d, struct dedupe_entry *e, const struct dedupe
 /* The response of an entry that has ended; its body is malloc'ed for the caller. False: no memory.
  */
 bool dedupe_response(struct dedupe *d, struct dedupe_entry *e, struct dedupe_response *ret);
+/* One more reference to an entry that is held. */
+void dedupe_ref(struct dedupe *d, struct dedupe_entry *e);
+/*
+ * The response of an entry that has ended reached nobody. True: nobody else has had it, nor will
+ * have: the entry is forgotten, a repetition runs again.
+ */
+bool dedupe_take_back(struct dedupe *d, struct dedupe_entry *e);
 void dedupe_unref(struct dedupe *d, struct dedupe_entry *e);
 
 #endif

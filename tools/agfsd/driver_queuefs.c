@@ -102,7 +102,8 @@ static enum pfs_class message_text(const struct queue_message *m, char **ret, si
 }
 
 static enum pfs_class fetch_message(struct queuefs *q, const struct queue_path *p, char **ret,
-                                    size_t *ret_len, struct pfs_error *err)
+                                    size_t *ret_len, struct pfs_receipt **ret_receipt,
+                                    struct pfs_error *err)
 {
     struct queue_message m;
     enum pfs_class cls = q->backend->ops->take(q->backend, p->name, p->file == QUEUE_PEEK, &m, err);
@@ -114,7 +115,11 @@ static enum pfs_class fetch_message(struct queuefs *q, const struct queue_path *
         if (cls != PFS_OK && taken && err) {
             err->outcome = PFS_OUTCOME_AP; /* it is gone from the queue */
         }
-        pfs_free(m.data);
+        if (cls == PFS_OK && taken && ret_receipt) {
+            *ret_receipt = queuefs_receipt(q, p->name, &m);
+        } else {
+            pfs_free(m.data);
+        }
     }
     return cls;
 }
@@ -136,10 +141,11 @@ static enum pfs_class fetch_size(struct queuefs *q, const struct queue_path *p, 
 }
 
 enum pfs_class queuefs_fetch(struct queuefs *q, const struct queue_path *p, char **ret,
-                             size_t *ret_len, struct pfs_error *err)
+                             size_t *ret_len, struct pfs_receipt **ret_receipt,
+                             struct pfs_error *err)
 {
     return p->file == QUEUE_SIZE ? fetch_size(q, p, ret, ret_len, err)
-                                 : fetch_message(q, p, ret, ret_len, err);
+                                 : fetch_message(q, p, ret, ret_len, ret_receipt, err);
 }
 
 static void op_read(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
@@ -166,7 +172,7 @@ static void op_read(struct pfs_driver *d, const struct pfs_request *req, struct 
     case QUEUE_DEQUEUE:
     case QUEUE_PEEK:
     case QUEUE_SIZE:
-        if (queuefs_fetch(of(d), &p, &text, &len, &reply->err) != PFS_OK) {
+        if (queuefs_fetch(of(d), &p, &text, &len, &reply->receipt, &reply->err) != PFS_OK) {
             return;
         }
         break;

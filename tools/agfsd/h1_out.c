@@ -186,6 +186,9 @@ size_t h1_drain(struct conn *c, char *dst, size_t cap)
     struct h1 *h = c->session;
     size_t n = drain_out(h, dst, cap);
 
+    if (n && h->r && h->r->answered) {
+        conn_sending(c, h->r);
+    }
     while (h->responding && pfs_buf_len(&h->out) == 0 && cap - n > 2 * CHUNK_OVERHEAD) {
         bool end;
         ssize_t ready = req_ready(h->r, &end);

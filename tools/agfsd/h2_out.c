@@ -101,7 +101,13 @@ static int on_frame_send(nghttp2_session *s, const nghttp2_frame *frame, void *u
     struct h2 *h = user;
     bool end = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
 
-    if (frame->hd.type == NGHTTP2_RST_STREAM) {
+    if (frame->hd.type == NGHTTP2_HEADERS) {
+        struct http_req *r = nghttp2_session_get_stream_user_data(s, frame->hd.stream_id);
+
+        if (r && r->answered) {
+            conn_sending(h->c, r);
+        }
+    } else if (frame->hd.type == NGHTTP2_RST_STREAM) {
         h2_note(h, H2_EV_OWN_RESET);
     } else if (frame->hd.type == NGHTTP2_DATA) {
         h2_note(h, H2_EV_DATA_SENT);

@@ -9,6 +9,7 @@
  * connection, except http_post. Streams whose ops say `blocking` are driven from the worker pool by
  * this layer; their callers see callbacks on the loop all the same.
  */
+#include "base/list.h"
 #include <proxyfs/driver.h>
 
 struct http_req;
@@ -78,6 +79,23 @@ void http_respond(struct http_req *r, int status, const char *content_type, char
  */
 void http_respond_stream(struct http_req *r, int status, const char *content_type,
                          struct pfs_stream *body, const struct http_header *extra, size_t n_extra);
+
+/* ---- what becomes of it ---- */
+
+/*
+ * Calls fn(arg) once, on the loop, if the client gives the request up (its stream is reset, its
+ * connection ends) before the response has been given.
+ */
+void http_on_gone(struct http_req *r, void (*fn)(void *arg), void *arg);
+
+/* Tells whether a response has gone anywhere. The owner's; the layer below has it until fn. */
+struct http_sent {
+    struct list node;
+    /* Called once, on the loop. False: surely none of the response's bytes have left. */
+    void (*fn)(struct http_sent *s, bool sent);
+};
+/* To be called before the response is given. */
+void http_on_sent(struct http_req *r, struct http_sent *s);
 
 /* ---- the loop ---- */
 

@@ -30,6 +30,7 @@ struct queue_limits {
 struct queue_message {
     char id[37]; /* UUIDv7 */
     int64_t time_ns;
+    int64_t place; /* the backend's: where to put it back */
     char *data;
     size_t len;
 };
@@ -58,6 +59,9 @@ struct queue_backend_ops {
     /* Takes the first message (`keep`: a copy, it stays). A message goes to exactly one taker. */
     enum pfs_class (*take)(struct queue_backend *b, const char *name, bool keep,
                            struct queue_message *ret, struct pfs_error *err);
+    /* Puts a message that was taken back where it was; its queue may be gone, then it is too. */
+    enum pfs_class (*put_back)(struct queue_backend *b, const char *name,
+                               const struct queue_message *m, struct pfs_error *err);
     enum pfs_class (*clear)(struct queue_backend *b, const char *name, struct pfs_error *err);
     enum pfs_class (*look)(struct queue_backend *b, const char *name, struct queue_state *ret,
                            struct pfs_error *err);

@@ -253,6 +253,44 @@ static enum pfs_class mem_take(struct queue_backend *b, const char *name, bool k
     return cls;
 }
 
+static void put_back_locked(struct queue_mem *m, struct queue *q, struct message *msg)
+{
+    struct list *before = q->messages.next;
+
+    while (before != &q->messages &&
+           list_entry(before, struct message, link)->time_ns < msg->time_ns) {
+        before = before->next; /* taken before it, put back before it */
+    }
+    list_append(before, &msg->link); /* in front of that one */
+    q->size++;
+    m->total += msg->len;
+}
+
+static enum pfs_class mem_put_back(struct queue_backend *b, const char *name,
+                                   const struct queue_message *back, struct pfs_error *err)
+{
+    struct queue_mem *m = of(b);
+    struct message *msg = pfs_malloc(sizeof *msg + back->len);
+
+    if (!msg) {
+        return pfs_nomem(err, "a message");
+    }
+    memcpy(msg->id, back->id, sizeof msg->id);
+    msg->time_ns = back->time_ns;
+    msg->len = back->len;
+    memcpy(msg->data, back->data, back->len);
+    pthread_mutex_lock(&m->mu);
+    struct queue *q = find_locked(m, name);
+
+    if (q) {
+        put_back_locked(m, q, msg);
+        msg = NULL;
+    }
+    pthread_mutex_unlock(&m->mu);
+    pfs_free(msg);
+    return PFS_OK;
+}
+
 static enum pfs_class mem_clear(struct queue_backend *b, const char *name, struct pfs_error *err)
 {
     struct queue_mem *m = of(b);
@@ -339,6 +377,7 @@ static const struct queue_backend_ops mem_ops = {
     .remove = mem_remove,
     .push = mem_push,
     .take = mem_take,
+    .put_back = mem_put_back,
     .clear = mem_clear,
     .look = mem_look,
     .children = mem_children,

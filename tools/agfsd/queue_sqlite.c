@@ -30,8 +30,10 @@
     X(TOUCH, "UPDATE queues SET last_ns = max(?2, last_ns + 1) WHERE name = ?1 RETURNING last_ns") \
     X(PUSH, "INSERT INTO messages(queue, time_ns, id, data) VALUES(?1, ?2, ?3, ?4)")               \
     X(TAKE, "DELETE FROM messages WHERE seq = (SELECT seq FROM messages WHERE queue = ?1 "         \
-            "ORDER BY seq LIMIT 1) RETURNING id, time_ns, data")                                   \
-    X(PEEK, "SELECT id, time_ns, data FROM messages WHERE queue = ?1 ORDER BY seq LIMIT 1")        \
+            "ORDER BY seq LIMIT 1) RETURNING id, time_ns, data, seq")                              \
+    X(PUT_BACK, "INSERT INTO messages(queue, time_ns, id, data, seq) SELECT ?1, ?2, ?3, ?4, ?5 "   \
+                "WHERE EXISTS (SELECT 1 FROM queues WHERE name = ?1)")                             \
+    X(PEEK, "SELECT id, time_ns, data, seq FROM messages WHERE queue = ?1 ORDER BY seq LIMIT 1")   \
     X(CLEAR, "DELETE FROM messages WHERE queue = ?1")                                              \
     X(CLEAR_TIME, "UPDATE queues SET last_ns = 0 WHERE name = ?1")                                 \
     X(LOOK, "SELECT last_ns, (SELECT count(*) FROM messages WHERE queue = ?1) FROM queues "        \
@@ -194,11 +196,30 @@ static enum pfs_class sql_remove(struct queue_backend *b, const char *name, stru
     return cls;
 }
 
+/* PUSH, or PUT_BACK with its place. */
+static enum pfs_class write_row(struct queue_sqlite *s, enum statement which, const char *name,
+                                const struct queue_message *m, struct pfs_error *err)
+{
+    sqlite3_stmt *st = prepare(s, which, name);
+
+    sqlite3_bind_int64(st, 2, m->time_ns);
+    sqlite3_bind_text(st, 3, m->id, -1, SQLITE_STATIC);
+    sqlite3_bind_blob64(st, 4, m->len ? m->data : "", m->len, SQLITE_STATIC);
+    if (which == S_PUT_BACK) {
+        sqlite3_bind_int64(st, 5, m->place);
+    }
+    int rc = sqlite3_step(st);
+    enum pfs_class cls = rc == SQLITE_DONE ? PFS_OK : fail(s, PFS_OUTCOME_NA, err);
+
+    sqlite3_reset(st);
+    sqlite3_clear_bindings(st);
+    return cls;
+}
+
 static enum pfs_class insert(struct queue_sqlite *s, const char *name, const void *data, size_t len,
                              struct pfs_error *err)
 {
     sqlite3_stmt *st = prepare(s, S_TOUCH, name);
-    char id[37];
 
     sqlite3_bind_int64(st, 2, pfs_wall_now());
     int rc = sqlite3_step(st);
@@ -212,17 +233,10 @@ static enum pfs_class insert(struct queue_sqlite *s, const char *name, const voi
     if (rc != SQLITE_ROW) {
         return fail(s, PFS_OUTCOME_NA, err);
     }
-    queue_make_id(id, time_ns);
-    st = prepare(s, S_PUSH, name);
-    sqlite3_bind_int64(st, 2, time_ns);
-    sqlite3_bind_text(st, 3, id, -1, SQLITE_STATIC);
-    sqlite3_bind_blob64(st, 4, len ? data : "", len, SQLITE_STATIC);
-    rc = sqlite3_step(st);
-    enum pfs_class cls = rc == SQLITE_DONE ? PFS_OK : fail(s, PFS_OUTCOME_NA, err);
+    struct queue_message m = {.time_ns = time_ns, .data = (char *)(uintptr_t)data, .len = len};
 
-    sqlite3_reset(st);
-    sqlite3_clear_bindings(st);
-    return cls;
+    queue_make_id(m.id, time_ns);
+    return write_row(s, S_PUSH, name, &m, err);
 }
 
 static enum pfs_class sql_push(struct queue_backend *b, const char *name, const void *data,
@@ -254,6 +268,7 @@ static enum pfs_class read_row(sqlite3_stmt *st, struct queue_message *ret, stru
 
     ret->len = (size_t)sqlite3_column_bytes(st, 2);
     ret->time_ns = sqlite3_column_int64(st, 1);
+    ret->place = sqlite3_column_int64(st, 3);
     if (id) {
         strncpy(ret->id, (const char *)id, sizeof ret->id - 1);
     }
@@ -290,6 +305,19 @@ static enum pfs_class sql_take(struct queue_backend *b, const char *name, bool k
         pfs_free(ret->data);
         *ret = (struct queue_message){0};
     }
+    return cls;
+}
+
+static enum pfs_class sql_put_back(struct queue_backend *b, const char *name,
+                                   const struct queue_message *m, struct pfs_error *err)
+{
+    struct queue_sqlite *s = of(b);
+
+    pthread_mutex_lock(&s->mu);
+    enum pfs_class cls = write_row(s, S_PUT_BACK, name, m, err);
+
+    recount_locked(s);
+    pthread_mutex_unlock(&s->mu);
     return cls;
 }
 
@@ -399,6 +427,7 @@ static const struct queue_backend_ops sqlite_ops = {
     .remove = sql_remove,
     .push = sql_push,
     .take = sql_take,
+    .put_back = sql_put_back,
     .clear = sql_clear,
     .look = sql_look,
     .children = sql_children,

@@ -42,9 +42,16 @@ struct queue_path {
 /* Errors: BADARG (a control file without a queue). */
 enum pfs_class queuefs_parse(const char *path, struct queue_path *ret, struct pfs_error *err);
 
-/* What reading a control file gives, malloc'ed: the text of dequeue, peek or size. */
+/*
+ * What reading a control file gives, malloc'ed: the text of dequeue, peek or size. *ret_receipt:
+ * of a message that was taken; NULL where nobody can take it back.
+ */
 enum pfs_class queuefs_fetch(struct queuefs *q, const struct queue_path *p, char **ret,
-                             size_t *ret_len, struct pfs_error *err);
+                             size_t *ret_len, struct pfs_receipt **ret_receipt,
+                             struct pfs_error *err);
+/* Of a message taken out of that queue; takes m->data. NULL: no memory (it is freed). */
+struct pfs_receipt *queuefs_receipt(struct queuefs *q, const char *name,
+                                    const struct queue_message *m);
 /* STAT of any path. */
 pfs_op_fn queuefs_stat;
 

@@ -116,7 +116,7 @@ void queuefs_hread(struct pfs_driver *d, const struct pfs_request *req, struct p
     }
     pthread_mutex_lock(&h->mu);
     if (!h->fetched && is_readable(h)) {
-        cls = queuefs_fetch((struct queuefs *)d, &h->at, &h->text, &h->len, &reply->err);
+        cls = queuefs_fetch((struct queuefs *)d, &h->at, &h->text, &h->len, NULL, &reply->err);
         h->fetched = cls == PFS_OK;
     }
     size_t at = req->offset < 0                  ? h->pos

@@ -98,6 +98,9 @@ void req_gone(struct http_req *r)
 {
     if (!r->gone) {
         r->gone = true;
+        if (r->on_gone && !r->answered) {
+            r->on_gone(r->gone_arg);
+        }
         req_resp_gone(r);
         req_body_gone(r);
     }
@@ -232,6 +235,20 @@ int64_t http_content_length(const struct http_req *r)
 const char *http_client(const struct http_req *r)
 {
     return r->conn ? conn_client(r->conn) : NULL;
+}
+
+void http_on_gone(struct http_req *r, void (*fn)(void *arg), void *arg)
+{
+    r->on_gone = fn;
+    r->gone_arg = arg;
+    if (r->gone && fn) {
+        fn(arg);
+    }
+}
+
+void http_on_sent(struct http_req *r, struct http_sent *s)
+{
+    r->sent = s;
 }
 
 struct loop *http_loop(const struct http_req *r)

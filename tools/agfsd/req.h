@@ -68,6 +68,10 @@ struct http_req {
     bool over_limit;  /* the header is too large: fields were dropped */
     bool expects;     /* expect: 100-continue, not yet sent */
 
+    void (*on_gone)(void *arg); /* NULL: nobody wants to know */
+    void *gone_arg;
+    struct http_sent *sent; /* NULL: as well, or it is the connection's by now */
+
     /* body */
     enum body_mode body_mode;
     bool sink_busy;

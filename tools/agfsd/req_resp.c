@@ -166,6 +166,12 @@ bool req_is_stalled(const struct http_req *r, int64_t now_ms)
 
 void req_resp_gone(struct http_req *r)
 {
+    struct http_sent *s = r->sent;
+
+    if (s) { /* its head has not even reached the connection */
+        r->sent = NULL;
+        s->fn(s, false);
+    }
     if (r->resp != RESP_NONE) {
         r->resp = RESP_END;
         r->n_ready = 0;

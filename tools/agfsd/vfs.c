@@ -82,10 +82,13 @@ static void complete_reply(struct vcall *c)
         return;
     }
     if (r->err.cls == PFS_OK && r->stream) {
-        r->stream = vfs_stream_wrap(c->mount, r->stream);
+        r->stream = vfs_stream_wrap(c->vfs, c->mount, c->full ? c->full : "", r->stream);
         if (!r->stream) {
             reply_nomem(r, "a stream");
         }
+    }
+    if (r->receipt) {
+        r->receipt = vfs_receipt_wrap(c->mount, r->receipt);
     }
     if (c->req.op == PFS_OP_HANDLE_CLOSE && (r->err.cls == PFS_OK || r->err.cls == PFS_NOTFOUND)) {
         vfs_handle_forget(c->vfs, c->handle);
@@ -111,6 +114,7 @@ static void complete_reply(struct vcall *c)
 /* The driver is done with the call. Any thread. */
 void vfs_finish(struct vcall *c)
 {
+    vfs_fate_end(c->vfs, c->req.host);
     if (c->mount) {
         complete_reply(c);
         vfs_release(c->mount);
@@ -161,7 +165,7 @@ static void job(void *arg)
         pfs_fail(&c->reply.err, PFS_TIMEOUT, PFS_OUTCOME_NA, PFS_PHASE_QUEUE,
                  "%s: %s: waited too long for a worker", pfs_op_name(c->req.op),
                  c->full ? c->full : "handle");
-    } else {
+    } else if (vfs_fate_begin(c->req.host, c->full, &c->reply.err)) {
         run_op(c);
     }
     vfs_finish(c);
@@ -199,6 +203,28 @@ static void choose_op(struct vcall *c)
     c->fn = ops ? ops->op[c->req.op] : NULL;
 }
 
+/* Has the driver answer later, if it does. A change has begun when the driver has it. */
+static bool submit(struct vcall *c)
+{
+    const struct pfs_driver_ops *ops = c->mount ? c->mount->driver->ops : NULL;
+    struct vfs_fate *f = c->req.host;
+
+    if (!c->fn || !ops->submit) {
+        return false;
+    }
+    if (f) {
+        atomic_store(&f->state, FATE_BEGUN); /* on the loop: nobody has given it up */
+        f->path = c->full;
+    }
+    if (ops->submit(c->mount->driver, &c->req, submitted_done, c)) {
+        return true;
+    }
+    if (f) {
+        atomic_store(&f->state, FATE_OPEN);
+    }
+    return false;
+}
+
 /* Starts a call whose mount is held (or NULL for a local operation on a virtual directory). */
 void vfs_start(struct vcall *c)
 {
@@ -211,8 +237,7 @@ void vfs_start(struct vcall *c)
     } else if (c->fn && ops->nonblocking) {
         run_op(c);
         vfs_finish_here(c);
-    } else if (!c->fn || !ops->submit ||
-               !ops->submit(c->mount->driver, &c->req, submitted_done, c)) {
+    } else if (!submit(c)) {
         struct pfs_pool *pool = c->mount ? c->mount->pool : c->vfs->pool;
 
         if (pfs_pool_submit(pool, job, c, &c->reply.err) != PFS_OK) {
@@ -252,6 +277,9 @@ static void start_by_path(struct vcall *c)
 {
     const char *rest = "/";
 
+    if (vfs_fate_wait(c)) {
+        return;
+    }
     if (!vfs_follows_last(c->req.op) && vfs_serve_links(c)) {
         return;
     }
@@ -281,6 +309,19 @@ static void start_by_path(struct vcall *c)
     } else {
         c->req.path = rest;
         vfs_start(c);
+    }
+}
+
+void vfs_restart(struct vcall *c)
+{
+    struct vfs_fate *f = c->req.host;
+
+    c->post.fn = deliver;
+    if (f && atomic_load(&f->state) == FATE_GIVEN_UP) {
+        vfs_fate_begin(f, NULL, &c->reply.err);
+        vfs_finish_here(c);
+    } else {
+        start_by_path(c);
     }
 }
 

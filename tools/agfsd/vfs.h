@@ -9,8 +9,10 @@
  * caller's thread, those that answer later do so, the rest run on workers of their mount: each
  * mount has its own, so that a slow one holds up nobody else. Any thread may call.
  */
+#include "base/list.h"
 #include "http.h"
 #include <proxyfs/driver.h>
+#include <stdatomic.h>
 
 #define MOUNTS_MAX 10000       /* administrators make them; a listing shows them all */
 #define MOUNT_WORKERS 16       /* of one mount: requests that block at once */
@@ -25,6 +27,25 @@ struct mount;
 struct vfs *vfs_new(void); /* NULL: out of memory */
 /* Unmounts everything. No call may be in flight or follow. NULL allowed. */
 void vfs_free(struct vfs *v);
+
+/*
+ * What becomes of a change whose client may go away meanwhile. Belongs to who submits it, with
+ * pfs_request.host pointing to it, until `done`.
+ */
+enum vfs_fate_state { FATE_OPEN, FATE_BEGUN, FATE_OVER, FATE_GIVEN_UP, FATE_ORPHANED };
+struct vfs_fate {
+    atomic_int state; /* enum vfs_fate_state; zeroed: open */
+    struct list node; /* from here on under vfs.orphan_mu: while orphaned */
+    struct list waiting;
+    const char *path;
+};
+/*
+ * The client has gone: what has not begun will never be carried out (CANCELLED, NA); what has will
+ * be, and further changes of that path wait for it. On the loop that submitted.
+ */
+void vfs_give_up(struct vfs *v, struct vfs_fate *f);
+/* May the operation change anything, or take anything out? */
+bool vfs_changes(enum pfs_op op);
 
 /*
  * Carries out one operation; what req points to is borrowed until `done`, *req itself only during
@@ -46,10 +67,10 @@ bool vfs_has_op(struct vfs *v, const char *path, enum pfs_op op);
 bool vfs_has_plain_reads(struct vfs *v, const char *path);
 
 /*
- * Ends a stream that vfs_submit gave, where it may block: finishes it when commit, closes it, then
- * calls done on the loop's thread with the result.
+ * Ends a stream that vfs_submit gave, where it may block: finishes it when `fate` is given (and not
+ * given up), closes it, then calls done on the loop's thread with the result.
  */
-void vfs_stream_end(struct pfs_stream *s, struct loop *loop, bool commit, pfs_io_fn *done,
+void vfs_stream_end(struct pfs_stream *s, struct loop *loop, struct vfs_fate *fate, pfs_io_fn *done,
                     void *arg);
 
 /* ---- mounts ---- */

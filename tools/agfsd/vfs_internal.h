@@ -42,6 +42,10 @@ struct vfs {
     pthread_cond_t idle;
     atomic_uint n_waiting; /* unmounts that wait for `idle` */
 
+    atomic_uint n_orphans;     /* changes under way whose client has gone */
+    pthread_mutex_t orphan_mu; /* of the list of them; inside no other lock */
+    struct list orphans;
+
     pthread_mutex_t handle_mu; /* of everything below */
     struct list handles[HANDLE_BUCKETS];
     unsigned n_handles;
@@ -51,6 +55,7 @@ struct vfs {
 /* One operation under way. */
 struct vcall {
     struct post post;
+    struct list link; /* while it waits for an orphan of its path */
     struct vfs *vfs;
     struct loop *loop;
     struct mount *mount;    /* held; NULL: virtual */
@@ -72,6 +77,23 @@ void vfs_start(struct vcall *c);
 void vfs_finish(struct vcall *c);
 /* The same on the thread that submitted it: the reply is delivered at once. */
 void vfs_finish_here(struct vcall *c);
+
+/* Starts a call whose paths are known. On its loop. */
+void vfs_restart(struct vcall *c);
+
+/* ---- vfs_fate.c ---- */
+
+/* The change is about to be made; false: it was given up, *err says so. f NULL: nobody may. */
+bool vfs_fate_begin(struct vfs_fate *f, const char *path, struct pfs_error *err);
+/* It has been made, or has failed; path of vfs_fate_begin is still there. Any thread. */
+void vfs_fate_end(struct vfs *v, struct vfs_fate *f);
+/* True: c waits for an orphan of its path, and is started again when that is over. */
+bool vfs_fate_wait(struct vcall *c);
+
+/* ---- vfs_receipt.c ---- */
+
+/* Takes r, also on failure (NULL: no memory). The mount is held until the end. */
+struct pfs_receipt *vfs_receipt_wrap(struct mount *m, struct pfs_receipt *r);
 
 /* ---- vfs_symlinks.c ---- */
 
@@ -130,8 +152,9 @@ void vfs_handles_drop(struct mount *m);
 /* ---- vfs_stream.c ---- */
 
 /* Wraps a driver's stream so that it holds the mount; takes s, also on failure (NULL: no memory).
- */
-struct pfs_stream *vfs_stream_wrap(struct mount *m, struct pfs_stream *s);
+ * path: in the tree, copied. */
+struct pfs_stream *vfs_stream_wrap(struct vfs *v, struct mount *m, const char *path,
+                                   struct pfs_stream *s);
 /* Reads a small blocking stream on this thread into the reply's data, if it is one. */
 void vfs_stream_inline(struct pfs_reply *reply);
 

@@ -4,11 +4,14 @@
 #include "base/alloc.h"
 #include "base/err.h"
 #include "vfs_internal.h"
+#include <string.h>
 
 struct vstream {
     struct pfs_stream base;
+    struct vfs *vfs;
     struct mount *mount;
     struct pfs_stream *inner;
+    char path[];
 };
 
 static struct pfs_stream *inner(struct pfs_stream *s)
@@ -52,17 +55,21 @@ static const struct pfs_stream_ops ops_plain = {.blocking = false,
                                                 .finish = stream_finish,
                                                 .close = stream_close};
 
-struct pfs_stream *vfs_stream_wrap(struct mount *m, struct pfs_stream *s)
+struct pfs_stream *vfs_stream_wrap(struct vfs *v, struct mount *m, const char *path,
+                                   struct pfs_stream *s)
 {
-    struct vstream *vs = pfs_calloc(1, sizeof *vs);
+    size_t n = strlen(path) + 1;
+    struct vstream *vs = pfs_malloc(sizeof *vs + n);
 
     if (!vs) {
         s->ops->close(s);
         return NULL;
     }
     vs->base = (struct pfs_stream){s->ops->blocking ? &ops_waiting : &ops_plain, s->size};
+    vs->vfs = v;
     vs->mount = m;
     vs->inner = s;
+    memcpy(vs->path, path, n);
     atomic_fetch_add(&m->in_flight, 1); /* the caller holds it */
     return &vs->base;
 }
@@ -116,7 +123,7 @@ struct ending {
     struct post post;
     struct pfs_stream *stream;
     struct loop *loop;
-    bool commit;
+    struct vfs_fate *fate; /* NULL: it is only closed */
     pfs_io_fn *done;
     void *arg;
     size_t n;
@@ -135,9 +142,11 @@ static void ending_deliver(struct post *p)
 static void ending_closed(void *arg, size_t n, const struct pfs_error *err)
 {
     struct ending *e = arg;
+    struct vstream *vs = (struct vstream *)e->stream;
 
     e->n = n;
     e->err = *err;
+    vfs_fate_end(vs->vfs, e->fate);
     e->stream->ops->close(e->stream);
     http_post(e->loop, &e->post);
 }
@@ -145,16 +154,17 @@ static void ending_closed(void *arg, size_t n, const struct pfs_error *err)
 static void ending_work(void *arg)
 {
     struct ending *e = arg;
-    const struct pfs_error none = {0};
+    struct vstream *vs = (struct vstream *)e->stream;
+    struct pfs_error err = {0};
 
-    if (e->commit) {
+    if (e->fate && vfs_fate_begin(e->fate, vs->path, &err)) {
         e->stream->ops->finish(e->stream, ending_closed, e);
     } else {
-        ending_closed(e, 0, &none);
+        ending_closed(e, 0, &err);
     }
 }
 
-void vfs_stream_end(struct pfs_stream *s, struct loop *loop, bool commit, pfs_io_fn *done,
+void vfs_stream_end(struct pfs_stream *s, struct loop *loop, struct vfs_fate *fate, pfs_io_fn *done,
                     void *arg)
 {
     struct mount *m = ((struct vstream *)s)->mount;
@@ -170,7 +180,7 @@ void vfs_stream_end(struct pfs_stream *s, struct loop *loop, bool commit, pfs_io
     *e = (struct ending){.post = {NULL, ending_deliver},
                          .stream = s,
                          .loop = loop,
-                         .commit = commit,
+                         .fate = fate,
                          .done = done,
                          .arg = arg};
     if (!s->ops->blocking) {

@@ -62,6 +62,28 @@ Test(dedupe, one_runs_the_others_get_its_response)
     dedupe_free(d);
 }
 
+Test(dedupe, what_reached_nobody_is_taken_back)
+{
+    struct dedupe *d = dedupe_new(10, 1000);
+    struct dedupe_key key = {NULL, ID, 1, -1};
+    struct dedupe_entry *e, *f;
+    struct dedupe_response r = response("message");
+
+    cr_assert_eq(dedupe_enter(d, &key, 0, NULL, &e), DEDUPE_NEW);
+    dedupe_ref(d, e);
+    cr_assert(dedupe_finish(d, e, &r, 1));
+    cr_assert(dedupe_take_back(d, e));
+    dedupe_unref(d, e);
+    cr_assert_eq(dedupe_enter(d, &key, 2, NULL, &e), DEDUPE_NEW, "it runs again");
+    dedupe_ref(d, e);
+    cr_assert(dedupe_finish(d, e, &r, 3));
+    cr_assert_eq(dedupe_enter(d, &key, 4, NULL, &f), DEDUPE_DONE);
+    cr_assert(says(d, f, "message"));
+    cr_assert_not(dedupe_take_back(d, e), "a repetition has it");
+    dedupe_unref(d, e);
+    dedupe_free(d);
+}
+
 Test(dedupe, what_was_not_carried_out_runs_again)
 {
     struct dedupe *d = dedupe_new(10, 1000);

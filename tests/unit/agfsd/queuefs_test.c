@@ -190,12 +190,67 @@ static void check_handles(struct pfs_driver *d)
     cr_assert_eq(r.err.cls, PFS_NOTFOUND); /* `in` is freed with the driver */
 }
 
+/* The reply to a dequeue, with its receipt. */
+static struct pfs_reply taken(struct pfs_driver *d, const char *path)
+{
+    struct pfs_request req = PFS_REQUEST_INIT;
+
+    req.op = PFS_OP_READ;
+    req.path = path;
+    struct pfs_reply r = rig_run(d, req);
+
+    cr_assert_eq(r.err.cls, PFS_OK);
+    return r;
+}
+
+static void lose(struct pfs_reply *r)
+{
+    r->receipt->end(r->receipt, true);
+    r->receipt = NULL;
+    pfs_reply_fini(r);
+}
+
+/* What surely reached nobody comes back in its old place, unless its queue has gone. */
+static void check_receipts(struct pfs_driver *d)
+{
+    struct pfs_reply r[3];
+
+    rig_ok(d, PFS_OP_MKDIR, "/r");
+    rig_put(d, "/r/enqueue", "one");
+    rig_put(d, "/r/enqueue", "");
+    rig_put(d, "/r/enqueue", "three");
+    for (int i = 0; i < 3; i++) {
+        r[i] = taken(d, "/r/dequeue");
+        cr_assert_not_null(r[i].receipt);
+    }
+    cr_assert_str_eq(rig_cat(d, "/r/dequeue"), "{}");
+    char *first = strndup(r[0].data, r[0].len);
+    lose(&r[2]);
+    lose(&r[0]);
+    pfs_reply_fini(&r[1]); /* this one arrived */
+    cr_assert_str_eq(rig_cat(d, "/r/size"), "2");
+    cr_assert_str_eq(rig_cat(d, "/r/dequeue"), first, "the same id and time");
+    free(first);
+    cr_assert_not_null(strstr(rig_cat(d, "/r/dequeue"), "\"data\":\"three\""));
+    struct pfs_reply none = taken(d, "/r/dequeue");
+    cr_assert_null(none.receipt);
+    pfs_reply_fini(&none);
+    rig_put(d, "/r/enqueue", "gone");
+    r[0] = taken(d, "/r/dequeue");
+    rig_ok(d, PFS_OP_REMOVE_ALL, "/r");
+    lose(&r[0]);
+    rig_ok(d, PFS_OP_MKDIR, "/r");
+    cr_assert_str_eq(rig_cat(d, "/r/size"), "0");
+    rig_ok(d, PFS_OP_REMOVE_ALL, "/r");
+}
+
 Test(queuefs, memory)
 {
     struct pfs_driver *d = rig_open(queuefs_open, NULL);
 
     cr_assert(d->ops->nonblocking);
     check_messages(d);
+    check_receipts(d);
     check_tree(d, "memory");
     check_refusals(d);
     check_handles(d);
@@ -210,6 +265,7 @@ Test(queuefs, sqlite)
 
     cr_assert(!d->ops->nonblocking);
     check_messages(d);
+    check_receipts(d);
     check_tree(d, "sqlite");
     check_refusals(d);
     check_handles(d);

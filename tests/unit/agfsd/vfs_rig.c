@@ -91,7 +91,7 @@ static void gate_close(struct pfs_driver *d)
 }
 
 static const struct pfs_driver_ops gate_ops = {
-    .name = "gate", .op = {[PFS_OP_READ] = gate_op}, .close = gate_close};
+    .name = "gate", .op = {[PFS_OP_READ] = gate_op, [PFS_OP_WRITE] = gate_op}, .close = gate_close};
 
 void gate_open(void)
 {

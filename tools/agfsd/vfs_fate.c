@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+/*
+ * Changes whose client has gone (reliability bar B4): one that has not begun never will; until one
+ * that has begun is over, others of the same path wait. So whoever gives a change up and makes
+ * another one never sees the first overtake the second.
+ */
+#include "base/err.h"
+#include "vfs_internal.h"
+#include <string.h>
+
+bool vfs_fate_begin(struct vfs_fate *f, const char *path, struct pfs_error *err)
+{
+    int open = FATE_OPEN;
+
+    if (!f) {
+        return true;
+    }
+    f->path = path;
+    if (atomic_compare_exchange_strong(&f->state, &open, FATE_BEGUN)) {
+        return true;
+    }
+    pfs_fail(err, PFS_CANCELLED, PFS_OUTCOME_NA, PFS_PHASE_QUEUE,
+             "given up by the client before it was carried out");
+    return false;
+}
+
+static void restart(struct post *p)
+{
+    vfs_restart((struct vcall *)p);
+}
+
+void vfs_fate_end(struct vfs *v, struct vfs_fate *f)
+{
+    int begun = FATE_BEGUN;
+    struct list waiting;
+    struct list *node;
+
+    if (!f || atomic_compare_exchange_strong(&f->state, &begun, FATE_OVER) ||
+        begun != FATE_ORPHANED) {
+        return;
+    }
+    list_init(&waiting);
+    pthread_mutex_lock(&v->orphan_mu);
+    list_remove(&f->node);
+    atomic_fetch_sub(&v->n_orphans, 1);
+    list_move_all(&waiting, &f->waiting);
+    pthread_mutex_unlock(&v->orphan_mu);
+    while ((node = list_take_first(&waiting))) {
+        struct vcall *c = list_entry(node, struct vcall, link);
+
+        c->post.fn = restart;
+        http_post(c->loop, &c->post);
+    }
+}
+
+void vfs_give_up(struct vfs *v, struct vfs_fate *f)
+{
+    int open = FATE_OPEN, begun = FATE_BEGUN;
+
+    if (atomic_compare_exchange_strong(&f->state, &open, FATE_GIVEN_UP)) {
+        return;
+    }
+    pthread_mutex_lock(&v->orphan_mu);
+    if (atomic_compare_exchange_strong(&f->state, &begun, FATE_ORPHANED)) {
+        list_init(&f->waiting);
+        list_append(&v->orphans, &f->node);
+        atomic_fetch_add(&v->n_orphans, 1);
+    }
+    pthread_mutex_unlock(&v->orphan_mu);
+}
+
+bool vfs_fate_wait(struct vcall *c)
+{
+    struct vfs *v = c->vfs;
+    bool waits = false;
+
+    if (atomic_load_explicit(&v->n_orphans, memory_order_acquire) == 0 || !c->loop ||
+        !vfs_changes(c->req.op)) {
+        return false;
+    }
+    pthread_mutex_lock(&v->orphan_mu);
+    list_for_each (node, &v->orphans) {
+        struct vfs_fate *f = list_entry(node, struct vfs_fate, node);
+
+        if (f->path && strcmp(f->path, c->full) == 0) {
+            list_append(&f->waiting, &c->link);
+            waits = true;
+            break;
+        }
+    }
+    pthread_mutex_unlock(&v->orphan_mu);
+    return waits;
+}
+
+bool vfs_changes(enum pfs_op op)
+{
+    static const char kinds[PFS_N_OPS] = {
+#define X(id, name, cls) [PFS_OP_##id] = #cls[0],
+        PFS_OP_TABLE(X)
+#undef X
+    };
+
+    return kinds[op] != 'R' && op != PFS_OP_OPEN_READ && op != PFS_OP_HANDLE_STREAM;
+}
