@@ -102,16 +102,16 @@ static bool take_piece(struct conn *c)
 
 void conn_flush_locked(struct conn *c)
 {
-    bool more = true;
+    bool full = true; /* the session has more than what was taken */
 
-    while (more && c->state != CONN_DEAD && c->fd >= 0) {
-        while ((more = c->session && out_len(c) < OUT_HIGH && take_piece(c))) {
+    while (full && !c->out_blocked && c->state != CONN_DEAD && c->fd >= 0) {
+        full = false;
+        while (c->session && !(full = out_len(c) >= OUT_HIGH) && take_piece(c)) {
         }
         if (c->state == CONN_DEAD) {
             return;
         }
         send_out(c);
-        more = c->session && !c->out_blocked && c->session->ops->wants_drain(c->session);
     }
     if (c->state != CONN_DEAD) {
         conn_watch_locked(c);

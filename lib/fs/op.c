@@ -111,7 +111,7 @@ enum pfs_class op_init(struct op *op, struct pfs_client *c, const struct pfs_req
             req_id_make(op->req_id);
         }
     }
-    op->hops[0] = (char)('1' + req->hops); /* HOPS_MAX keeps it a digit */
+    op->hops[0] = req->hops ? (char)('0' + req->hops) : '\0'; /* HOPS_MAX keeps it a digit */
     if (remote_has_authorization(c->remote)) {
         op->authorization = remote_authorization(c->remote);
         if (!op->authorization) {
@@ -187,21 +187,23 @@ static void add_fields(struct op *op)
     struct exchange *ex = &op->ex;
 
     if (op->authorization && op->authorization[0]) {
-        exchange_add_field(ex, "authorization", op->authorization, true);
+        exchange_add_field(ex, "authorization", op->authorization, HPACK_NOTHING);
     }
-    exchange_add_field(ex, "agfs-hops", op->hops, false);
+    if (op->hops[0]) {
+        exchange_add_field(ex, "agfs-hops", op->hops, HPACK_FIELD);
+    }
     if (op->req_id[0] && op->step == STEP_MAIN) {
-        exchange_add_field(ex, "x-req-id", op->req_id, true);
+        exchange_add_field(ex, "x-req-id", op->req_id, HPACK_NAME);
     }
     if (op->attempts > 0) {
         snprintf(op->attempt_text, sizeof op->attempt_text, "%u", op->attempts + 1);
-        exchange_add_field(ex, "x-attempt", op->attempt_text, true);
+        exchange_add_field(ex, "x-attempt", op->attempt_text, HPACK_NOTHING);
     }
     if (op->first_boot[0] && op->step == STEP_MAIN) { /* only that process may answer for it */
         snprintf(
             op->first_attempt, sizeof op->first_attempt, "%s;age=%lld", op->first_boot,
             (long long)((op->deadline_ns - op->began_ns) / PFS_MS)); /* it may wait on its way */
-        exchange_add_field(ex, "x-first-attempt", op->first_attempt, true);
+        exchange_add_field(ex, "x-first-attempt", op->first_attempt, HPACK_NOTHING);
     }
 }
 

@@ -270,7 +270,7 @@ static enum pfs_class check_health(struct remote *r, struct generation *g,
     ex.reply_max = 64 << 10;
     ex.deadline_ns = deadline_ns;
     if (authorization) {
-        exchange_add_field(&ex, "authorization", authorization, true);
+        exchange_add_field(&ex, "authorization", authorization, HPACK_NOTHING);
     }
     generation_call(g, &ex);
     if (ex.failure != FAILURE_NONE) {

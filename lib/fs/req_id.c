@@ -2,6 +2,7 @@
  * Copyright the ProxyFS authors */
 #include "fs/req_id.h"
 #include "base/clock.h"
+#include <endian.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -32,11 +33,16 @@ static void start(void)
 
 static void put_hex(char *dst, uint64_t v)
 {
-    static const char digits[] = "0123456789abcdef";
+    /* Eight digits at a time, a nibble in each byte: made for every call that is no pure read. */
+    for (int half = 0; half < 2; half++) {
+        uint64_t x = half == 0 ? v >> 32 : v & UINT32_MAX;
 
-    for (int i = 15; i >= 0; i--) {
-        dst[i] = digits[v & 15];
-        v >>= 4;
+        x = (x << 16 | x) & 0x0000ffff0000ffff;
+        x = (x << 8 | x) & 0x00ff00ff00ff00ff;
+        x = (x << 4 | x) & 0x0f0f0f0f0f0f0f0f;
+        uint64_t letters = ((x + 0x0606060606060606) >> 4) & 0x0101010101010101;
+        x = htobe64(x + 0x3030303030303030 + letters * ('a' - '0' - 10));
+        memcpy(dst + 8 * half, &x, sizeof x);
     }
 }
 

@@ -5,6 +5,7 @@
 
 /* What session.c, session_cb.c and guard.c share. */
 #include "h2/h2.h"
+#include "h2/mem.h"
 #include <nghttp2/nghttp2.h>
 
 /*
@@ -35,6 +36,7 @@ struct h2_session {
     struct session base;
     struct h2_options options;
     nghttp2_session *ng;
+    struct h2_mem mem;
     struct h2_guard guard;
     int64_t now_ns; /* of the feed that runs */
     bool goaway_seen;

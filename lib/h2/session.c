@@ -103,29 +103,43 @@ static bool h2_wants_drain(struct session *s)
            (h->gave_up && !h->gave_up_reported);
 }
 
-static nghttp2_nv field(const char *name, size_t name_len, const char *value, size_t value_len,
-                        uint8_t flags)
+/*
+ * Names and values are not copied: they live until the exchange is DONE, and it is not before its
+ * header was serialised or dropped.
+ */
+static nghttp2_nv field(const char *name, size_t name_len, const char *value, uint8_t flags)
 {
     return (nghttp2_nv){(uint8_t *)(uintptr_t)name, (uint8_t *)(uintptr_t)value, name_len,
-                        value_len, flags};
+                        strlen(value),
+                        flags | NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE};
+}
+
+/*
+ * A value that changes stays out of HPACK's table; so that its name is there all the same and need
+ * not be spelled out each time, the first of a connection is let in.
+ */
+static uint8_t index_flag(const struct h2_session *h, enum hpack_use use)
+{
+    bool keep_out = use == HPACK_NOTHING || (use == HPACK_NAME && h->guard.n_streams > 0);
+
+    return keep_out ? NGHTTP2_NV_FLAG_NO_INDEX : 0;
 }
 
 static size_t request_fields(const struct h2_session *h, const struct exchange *ex, nghttp2_nv *nv)
 {
     size_t n = 0;
 
-    nv[n++] = field(":method", 7, ex->method, strlen(ex->method), 0);
-    nv[n++] = field(":scheme", 7, h->options.scheme, strlen(h->options.scheme), 0);
-    nv[n++] = field(":authority", 10, h->options.authority, strlen(h->options.authority), 0);
-    nv[n++] = field(":path", 5, ex->target, strlen(ex->target), 0);
+    nv[n++] = field(":method", 7, ex->method, 0);
+    nv[n++] = field(":scheme", 7, h->options.scheme, 0);
+    nv[n++] = field(":authority", 10, h->options.authority, 0);
+    nv[n++] = field(":path", 5, ex->target, 0);
     if (ex->content_type) {
-        nv[n++] = field("content-type", 12, ex->content_type, strlen(ex->content_type), 0);
+        nv[n++] = field("content-type", 12, ex->content_type, 0);
     }
     for (unsigned i = 0; i < ex->n_fields; i++) {
         const struct http_field *f = &ex->fields[i];
 
-        nv[n++] = field(f->name, strlen(f->name), f->value, strlen(f->value),
-                        f->keep_out ? NGHTTP2_NV_FLAG_NO_INDEX : 0);
+        nv[n++] = field(f->name, strlen(f->name), f->value, index_flag(h, f->hpack));
     }
     return n;
 }
@@ -161,7 +175,8 @@ static enum pfs_class h2_submit(struct session *s, struct exchange *ex, struct p
     size_t n = request_fields(h, ex, nv);
     if (length > 0 || (length == 0 && ex->content_type)) {
         const char *text = format_length(digits, length);
-        nv[n++] = field("content-length", 14, text, strlen(text), 0);
+        nv[n] = field("content-length", 14, text, 0);
+        nv[n++].flags = NGHTTP2_NV_FLAG_NO_COPY_NAME; /* the text is gone after this */
     }
     int32_t id = nghttp2_submit_request(h->ng, NULL, nv, n, has_body ? &body : NULL, ex);
     if (id < 0) {
@@ -238,6 +253,7 @@ static void h2_free(struct session *s)
     struct h2_session *h = h2_of(s);
 
     nghttp2_session_del(h->ng);
+    h2_mem_fini(&h->mem);
     pfs_buf_fini(&h->rest);
     pfs_free(h);
 }
@@ -275,7 +291,7 @@ static int make_nghttp2(struct h2_session *h)
         for (unsigned type = 0; type < 256; type++) { /* unknown ones, so that they are counted */
             nghttp2_option_set_user_recv_extension_type(option, (uint8_t)type);
         }
-        rc = nghttp2_session_client_new2(&h->ng, cbs, h, option);
+        rc = nghttp2_session_client_new3(&h->ng, cbs, h, option, &h->mem.face);
     }
     nghttp2_option_del(option);
     nghttp2_session_callbacks_del(cbs);
@@ -311,6 +327,7 @@ enum pfs_class h2_session_new(const struct h2_options *o, struct session **ret,
     list_init(&h->base.ready);
     list_init(&h->base.open);
     h->options = *o;
+    h2_mem_init(&h->mem);
     if (make_nghttp2(h) != 0 || submit_preface(h) != 0) {
         h2_free(&h->base);
         return pfs_nomem(err, "an HTTP/2 session");

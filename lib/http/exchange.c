@@ -35,12 +35,13 @@ void exchange_rewind(struct exchange *ex)
     ex->n_moves++;
 }
 
-bool exchange_add_field(struct exchange *ex, const char *name, const char *value, bool keep_out)
+bool exchange_add_field(struct exchange *ex, const char *name, const char *value,
+                        enum hpack_use hpack)
 {
     if (ex->n_fields == EXCHANGE_MAX_FIELDS) {
         return false;
     }
-    ex->fields[ex->n_fields++] = (struct http_field){name, value, keep_out};
+    ex->fields[ex->n_fields++] = (struct http_field){name, value, hpack};
     return true;
 }
 

@@ -42,10 +42,17 @@ enum exchange_event {
 #define EXCHANGE_MAX_FIELDS 6
 #define REPLY_FIELD_MAX 96
 
+/* What HPACK's table may keep of a field. */
+enum hpack_use {
+    HPACK_FIELD,  /* name and value: the same in many requests */
+    HPACK_NAME,   /* the value is different each time */
+    HPACK_NOTHING /* a secret, or rare */
+};
+
 /* Request header field besides the pseudo-header ones; both borrowed, name in lower case. */
 struct http_field {
     const char *name, *value;
-    bool keep_out; /* secret, or different each time: not for HPACK's table */
+    enum hpack_use hpack;
 };
 
 /* The reply header: what any operation needs of it. Strings are "" when absent or too long. */
@@ -125,7 +132,8 @@ void exchange_init(struct exchange *ex);
 /* Gives back what the exchange owns. Must be DONE or never submitted. */
 void exchange_fini(struct exchange *ex);
 /* Adds a request header field; false: too many. */
-bool exchange_add_field(struct exchange *ex, const char *name, const char *value, bool keep_out);
+bool exchange_add_field(struct exchange *ex, const char *name, const char *value,
+                        enum hpack_use hpack);
 
 /* Nothing of it reached the peer: makes it ready to be submitted again. */
 void exchange_rewind(struct exchange *ex);

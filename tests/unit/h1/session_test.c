@@ -30,7 +30,7 @@ Test(session, requests)
         r.ex.content_type = "application/octet-stream";
         r.ex.body = "hello";
         r.ex.body_len = 5;
-        cr_assert(exchange_add_field(&r.ex, "authorization", "Bearer t", true));
+        cr_assert(exchange_add_field(&r.ex, "authorization", "Bearer t", HPACK_NOTHING));
         rig_submit(&r);
         cr_assert_str_eq(rig_drain(&r, cap),
                          "PUT /x HTTP/1.1\r\nHost: files.test:8080\r\n"
@@ -93,7 +93,7 @@ Test(session, what_would_break_a_line_is_refused)
         r.ex.method = rows[i].method;
         r.ex.target = rows[i].target;
         r.ex.content_type = rows[i].type;
-        exchange_add_field(&r.ex, rows[i].name, rows[i].value, true);
+        exchange_add_field(&r.ex, rows[i].name, rows[i].value, HPACK_NOTHING);
         rig_submit(&r);
         cr_assert_eq(r.n_done, 1, "row %zu", i);
         cr_assert_eq(r.ex.err.cls, PFS_INVALID);
@@ -103,7 +103,7 @@ Test(session, what_would_break_a_line_is_refused)
         cr_assert_not(r.s->state.is_closing);
         rig_renew(&r);
     }
-    cr_assert(exchange_add_field(&r.ex, "x-name", "tab\tand \xc3\xa9", true));
+    cr_assert(exchange_add_field(&r.ex, "x-name", "tab\tand \xc3\xa9", HPACK_NOTHING));
     rig_submit(&r);
     cr_assert_not_null(strstr(rig_drain(&r, 100), "x-name: tab\tand \xc3\xa9\r\n"));
     rig_fini(&r);

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#include "h2/mem.h"
+#include "base/alloc.h"
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/* Blocks of 64, 128 ... 1024 bytes; larger ones come from malloc each time. */
+#define SMALLEST 64u
+/* Kept at most, of each size: 32 requests in flight use them all, an idle session keeps 62 KiB. */
+#define KEPT_MAX 32u
+
+struct h2_block {
+    struct h2_block *next; /* while it is on a list */
+    size_t cap;            /* of what follows */
+    _Alignas(max_align_t) unsigned char bytes[];
+};
+
+/* Index of the list whose blocks hold n bytes; H2_MEM_CLASSES: none. */
+static unsigned class_of(size_t n)
+{
+    unsigned i = 0;
+
+    for (size_t cap = SMALLEST; cap < n && i < H2_MEM_CLASSES; cap *= 2) {
+        i++;
+    }
+    return i;
+}
+
+static struct h2_block *block_of(void *p)
+{
+    return (struct h2_block *)((unsigned char *)p - offsetof(struct h2_block, bytes));
+}
+
+static void *mem_malloc(size_t n, void *arg)
+{
+    struct h2_mem *m = arg;
+    unsigned i = class_of(n);
+    struct h2_block *b = i < H2_MEM_CLASSES ? m->free[i] : NULL;
+
+    if (b) {
+        m->free[i] = b->next;
+        m->n_free[i]--;
+        return b->bytes;
+    }
+    size_t cap = i < H2_MEM_CLASSES ? (size_t)SMALLEST << i : n;
+    b = cap > SIZE_MAX - sizeof *b ? NULL : pfs_malloc(sizeof *b + cap);
+    if (!b) {
+        return NULL;
+    }
+    b->cap = cap;
+    return b->bytes;
+}
+
+static void mem_free(void *p, void *arg)
+{
+    struct h2_mem *m = arg;
+
+    if (!p) {
+        return;
+    }
+    struct h2_block *b = block_of(p);
+    unsigned i = class_of(b->cap);
+
+    if (i == H2_MEM_CLASSES || m->n_free[i] == KEPT_MAX) {
+        pfs_free(b);
+        return;
+    }
+    b->next = m->free[i];
+    m->free[i] = b;
+    m->n_free[i]++;
+}
+
+static void *mem_calloc(size_t n, size_t size, void *arg)
+{
+    void *p = size && n > SIZE_MAX / size ? NULL : mem_malloc(n * size, arg);
+
+    return p ? memset(p, 0, n * size) : NULL;
+}
+
+static void *mem_realloc(void *p, size_t n, void *arg)
+{
+    if (p && block_of(p)->cap >= n) {
+        return p;
+    }
+    void *fresh = mem_malloc(n, arg);
+
+    if (fresh && p) {
+        memcpy(fresh, p, block_of(p)->cap);
+        mem_free(p, arg);
+    }
+    return fresh;
+}
+
+void h2_mem_init(struct h2_mem *m)
+{
+    *m = (struct h2_mem){.face = {m, mem_malloc, mem_free, mem_calloc, mem_realloc}};
+}
+
+void h2_mem_fini(struct h2_mem *m)
+{
+    for (unsigned i = 0; i < H2_MEM_CLASSES; i++) {
+        while (m->free[i]) {
+            struct h2_block *next = m->free[i]->next;
+
+            pfs_free(m->free[i]);
+            m->free[i] = next;
+        }
+        m->n_free[i] = 0;
+    }
+}

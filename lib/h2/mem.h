@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#ifndef PFS_H2_MEM_H
+#define PFS_H2_MEM_H
+
+/*
+ * nghttp2's memory for one session: it takes and gives back a dozen small blocks for each request,
+ * so freed ones are kept on lists by size and used again, without malloc's locks and searches. Used
+ * under the lock of the session's connection.
+ */
+#include <nghttp2/nghttp2.h>
+
+#define H2_MEM_CLASSES 5
+
+struct h2_mem {
+    nghttp2_mem face; /* what nghttp2 is given */
+    struct h2_block *free[H2_MEM_CLASSES];
+    unsigned n_free[H2_MEM_CLASSES];
+};
+
+/* m stays where it is while nghttp2 uses it. */
+void h2_mem_init(struct h2_mem *m);
+/* After nghttp2 gave everything back. */
+void h2_mem_fini(struct h2_mem *m);
+
+#endif
