@@ -216,6 +216,11 @@ struct pfs_stream_ops {
     bool blocking;
     /* Reads up to cap bytes (cap > 0) into buf, which is borrowed until the callback. */
     void (*read)(struct pfs_stream *s, void *buf, size_t cap, pfs_io_fn *done, void *arg);
+    /*
+     * Where reads usually need no wait although `blocking` is set: reads as `read` does if that
+     * needs none now, and returns true and *ret_n (0: the end); false: call `read`. NULL: never.
+     */
+    bool (*read_now)(struct pfs_stream *s, void *buf, size_t cap, size_t *ret_n);
     /* Writes all len bytes, borrowed until the callback, which comes when more may be written. */
     void (*write)(struct pfs_stream *s, const void *buf, size_t len, pfs_io_fn *done, void *arg);
     /* Ends a write stream: success means that the content is complete and committed. n = total. */

@@ -85,9 +85,10 @@ struct conn {
     struct tls *tls;          /* NULL: clear text */
     struct pfs_buf plain_out; /* clear text waiting for the socket */
     struct session *session;  /* NULL until the handshake is done */
-    int send_errno;   /* != 0: nothing can be sent any more; what has come is read to its end */
-    bool out_blocked; /* the socket takes no more: EPOLLOUT is watched */
-    unsigned calm;    /* turns in a row with at most one exchange */
+    int send_errno;      /* != 0: nothing can be sent any more; what has come is read to its end */
+    bool out_blocked;    /* the socket takes no more: EPOLLOUT is watched, unless */
+    bool driver_flushes; /* a driving caller polls for that */
+    unsigned calm;       /* turns in a row with at most one exchange */
     int64_t created_ns, last_rx_ns, last_use_ns,
         ping_sent_ns; /* ping_sent_ns 0: none outstanding */
     uint64_t pings_acked_before;
@@ -174,6 +175,13 @@ void conn_give_to_io_locked(struct conn *c);
 void conn_ask_for_turn(struct conn *c);
 /* One turn of the I/O thread: `events` from epoll, 0 when asked for. */
 void pfs_conn_turn(struct conn *c, uint32_t events);
+
+/* drive.c */
+/*
+ * Decides who drives now; true: the caller. `mine`: the exchange of a caller that will wait, NULL:
+ * of nobody who does; another thread may have ended and freed that one already.
+ */
+bool conn_take_locked(struct conn *c, const struct exchange *mine);
 /* A blocked caller drives until ex is done. */
 void conn_drive(struct conn *c, struct exchange *ex);
 

@@ -121,8 +121,8 @@ void conn_flush_locked(struct conn *c)
 void conn_watch_locked(struct conn *c)
 {
     bool hold = c->session && c->session->state.hold_reading;
-    uint32_t events =
-        (c->owner == OWNER_IO && !hold ? EPOLLIN : 0u) | (c->out_blocked ? EPOLLOUT : 0u);
+    uint32_t events = (c->owner == OWNER_IO && !hold ? EPOLLIN : 0u) |
+                      (c->out_blocked && !c->driver_flushes ? EPOLLOUT : 0u);
 
     if (c->fd < 0 || c->state == CONN_DEAD) {
         events = 0;

@@ -36,6 +36,17 @@ static struct generation *lock_generation(struct exchange *ex)
     }
 }
 
+struct conn *exchange_conn(struct exchange *ex)
+{
+    struct generation *g = lock_generation(ex);
+    struct conn *c = g && ex->conn ? conn_ref(ex->conn) : NULL;
+
+    if (g) {
+        pthread_mutex_unlock(&g->mu);
+    }
+    return c;
+}
+
 static void unhold_locked(struct conn *c, struct exchange *ex)
 {
     for (struct exchange **p = &c->held; *p; p = &(*p)->next) {

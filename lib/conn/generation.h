@@ -87,6 +87,16 @@ size_t exchange_take(struct exchange *ex, void *buf, size_t cap, bool *ret_end);
 /* Gives the next chunk (borrowed until WRITABLE or DONE); last: none follows. One at a time. */
 void exchange_give(struct exchange *ex, const void *chunk, size_t n, bool last);
 
+/* The connection that has ex, with a reference (conn_unref); NULL: it still waits for one. */
+struct conn *exchange_conn(struct exchange *ex);
+void conn_unref(struct conn *c); /* NULL allowed */
+/*
+ * A blocked consumer of ex's stream drives c, if nobody else does, until *over is set by one of
+ * ex's notifications or c has ex no more. ex stays valid meanwhile. Returns early at any time: who
+ * calls must be able to wait otherwise.
+ */
+void conn_drive_stream(struct conn *c, struct exchange *ex, const atomic_bool *over);
+
 /* ---- what the peer has seen ---- */
 
 /* Waits for the answer to a PING sent on one connection, or for the connection's end, not holding

@@ -8,7 +8,6 @@
 #include "base/err.h"
 #include "conn/conn.h"
 #include <errno.h>
-#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -16,8 +15,6 @@
 #define RESETS_MAX 20
 /* An unsent exchange that so many connections lost: something is wrong with the remote. */
 #define MOVES_MAX 8
-/* SO_RCVTIMEO of the socket: how long a driving caller may overlook what others did. */
-#define DRIVE_TICK_NS (CONN_DRIVE_TICK_MS * PFS_MS)
 
 void batch_init(struct batch *b)
 {
@@ -317,31 +314,6 @@ void conn_ask_for_turn(struct conn *c)
     }
 }
 
-/*
- * Decides who drives now; true: the caller of conn_submit. `mine`: the exchange of a caller that
- * will wait, NULL: of nobody who does; another thread may have ended and freed that one already.
- */
-static bool take_ownership(struct conn *c, const struct exchange *mine)
-{
-    bool may_drive = c->state != CONN_DEAD && mine && conn_has(c, mine);
-
-    if (may_drive && c->owner == OWNER_NONE) {
-        c->owner = OWNER_CALLER;
-        return true;
-    }
-    if (may_drive && c->owner == OWNER_IO && c->calm >= CONN_CALM_TURNS &&
-        c->session->state.n_open <= 1 && !c->out_blocked) {
-        c->owner = OWNER_CALLER;
-        conn_watch_locked(c);
-        io_sweep_add(c->io, &c->sweep);
-        return true;
-    }
-    if (c->state != CONN_DEAD && c->owner == OWNER_NONE) {
-        conn_give_to_io_locked(c);
-    }
-    return false;
-}
-
 bool conn_submit(struct conn *c, struct exchange *ex, bool may_drive)
 {
     struct exchange *head = atomic_load(&c->inbox);
@@ -361,7 +333,7 @@ bool conn_submit(struct conn *c, struct exchange *ex, bool may_drive)
     batch_init(&b);
     pthread_mutex_lock(&c->mu);
     conn_drain_inbox_locked(c);
-    bool drive = take_ownership(c, may_drive ? ex : NULL);
+    bool drive = conn_take_locked(c, may_drive ? ex : NULL);
     if (!drive) {
         conn_flush_locked(c);
     }
@@ -405,91 +377,4 @@ void pfs_conn_turn(struct conn *c, uint32_t events)
         conn_abort_dial(c);
     }
     conn_run_batch(c, &b, NULL);
-}
-
-/* Blocks in recv, outside the lock, until bytes come, the tick is over or the deadline is reached.
- */
-static ssize_t wait_and_recv(struct conn *c, char *room, size_t cap, int64_t deadline_ns)
-{
-    int64_t now = pfs_now();
-
-    if (deadline_ns - now > 2 * DRIVE_TICK_NS) {
-        return recv(c->fd, room, cap, 0); /* SO_RCVTIMEO ends it */
-    }
-    struct pollfd p = {.fd = c->fd, .events = POLLIN};
-    poll(&p, 1, pfs_ms_until(now, deadline_ns, CONN_DRIVE_TICK_MS));
-    return recv(c->fd, room, cap, MSG_DONTWAIT);
-}
-
-static void give_up_locked(struct conn *c, struct exchange *ex)
-{
-    struct pfs_error why;
-
-    pfs_fail(&why, PFS_TIMEOUT, PFS_OUTCOME_UN, PFS_PHASE_WAIT, "the deadline passed");
-    if (conn_has(c, ex)) {
-        c->session->ops->cancel(c->session, ex, &why);
-        conn_ask_for_life_locked(c);
-    }
-}
-
-/* The caller leaves: the I/O thread goes on with what others wait for. */
-static void stop_driving_locked(struct conn *c)
-{
-    c->last_use_ns = pfs_now();
-    if (c->state == CONN_DEAD) {
-        c->owner = OWNER_NONE;
-    } else if (c->session->state.n_open > 0 || c->held || atomic_load(&c->inbox)) {
-        c->calm = 0;
-        conn_give_to_io_locked(c);
-        conn_ask_for_turn(c);
-    } else {
-        c->owner = OWNER_NONE;
-    }
-}
-
-void conn_drive(struct conn *c, struct exchange *ex)
-{
-    struct batch b;
-    size_t cap;
-
-    conn_ref(c);
-    for (;;) {
-        batch_init(&b);
-        pthread_mutex_lock(&c->mu);
-        conn_flush_locked(c);
-        char *room =
-            c->state != CONN_DEAD && conn_has(c, ex) ? conn_recv_room_locked(c, &cap) : NULL;
-        if (!room) {
-            break;
-        }
-        conn_collect_locked(c, &b);
-        pthread_mutex_unlock(&c->mu);
-        conn_run_batch(c, &b, ex);
-
-        ssize_t n = wait_and_recv(c, room, cap, ex->deadline_ns);
-        int eno = errno;
-
-        batch_init(&b);
-        pthread_mutex_lock(&c->mu);
-        conn_received_locked(c, n, eno);
-        if (pfs_now() >= ex->deadline_ns) {
-            if (conn_has(c, ex) && ex->is_held) {
-                break; /* the waiting caller gives it up */
-            }
-            give_up_locked(c, ex);
-        }
-        if (!conn_has(c, ex)) {
-            break;
-        }
-        conn_collect_locked(c, &b);
-        pthread_mutex_unlock(&c->mu);
-        conn_run_batch(c, &b, ex);
-    }
-    conn_flush_locked(c);
-    stop_driving_locked(c);
-    batch_init(&b);
-    conn_collect_locked(c, &b);
-    pthread_mutex_unlock(&c->mu);
-    conn_run_batch(c, &b, ex);
-    conn_unref(c);
 }

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
-/* The client API's blocking streams, over the asynchronous ones. */
+/*
+ * The client API's blocking streams, over the asynchronous ones: the waiting thread drives the
+ * connection where it can, and sleeps otherwise.
+ */
 #include "base/err.h"
+#include "fs/stream.h"
 #include <proxyfs/proxyfs.h>
 #include <pthread.h>
 
@@ -42,7 +46,7 @@ enum pfs_class pfs_open_write(struct pfs_client *c, const char *path, int64_t le
 struct stream_wait {
     pthread_mutex_t mu;
     pthread_cond_t cond;
-    bool done;
+    atomic_bool done;
     size_t n;
     struct pfs_error err;
 };
@@ -59,15 +63,17 @@ static void on_io(void *arg, size_t n, const struct pfs_error *err)
     pthread_mutex_lock(&w->mu);
     w->n = n;
     w->err = *err;
-    w->done = true;
+    atomic_store(&w->done, true);
     pthread_cond_signal(&w->cond);
     pthread_mutex_unlock(&w->mu);
 }
 
-static enum pfs_class wait_for(struct stream_wait *w, size_t *ret_n, struct pfs_error *err)
+static enum pfs_class wait_for(struct pfs_stream *s, struct stream_wait *w, size_t *ret_n,
+                               struct pfs_error *err)
 {
+    stream_drive(s, &w->done);
     pthread_mutex_lock(&w->mu);
-    while (!w->done) {
+    while (!atomic_load(&w->done)) {
         pthread_cond_wait(&w->cond, &w->mu);
     }
     pthread_mutex_unlock(&w->mu);
@@ -87,7 +93,7 @@ enum pfs_class pfs_stream_read(struct pfs_stream *s, void *buf, size_t cap, size
     struct stream_wait w = STREAM_WAIT_INIT;
 
     s->ops->read(s, buf, cap, on_io, &w);
-    return wait_for(&w, ret_n, err);
+    return wait_for(s, &w, ret_n, err);
 }
 
 enum pfs_class pfs_stream_write(struct pfs_stream *s, const void *buf, size_t len,
@@ -96,7 +102,7 @@ enum pfs_class pfs_stream_write(struct pfs_stream *s, const void *buf, size_t le
     struct stream_wait w = STREAM_WAIT_INIT;
 
     s->ops->write(s, buf, len, on_io, &w);
-    return wait_for(&w, NULL, err);
+    return wait_for(s, &w, NULL, err);
 }
 
 enum pfs_class pfs_stream_finish(struct pfs_stream *s, struct pfs_error *err)
@@ -104,7 +110,7 @@ enum pfs_class pfs_stream_finish(struct pfs_stream *s, struct pfs_error *err)
     struct stream_wait w = STREAM_WAIT_INIT;
 
     s->ops->finish(s, on_io, &w);
-    return wait_for(&w, NULL, err);
+    return wait_for(s, &w, NULL, err);
 }
 
 void pfs_stream_close(struct pfs_stream *s)

@@ -59,23 +59,41 @@ static bool begin_call(struct stream *s, enum stream_call call, void *buf, size_
     return free;
 }
 
-/* Once nobody looks at the exchange any more, connection and client are let go. */
-static void settle_locked(struct stream *s)
+/*
+ * Once nobody looks at the exchange any more, it is let go. True: the caller must leave the client
+ * (leave), after the callback that it owes: pfs_client_free waits for that.
+ */
+static bool settle_locked(struct stream *s)
 {
-    if (s->over && !s->pumping && !s->settled) {
+    bool first = s->over && !s->pumping && !s->settled;
+
+    if (first) {
         s->settled = true;
         exchange_detach(&s->a->op.ex);
-        client_leave(s->a->op.client, &s->a->op);
+        async_ref(s->a); /* the callback may close the stream */
     }
+    return first;
+}
+
+static void leave(struct async_op *a)
+{
+    client_leave(a->op.client, &a->op);
+    async_unref(a);
 }
 
 /* Hands what came to the read in flight; the lock is held and given up. */
 static void look_for_data_unlock(struct stream *s)
 {
+    struct async_op *a = s->a;
+    bool settled;
+
     if (s->call != STREAM_READ || s->pumping) {
         s->again = true;
-        settle_locked(s);
+        settled = settle_locked(s);
         pthread_mutex_unlock(&s->mu);
+        if (settled) {
+            leave(a);
+        }
         return;
     }
     s->pumping = true;
@@ -92,7 +110,7 @@ static void look_for_data_unlock(struct stream *s)
         end |= over;
     } while (n == 0 && !end && s->again && s->call == STREAM_READ);
     s->pumping = false;
-    settle_locked(s);
+    settled = settle_locked(s);
     if (n > 0) {
         s->total += (int64_t)n;
         end_call_unlock(s, n, NULL);
@@ -100,6 +118,9 @@ static void look_for_data_unlock(struct stream *s)
         end_call_unlock(s, 0, &s->err);
     } else {
         pthread_mutex_unlock(&s->mu);
+    }
+    if (settled) {
+        leave(a);
     }
 }
 
@@ -134,19 +155,59 @@ static void judge_end(struct stream *s, struct pfs_error *err)
     if (s->is_write) {
         op_decode(op, &reply);
         *err = reply.err;
+        s->claimed = reply.count;
         pfs_reply_fini(&reply);
     }
 }
 
 /*
- * The remote may answer as soon as it has the announced number of bytes, before the caller
- * finishes.
- * `more`: bytes of the chunk in flight, which count only when they left completely.
+ * Has all that the caller wrote, `more` bytes of a chunk in flight included, arrived? The remote
+ * may answer as soon as it has the announced number of bytes, before the caller finishes.
  */
-static bool is_all_sent_locked(const struct stream *s, size_t more)
+static bool is_whole_locked(const struct stream *s, size_t more)
 {
-    return s->base.size >= 0 && s->total + (int64_t)more == s->base.size &&
-           (more == 0 || s->a->op.ex.request_sent);
+    int64_t written = s->total + (int64_t)more;
+    bool sent = s->a->op.ex.request_sent;
+
+    if (s->claimed >= 0 && s->claimed != written) {
+        return false;
+    }
+    if (s->call == STREAM_FINISH && sent) {
+        return true;
+    }
+    return s->base.size >= 0 && written == s->base.size && (more == 0 || sent);
+}
+
+static void answered_early(const struct stream *s, struct pfs_error *err)
+{
+    if (s->claimed >= 0) {
+        pfs_fail(err, PFS_PROTOCOL, PFS_OUTCOME_UN, PFS_PHASE_SEND,
+                 "the remote answered that it wrote %lld bytes, which is not what was sent",
+                 (long long)s->claimed);
+    } else {
+        pfs_fail(err, PFS_PROTOCOL, PFS_OUTCOME_UN, PFS_PHASE_SEND,
+                 "the remote answered before the content was complete");
+    }
+}
+
+/* The exchange is over: what that means for the call in flight; the lock is held and given up. */
+static void end_write_unlock(struct stream *s)
+{
+    size_t more = s->call == STREAM_WRITE ? s->len : 0;
+
+    if (s->call == STREAM_IDLE) { /* the next call learns it */
+        pthread_mutex_unlock(&s->mu);
+        return;
+    }
+    if (s->err.cls == PFS_OK && !is_whole_locked(s, more)) {
+        answered_early(s, &s->err);
+    }
+    if (s->err.cls != PFS_OK) {
+        end_call_unlock(s, 0, &s->err);
+        return;
+    }
+    s->total += (int64_t)more;
+    end_call_unlock(s, more ? more : (size_t)s->total, NULL);
 }
 
 void stream_on_done(struct stream *s)
@@ -159,22 +220,15 @@ void stream_on_done(struct stream *s)
     pthread_mutex_lock(&s->mu);
     s->err = err;
     s->over = true;
-    settle_locked(s);
-    if (!s->is_write) {
-        look_for_data_unlock(s);
-    } else if (s->call == STREAM_FINISH || err.cls != PFS_OK) {
-        end_call_unlock(s, s->call == STREAM_FINISH && err.cls == PFS_OK ? (size_t)s->total : 0,
-                        &err);
-    } else if (s->call == STREAM_WRITE && is_all_sent_locked(s, s->len)) {
-        s->total += (int64_t)s->len;
-        end_call_unlock(s, s->len, &err);
-    } else if (s->call == STREAM_WRITE) {
-        pfs_fail(&err, PFS_PROTOCOL, PFS_OUTCOME_UN, PFS_PHASE_SEND,
-                 "the remote answered before the content was complete");
-        s->err = err;
-        end_call_unlock(s, 0, &err);
+    if (s->is_write) {
+        bool settled = settle_locked(s);
+
+        end_write_unlock(s);
+        if (settled) {
+            leave(a);
+        }
     } else {
-        pthread_mutex_unlock(&s->mu);
+        look_for_data_unlock(s);
     }
     async_unref(a); /* the operation's */
 }
@@ -202,15 +256,11 @@ static void send_chunk(struct stream *s, enum stream_call call, const void *buf,
     }
     pthread_mutex_lock(&s->mu);
     if (s->over) {
-        if (s->err.cls == PFS_OK && call == STREAM_FINISH && is_all_sent_locked(s, 0)) {
-            end_call_unlock(s, (size_t)s->total, NULL);
-            return;
+        s->len = 0; /* of this call nothing was sent */
+        if (call == STREAM_WRITE && s->err.cls == PFS_OK) {
+            answered_early(s, &s->err);
         }
-        if (s->err.cls == PFS_OK) {
-            pfs_fail(&s->err, PFS_PROTOCOL, PFS_OUTCOME_UN, PFS_PHASE_SEND,
-                     "the remote answered before the content was complete");
-        }
-        end_call_unlock(s, 0, &s->err);
+        end_write_unlock(s);
         return;
     }
     arm_locked(s);
@@ -255,12 +305,29 @@ static const struct pfs_stream_ops ops = {
     .close = stream_close,
 };
 
+void stream_drive(struct pfs_stream *base, const atomic_bool *over)
+{
+    struct stream *s = of_base(base);
+
+    if (base->ops != &ops || atomic_load(over)) {
+        return;
+    }
+    pthread_mutex_lock(&s->mu);
+    struct conn *c = s->settled ? NULL : exchange_conn(&s->a->op.ex);
+    pthread_mutex_unlock(&s->mu);
+    if (c) {
+        conn_drive_stream(c, &s->a->op.ex, over);
+        conn_unref(c);
+    }
+}
+
 struct pfs_stream *stream_init(struct stream *s, struct async_op *a, bool is_write)
 {
     s->base.ops = &ops;
     s->base.size = is_write ? a->op.req.size : a->op.ex.head.content_length;
     s->a = a;
     s->is_write = is_write;
+    s->claimed = -1;
     pthread_mutex_init(&s->mu, NULL);
     return &s->base;
 }

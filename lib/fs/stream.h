@@ -30,6 +30,7 @@ struct stream {
     bool armed;          /* the operation's timer runs for the call */
     bool settled;        /* and was detached; the client may go */
     int64_t total;
+    int64_t claimed; /* how much the remote says it wrote, -1: it does not say */
     struct pfs_error err;
 };
 
@@ -40,5 +41,11 @@ void stream_fini(struct stream *s);
 void stream_on_news(struct stream *s);
 /* The exchange is DONE. */
 void stream_on_done(struct stream *s);
+
+/*
+ * For a thread that waits for a call on s, which sets *over: drives s's connection meanwhile, where
+ * nobody else does. May return early; any stream.
+ */
+void stream_drive(struct pfs_stream *s, const atomic_bool *over);
 
 #endif

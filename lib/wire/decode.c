@@ -86,7 +86,7 @@ static enum pfs_class decode_written(struct decoding *d)
         return cls;
     }
     if (strncmp(d->reply->text, "Written ", 8) != 0) { /* a control file's own words: it took all */
-        d->reply->count = (int64_t)d->req->len;
+        d->reply->count = d->req->op == PFS_OP_WRITE ? (int64_t)d->req->len : -1;
         return PFS_OK;
     }
     if (!parse_written(d->reply->text, &d->reply->count) ||

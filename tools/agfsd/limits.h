@@ -79,7 +79,7 @@ void limits_each(const struct server_limits *limits,
 #define LINGER_MAX (16 * 1024 * 1024) /* read and thrown away while the last response is read */
 
 #define H2_STREAMS 100
-#define H2_STREAM_WINDOW (256 * 1024)
+#define H2_STREAM_WINDOW (1024 * 1024)
 #define H2_CONN_WINDOW (4 * 1024 * 1024)
 #define H2_MAX_SETTINGS 32
 #define H2_MAX_OUTBOUND_ACK 1000

@@ -6,16 +6,39 @@
 #include "localfs.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 struct lstream {
     struct pfs_stream base;
-    char *path;         /* for error texts */
-    int fd;             /* reading */
-    struct lfs_put put; /* writing */
-    int64_t at, end;    /* next byte; reading: one past the last byte, -1: until the end */
-    int64_t n;          /* bytes moved */
+    char *path;           /* for error texts */
+    int fd;               /* reading */
+    struct lfs_put put;   /* writing */
+    int64_t at, end;      /* next byte; reading: one past the last byte, -1: until the end */
+    int64_t n;            /* bytes moved */
+    bool no_wait_unknown; /* the file system cannot say whether a read would wait */
 };
+
+/* What is in the page cache is read on the spot: a hand-over to a worker costs more than 64 KiB. */
+static bool stream_read_now(struct pfs_stream *s, void *buf, size_t cap, size_t *ret_n)
+{
+    struct lstream *l = (struct lstream *)s;
+    struct iovec v = {buf, cap};
+
+    if (l->no_wait_unknown || l->end < 0 || l->at >= l->end) {
+        return false;
+    }
+    v.iov_len = (int64_t)cap < l->end - l->at ? cap : (size_t)(l->end - l->at);
+    ssize_t got = preadv2(l->fd, &v, 1, l->at, RWF_NOWAIT);
+
+    l->no_wait_unknown = got < 0 && errno == EOPNOTSUPP;
+    if (got <= 0) {
+        return false;
+    }
+    l->at += got;
+    *ret_n = (size_t)got;
+    return true;
+}
 
 static void stream_read(struct pfs_stream *s, void *buf, size_t cap, pfs_io_fn *done, void *arg)
 {
@@ -81,6 +104,7 @@ static void stream_close(struct pfs_stream *s)
 static const struct pfs_stream_ops stream_ops = {
     .blocking = true,
     .read = stream_read,
+    .read_now = stream_read_now,
     .write = stream_write,
     .finish = stream_finish,
     .close = stream_close,

@@ -59,6 +59,7 @@ static void flush(struct loop *l)
 {
     struct list *node;
 
+    req_pump_fed(l);
     while ((node = list_take_first(&l->touched))) {
         conn_turn(list_entry(node, struct conn, touched));
     }
@@ -191,6 +192,7 @@ enum pfs_class loop_init(struct loop *l, unsigned index, struct pfs_error *err)
     list_init(&l->listeners);
     list_init(&l->conns);
     list_init(&l->touched);
+    list_init(&l->fed);
     list_init(&l->dead_reqs);
     list_init(&l->spare_reqs);
     l->rbuf = pfs_malloc(READ_CHUNK);

@@ -42,7 +42,7 @@ struct loop {
     int64_t grace_ms;
     bool cut; /* something had to be broken off at the end */
     struct wheel wheel;
-    struct list listeners, conns, touched, dead_reqs, spare_reqs;
+    struct list listeners, conns, touched, fed, dead_reqs, spare_reqs;
     unsigned n_conns, n_spare_reqs, n_ios;
     unsigned n_reqs; /* requests not yet given back, also those whose connection is gone */
     char *rbuf;      /* READ_CHUNK bytes, for the duration of one read */

@@ -25,6 +25,7 @@ struct http_req *req_new(struct loop *l, struct conn *c, const struct req_ops *o
     }
     memset(r, 0, offsetof(struct http_req, fields));
     list_init(&r->node);
+    list_init(&r->fed);
     r->ops = ops;
     r->conn = c;
     r->loop = l;
@@ -46,6 +47,7 @@ void req_settle(struct http_req *r)
     }
     r->dead = true;
     list_remove(&r->node);
+    list_remove(&r->fed);
     if (r->conn) {
         r->ops->released(r);
     }

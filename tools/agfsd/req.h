@@ -82,6 +82,7 @@ struct http_req {
     int64_t body_credited; /* HTTP/2: of body_received, what the peer may send again */
     struct pfs_buf body;   /* came in, not yet taken */
     size_t body_in_sink;   /* taken, not yet written */
+    struct list fed;       /* of the loop: body bytes came in this turn */
     int64_t body_check_ms, body_check_bytes; /* start of the window for the least rate */
 
     /* response */
@@ -161,6 +162,8 @@ void req_body_drop(struct http_req *r);
 /* Fails or ends the body's consumer when the stream is over. */
 void req_body_gone(struct http_req *r);
 void req_resp_gone(struct http_req *r);
+/* Pumps what came in during the turn: what came together is written together. */
+void req_pump_fed(struct loop *l);
 /* Recycles what was given back during the turn. */
 void req_bury(struct loop *l);
 void req_free_spares(struct loop *l);

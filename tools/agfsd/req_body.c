@@ -12,6 +12,7 @@
  * so the protocols' windows bound what waits.
  */
 #define FIRST_ROOM (64 * 1024) /* a declared length alone does not make us allocate more */
+#define PUMP_ROOM (128 * 1024) /* what usually comes in while a sink writes */
 
 static const struct pfs_error ok;
 static const char client_ended[] = "the client ended before its request was complete";
@@ -37,6 +38,9 @@ static bool keep(struct http_req *r, const char *p, size_t n)
 {
     if (!gauge_take(GAUGE_BODY_MEMORY, (int64_t)n, (int64_t)r->loop->limits->body_memory)) {
         return false;
+    }
+    if (r->body_mode == BODY_PUMP && !r->body.mem) { /* not by doubling: each time is a copy */
+        (void)pfs_buf_room(&r->body, PUMP_ROOM);
     }
     if (!pfs_buf_add(&r->body, p, n)) {
         http_body_freed(n);
@@ -182,6 +186,15 @@ static void on_sink_wrote(void *arg, size_t n, const struct pfs_error *err)
     pump(r);
 }
 
+void req_pump_fed(struct loop *l)
+{
+    struct list *node;
+
+    while ((node = list_take_first(&l->fed))) {
+        pump(list_entry(node, struct http_req, fed));
+    }
+}
+
 /* ---- from the protocol ---- */
 
 void req_on_body(struct http_req *r, const char *p, size_t n)
@@ -200,7 +213,9 @@ void req_on_body(struct http_req *r, const char *p, size_t n)
         return;
     }
     if (r->body_mode == BODY_PUMP) {
-        pump(r);
+        if (!r->sink_busy && list_is_empty(&r->fed)) {
+            list_append(&r->loop->fed, &r->fed);
+        }
         return;
     }
     r->ops->body_taken(r, n);

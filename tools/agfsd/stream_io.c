@@ -185,6 +185,12 @@ void stream_io_read(struct stream_io *io, size_t cap, pfs_io_fn *done, void *arg
         io->buf = pfs_malloc(cap);
         io->cap = io->buf ? cap : 0;
     }
+    if (io->buf && io->blocking && io->s->ops->read_now &&
+        io->s->ops->read_now(io->s, io->buf, io->cap, &io->n)) {
+        io->err.cls = PFS_OK;
+        done(arg, io->n, &io->err);
+        return;
+    }
     io_start(io, IO_READ, done, arg);
 }
 

@@ -24,6 +24,11 @@ static void stream_read(struct pfs_stream *s, void *buf, size_t cap, pfs_io_fn *
     inner(s)->ops->read(inner(s), buf, cap, done, arg);
 }
 
+static bool stream_read_now(struct pfs_stream *s, void *buf, size_t cap, size_t *ret_n)
+{
+    return inner(s)->ops->read_now && inner(s)->ops->read_now(inner(s), buf, cap, ret_n);
+}
+
 static void stream_write(struct pfs_stream *s, const void *buf, size_t len, pfs_io_fn *done,
                          void *arg)
 {
@@ -46,6 +51,7 @@ static void stream_close(struct pfs_stream *s)
 
 static const struct pfs_stream_ops ops_waiting = {.blocking = true,
                                                   .read = stream_read,
+                                                  .read_now = stream_read_now,
                                                   .write = stream_write,
                                                   .finish = stream_finish,
                                                   .close = stream_close};

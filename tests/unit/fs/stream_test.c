@@ -21,12 +21,13 @@ struct peer {
 };
 
 static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-                             "Content-Length: 29\r\n\r\n{\"message\":\"Written 5 bytes\"}";
+                             "Content-Length: 29\r\n\r\n{\"message\":\"Written %ld bytes\"}";
+#define ANSWER_LEN (sizeof answer - 3) /* the count has one digit */
 
 static void *peer_main(void *arg)
 {
     struct peer *p = arg;
-    char in[4096];
+    char in[4096], out[sizeof answer];
     size_t len = 0;
     int fd = accept(p->listener, NULL, NULL);
 
@@ -35,7 +36,8 @@ static void *peer_main(void *arg)
         in[len] = '\0';
         char *body = strstr(in, "\r\n\r\n");
         if (body && in + len - (body + 4) >= p->answer_after) {
-            cr_assert_eq(send(fd, answer, strlen(answer), MSG_NOSIGNAL), (ssize_t)strlen(answer));
+            snprintf(out, sizeof out, answer, p->answer_after);
+            cr_assert_eq(send(fd, out, ANSWER_LEN, MSG_NOSIGNAL), (ssize_t)ANSWER_LEN);
             len = 0;
         }
     }
@@ -76,7 +78,7 @@ static void wait_for_answer(struct peer *p, uint64_t bytes_before)
 
     for (int i = 0; i < 20000; i++) {
         pfs_client_stats(p->client, &s);
-        if (s.bytes_in >= bytes_before + strlen(answer)) {
+        if (s.bytes_in >= bytes_before + ANSWER_LEN) {
             return;
         }
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+/*
+ * Callers that drive their connection: for the reply of a blocking call, and for the bytes of a
+ * stream, so that bulk needs no hand-over between threads. The rules of who drives stand in conn.h.
+ */
+#include "base/clock.h"
+#include "base/err.h"
+#include "conn/conn.h"
+#include <errno.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+/* SO_RCVTIMEO of the socket: how long a driving caller may overlook what others did. */
+#define DRIVE_TICK_NS (CONN_DRIVE_TICK_MS * PFS_MS)
+
+bool conn_take_locked(struct conn *c, const struct exchange *mine)
+{
+    bool may_drive = c->state != CONN_DEAD && mine && conn_has(c, mine);
+
+    if (may_drive && c->owner == OWNER_NONE) {
+        c->owner = OWNER_CALLER;
+        return true;
+    }
+    if (may_drive && c->owner == OWNER_IO && c->calm >= CONN_CALM_TURNS &&
+        c->session->state.n_open <= 1 && !c->out_blocked) {
+        c->owner = OWNER_CALLER;
+        conn_watch_locked(c);
+        io_sweep_add(c->io, &c->sweep);
+        return true;
+    }
+    if (c->state != CONN_DEAD && c->owner == OWNER_NONE) {
+        conn_give_to_io_locked(c);
+    }
+    return false;
+}
+
+/*
+ * Waits, outside the lock, until bytes come, the socket takes more (`flush`), the tick is over or
+ * the deadline is reached; then receives what there is.
+ */
+static ssize_t wait_and_recv(struct conn *c, char *room, size_t cap, bool flush,
+                             int64_t deadline_ns)
+{
+    int64_t now = pfs_now();
+
+    if (!flush && deadline_ns - now > 2 * DRIVE_TICK_NS) {
+        return recv(c->fd, room, cap, 0); /* SO_RCVTIMEO ends it */
+    }
+    struct pollfd p = {.fd = c->fd, .events = (short)(flush ? POLLIN | POLLOUT : POLLIN)};
+    poll(&p, 1, pfs_ms_until(now, deadline_ns, CONN_DRIVE_TICK_MS));
+    return recv(c->fd, room, cap, MSG_DONTWAIT);
+}
+
+/* A stream that brings nothing for so many ticks is left to the I/O thread, which needs none. */
+#define SILENT_TICKS 5
+
+static void give_up_locked(struct conn *c, struct exchange *ex)
+{
+    struct pfs_error why;
+
+    pfs_fail(&why, PFS_TIMEOUT, PFS_OUTCOME_UN, PFS_PHASE_WAIT, "the deadline passed");
+    if (conn_has(c, ex)) {
+        c->session->ops->cancel(c->session, ex, &why);
+        conn_ask_for_life_locked(c);
+    }
+}
+
+/*
+ * The caller leaves: the I/O thread goes on with what others wait for. Of a stream alone nobody
+ * reads for a moment: its consumer is about to come back, and if not, the sweep finds it.
+ */
+static void stop_driving_locked(struct conn *c, const struct exchange *ex)
+{
+    unsigned own = c->state != CONN_DEAD && conn_has(c, ex) ? 1 : 0;
+
+    c->last_use_ns = pfs_now();
+    if (c->state == CONN_DEAD) {
+        c->owner = OWNER_NONE;
+    } else if (c->session->state.n_open > own || c->held || atomic_load(&c->inbox)) {
+        c->calm = 0;
+        conn_give_to_io_locked(c);
+        conn_ask_for_turn(c);
+    } else {
+        c->owner = OWNER_NONE;
+        conn_watch_locked(c);
+    }
+}
+
+/*
+ * Notifies, waits once and takes what came; the lock is held, and given up meanwhile. False: *over
+ * was set (NULL: never is), or there is no memory.
+ */
+static bool take_turn_locked(struct conn *c, struct exchange *ex, int64_t deadline_ns,
+                             const atomic_bool *over)
+{
+    struct batch b;
+    size_t cap;
+    char *room = conn_recv_room_locked(c, &cap);
+    bool flush = c->out_blocked;
+
+    if (!room) {
+        return false;
+    }
+    c->driver_flushes = flush;
+    conn_watch_locked(c);
+    batch_init(&b);
+    conn_collect_locked(c, &b);
+    pthread_mutex_unlock(&c->mu);
+    conn_run_batch(c, &b, ex);
+
+    bool go_on = !over || !atomic_load(over);
+    ssize_t n = go_on ? wait_and_recv(c, room, cap, flush, deadline_ns) : -1;
+    int eno = go_on ? errno : EAGAIN;
+
+    pthread_mutex_lock(&c->mu);
+    c->driver_flushes = false;
+    c->out_blocked &= !flush; /* it was polled for, or is tried again */
+    conn_received_locked(c, n, eno);
+    return go_on;
+}
+
+/* Gives the connection back; the lock is held and given up. */
+static void leave(struct conn *c, struct exchange *ex)
+{
+    struct batch b;
+
+    conn_flush_locked(c);
+    stop_driving_locked(c, ex);
+    batch_init(&b);
+    conn_collect_locked(c, &b);
+    pthread_mutex_unlock(&c->mu);
+    conn_run_batch(c, &b, ex);
+}
+
+void conn_drive(struct conn *c, struct exchange *ex)
+{
+    conn_ref(c);
+    pthread_mutex_lock(&c->mu);
+    for (;;) {
+        conn_flush_locked(c);
+        if (c->state == CONN_DEAD || !conn_has(c, ex) ||
+            !take_turn_locked(c, ex, ex->deadline_ns, NULL)) {
+            break;
+        }
+        if (pfs_now() >= ex->deadline_ns) {
+            if (conn_has(c, ex) && ex->is_held) {
+                break; /* the waiting caller gives it up */
+            }
+            give_up_locked(c, ex);
+        }
+    }
+    leave(c, ex);
+    conn_unref(c);
+}
+
+void conn_drive_stream(struct conn *c, struct exchange *ex, const atomic_bool *over)
+{
+    unsigned silent = 0;
+
+    pthread_mutex_lock(&c->mu);
+    if (c->state == CONN_DEAD || c->owner == OWNER_CALLER || !conn_has(c, ex) ||
+        c->session->state.hold_reading || !conn_take_locked(c, ex)) {
+        pthread_mutex_unlock(&c->mu);
+        return;
+    }
+    while (c->state != CONN_DEAD && conn_has(c, ex) && !c->session->state.hold_reading &&
+           silent < SILENT_TICKS) {
+        int64_t last_rx_ns = c->last_rx_ns;
+
+        conn_flush_locked(c);
+        if (c->state == CONN_DEAD || !take_turn_locked(c, ex, PFS_NEVER, over)) {
+            break;
+        }
+        silent = c->last_rx_ns == last_rx_ns ? silent + 1 : 0;
+    }
+    leave(c, ex);
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+/* Over loopback: streams whose peer ends them in odd ways, and whose owner does. */
+#include "world.h"
+#include <criterion/criterion.h>
+#include <string.h>
+#include <time.h>
+
+/* Answers an upload once the first bytes of its body came, and reads no further. */
+static void answer_first_bytes(struct h2server *s, struct h2peer *p)
+{
+    h2peer_hello(p, 0, NULL);
+    struct h2req *r = h2peer_head(p);
+    struct h2frame f;
+
+    if (r && h2peer_wait(p, H2_DATA, &f)) {
+        h2peer_reply(p, r->stream, "200", s->arg);
+    }
+    h2peer_drain(p);
+}
+
+/* What a lying peer answers, and what the caller wrote in two pieces of four bytes. */
+Test(stream, A046_an_early_success_is_none)
+{
+    static char some[] = "{\"message\":\"Written 4 bytes\"}",
+                more[] = "{\"message\":\"Written 9 bytes\"}";
+    char *const answers[] = {some, more};
+
+    for (size_t i = 0; i < 2; i++) {
+        for (int known = 0; known < 2; known++) {
+            struct world w = {0};
+            struct pfs_stream *s;
+
+            world_open(&w, answer_first_bytes, answers[i], NULL);
+            cr_assert_eq(pfs_open_write(w.c, "/f", known ? 8 : -1, 0, &s, &w.err), PFS_OK);
+            enum pfs_class cls = pfs_stream_write(s, "four", 4, &w.err);
+            if (cls == PFS_OK) {
+                cls = pfs_stream_write(s, "more", 4, &w.err);
+            }
+            if (cls == PFS_OK) {
+                cls = pfs_stream_finish(s, &w.err);
+            }
+            cr_assert_eq(cls, PFS_PROTOCOL, "%s: %s", answers[i], w.err.text);
+            assert_err(&w, PFS_PROTOCOL, PFS_OUTCOME_UN, PFS_PHASE_SEND);
+            cr_assert_eq(pfs_stream_finish(s, &w.err), PFS_PROTOCOL, "and it stays so");
+            pfs_stream_close(s);
+            world_close(&w);
+        }
+    }
+}
+
+/* Ends a download in its middle when told to. */
+static void cut_download(struct h2server *s, struct h2peer *p)
+{
+    h2peer_hello(p, 0, NULL);
+    struct h2req *r = h2peer_head(p);
+
+    if (r) {
+        h2peer_headers(p, 0, r->stream, (const char *const[]){":status", "200", NULL});
+        h2server_await(s, 1);
+        h2peer_rst(p, r->stream, H2_INTERNAL_ERROR);
+    }
+    h2peer_drain(p);
+}
+
+struct last_call {
+    atomic_bool began, ended;
+    enum pfs_class cls;
+};
+
+static void slow_end(void *arg, size_t n, const struct pfs_error *err)
+{
+    struct last_call *l = arg;
+
+    l->cls = err->cls;
+    atomic_store(&l->began, true);
+    nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL); /* as a busy machine may make it */
+    atomic_store(&l->ended, true);
+}
+
+Test(stream, A096_the_client_ends_after_the_last_callback)
+{
+    struct world w = {0};
+    struct pfs_stream *s;
+    struct last_call last = {0};
+    struct pfs_client *other;
+    char buf[10];
+
+    world_open(&w, cut_download, NULL, NULL);
+    other = w.c; /* keeps the connections, whose end would be waited for */
+    world_client(&w, NULL);
+    cr_assert_eq(pfs_open_read(w.c, "/f", 0, -1, &s, &w.err), PFS_OK, "%s", w.err.text);
+    s->ops->read(s, buf, sizeof buf, slow_end, &last);
+    h2server_signal(&w.server);
+    while (!atomic_load(&last.began)) {
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+    pfs_client_free(w.c);
+    w.c = NULL;
+    cr_assert(atomic_load(&last.ended), "the client is gone while a callback of its runs");
+    cr_assert_eq(last.cls, PFS_TRUNCATED);
+    pfs_stream_close(s);
+    pfs_client_free(other);
+    world_close(&w);
+}
