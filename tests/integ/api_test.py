@@ -7,6 +7,7 @@ usage: api_test.py BUILDDIR [TEST...]
 """
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -62,7 +63,7 @@ def expect_error(reply, status, cls, words):
     expect(reply, status, **{"class": cls})
     assert words in reply.error, reply.body
     assert reply.headers["content-type"] == "application/json"
-    assert "agfs-boot" in reply.headers
+    assert "agfs-boot" in reply.headers and re.fullmatch(r"c\d+-\d+", reply.headers["x-request-id"])
     return reply
 
 

@@ -7,10 +7,14 @@ usage: limits_test.py BUILDDIR [TEST...]
 """
 import json
 import os
+import re
 import resource
 import select
+import shutil
+import signal
 import socket
 import ssl
+import subprocess
 import time
 
 from agfs_world import Api, Skip, run, wait_for
@@ -222,5 +226,136 @@ def test_connections_get_old(world):
         assert s.recv(4096).endswith(b"}\n") and s.recv(1) == b"", "an idle one simply ends"
 
 
+def test_D17_rights_are_given_up(world):
+    """What the process may not do any more, and how its programs are built."""
+    server = world.start("server", ["--mount", "memfs:/memfs"])
+    assert server.status("NoNewPrivs") == 1
+    assert server.status("Seccomp") == (2 if os.uname().machine in ("x86_64", "aarch64") else 0)
+    limits = open("/proc/%d/limits" % server.process.pid).read()
+    assert re.search(r"^Max core file size +0 +0 ", limits, re.M), limits
+    config = world.path("open.yaml")
+    with open(config, "w") as f:
+        f.write("server: {sandbox: false}\n")
+    assert world.start("open", ["-c", config]).status("Seccomp") == 0
+    if not shutil.which("readelf"):
+        return
+    for program in (world.agfsd, world.agfs):
+        said = subprocess.run(["readelf", "-hlds", "--dyn-syms", "-W", program], capture_output=True, text=True, check=True).stdout
+        for words in (r"Type: +DYN", "GNU_RELRO", r"BIND_NOW|FLAGS.*NOW", "__stack_chk_fail"):
+            assert re.search(words, said), (program, words)
+        assert not re.search(r"GNU_STACK.* RWE ", said), program
+
+
+def test_D21_replaced_certificates_are_noticed(world):
+    """Without a signal; a set that does not fit together keeps the old one, until it does."""
+    for name in "server.pem", "server.key":
+        shutil.copy(world.pki(name), world.path(name))
+    config = world.path("c.yaml")
+    with open(config, "w") as f:
+        f.write("server: {limits: {certificate_poll: 100ms}}\n")
+    server = world.start("server", ["-c", config, "--tls-addr", "127.0.0.1:0", "--tls-cert", world.path("server.pem"),
+                                    "--tls-key", world.path("server.key")])
+    context = ssl.create_default_context(cafile=world.pki("ca.pem"))
+    serial = lambda: ssl.get_server_certificate(address(server.tls))
+    log = lambda words: lambda: words in open(server.log_path).read()
+    old = serial()
+    shutil.copy(world.pki("client.pem"), world.path("server.pem.new"))
+    os.rename(world.path("server.pem.new"), world.path("server.pem"))
+    wait_for("the refusal", log("changed files: the old certificates stay in use"))
+    assert serial() == old
+    shutil.copy(world.pki("client.key"), world.path("server.key.new"))
+    os.chmod(world.path("server.key.new"), 0o600)
+    os.rename(world.path("server.key.new"), world.path("server.key"))
+    wait_for("the new pair", log("changed files: new connections use the certificates read now"))
+    assert serial() != old
+    assert open(server.log_path).read().count("changed files: ") == 2, "once for each change"
+
+
+def test_D16_the_log_is_bounded_and_names_requests(world):
+    server, api = configured(world, "server", {}, wrapper=[])
+    for _ in range(250):
+        with socket.create_connection(address(server.clear)) as s:
+            s.sendall(b"\x16\x03\x01")
+            assert s.recv(1) == b""
+    lines = open(server.log_path).read().count("TLS on a port for clear text")
+    hits = api.get("limits").json()["hit"]["log_lines_per_address"].get("hits")
+    assert lines + hits == 250 and lines <= 100 * 3, (lines, hits)
+    debug = world.start("debug", ["--mount", "memfs:/memfs", "--log-level", "debug"])
+    wait_for("the mount", Api(debug.clear).ready)
+    r = Api(debug.clear).read("/memfs/no\n\x1b[31mne")
+    line = wait_for("its line", lambda: re.search("debug: %s .*404 notfound NA.*" % r.headers["x-request-id"], open(debug.log_path).read()))
+    assert "no\\x0a\\x1b[31mne" in line[0], line[0]
+
+
+def test_A109_out_of_descriptors(world):
+    """New connections are turned away, those that are there are served, and nothing spins."""
+    server, api = configured(world, "server", {}, wrapper=["prlimit", "--nofile=64:64"])
+    with socket.create_connection(address(server.clear)) as first:
+        ask = b"GET /api/v1/version HTTP/1.1\r\nHost: x\r\n\r\n"
+        first.sendall(ask)
+        assert first.recv(4096).startswith(b"HTTP/1.1 200 ")
+        many = [socket.create_connection(address(server.clear)) for _ in range(80)]
+        wait_for("the limit", lambda: "out of file descriptors" in open(server.log_path).read())
+        cpu = lambda: sum(int(n) for n in open("/proc/%d/stat" % server.process.pid).read().rsplit(")", 1)[1].split()[11:13])
+        before, since = cpu(), time.monotonic()
+        for _ in range(20):
+            first.sendall(ask)
+            assert first.recv(4096).startswith(b"HTTP/1.1 200 ")
+        assert cpu() - before <= 50 + (time.monotonic() - since) * 50, "half of a core at most"
+        for s in many:
+            s.close()
+    wait_for("descriptors", lambda: api.get("version").status == 200)
+    assert api.get("limits").json()["hit"]["file_descriptors"]["hits"] >= 1
+
+
+def test_A114_disk_full(world):
+    """507 and the old content, also when the size of files is what is limited; no descriptor is left."""
+    os.makedirs(world.path("host"))
+    server = world.start("server", ["--mount", "localfs:/local:local_dir=" + world.path("host"),
+                                    "--mount", "queuefs:/queue:backend=sqlite,db_path=" + world.path("queue.db")])
+    api = Api(server.clear)
+    wait_for("the mounts", api.ready)
+    assert api.put("/local/f", b"old").status == 200 and api.post("mkdir", path="/queue/q").status == 201
+    assert api.put("/queue/q/enqueue", b"first").status == 200
+    fds = server.n_fds()
+    subprocess.run(["prlimit", "--pid", str(server.process.pid), "--fsize=262144:unlimited"], check=True)
+    for size in (300000, 3 << 20):  # gathered; streamed
+        r = api.put("/local/f", b"x" * size)
+        assert r.status in (507, 500, 413) and r.json()["outcome"] == "NA", (r.status, r.body)
+        assert api.read("/local/f").body == b"old"
+    r = api.put("/queue/q/enqueue", b"y" * 400000)
+    assert r.status >= 400, r.status
+    subprocess.run(["prlimit", "--pid", str(server.process.pid), "--fsize=unlimited:unlimited"], check=True)
+    assert api.put("/local/f", b"new").status == 200 and api.read("/local/f").body == b"new"
+    assert api.read("/queue/q/size").body == b"1" and api.read("/queue/q/dequeue").json()["data"] == "first"
+    assert os.listdir(world.path("host")) == ["f"]
+    wait_for("the descriptors", lambda: server.n_fds() <= fds + 2)
+
+
+def test_A100_what_was_acknowledged_survives_kill_9(world):
+    """localfs and the queue in SQLite; A101: memfs and the queue in memory keep nothing, as documented."""
+    os.makedirs(world.path("host"))
+    args = ["--mount", "localfs:/local:local_dir=" + world.path("host"), "--mount", "memfs:/memfs", "--mount", "queuefs:/volatile",
+            "--mount", "queuefs:/queue:backend=sqlite,db_path=" + world.path("queue.db")]
+    server = world.start("server", args)
+    api = Api(server.clear)
+    wait_for("the mounts", api.ready)
+    for q in "/queue/q", "/volatile/q":
+        assert api.post("mkdir", path=q).status == 201
+    for n in range(50):
+        assert api.put("/local/f%d" % n, b"%d" % n, flags=2 | 8 | 16).status == 200
+        assert api.put("/queue/q/enqueue", b"%d" % n).status == 200
+    assert api.put("/volatile/q/enqueue", b"x").status == api.put("/memfs/f", b"x").status == 200
+    server.stop(signal.SIGKILL)
+    server = world.start("again", args)
+    api = Api(server.clear)
+    wait_for("the mounts", api.ready)
+    assert [api.read("/local/f%d" % n).body for n in range(50)] == [b"%d" % n for n in range(50)]
+    assert [api.read("/queue/q/dequeue").json()["data"] for n in range(50)] == [str(n) for n in range(50)]
+    assert api.read("/volatile/q/size").body == b"0" and api.get("stat", path="/memfs/f").status == 404
+
+
 run([test_20000_idle_connections, test_limits_are_shown_and_configured, test_connections_per_identity, test_handshakes_per_address,
-     test_connections_get_old])
+     test_connections_get_old, test_D17_rights_are_given_up, test_D21_replaced_certificates_are_noticed,
+     test_D16_the_log_is_bounded_and_names_requests, test_A109_out_of_descriptors,
+     test_A114_disk_full, test_A100_what_was_acknowledged_survives_kill_9])

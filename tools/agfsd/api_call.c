@@ -4,6 +4,7 @@
 #include "api.h"
 #include "base/alloc.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "jsonout.h"
 #include "query.h"
 #include "wire/wire.h"
@@ -73,9 +74,9 @@ static void respond_counted(struct api_call *c, int status, const char *type, ch
                             size_t len, bool counted)
 {
     const struct dedupe_response r = {status, counted, type, body, len};
-    struct http_header extra[5] = {{"agfs-boot", c->api->boot}};
+    struct http_header extra[6] = {{"agfs-boot", c->api->boot}};
     size_t n = 1;
-    char count[24];
+    char count[24], id[HTTP_ID_MAX];
 
     if (c->receipt) {
         deliver(c);
@@ -85,6 +86,10 @@ static void respond_counted(struct api_call *c, int status, const char *type, ch
     }
     if (status == 503) {
         extra[n++] = (struct http_header){"retry-after", "1"};
+    }
+    if (status >= 400) {
+        http_request_id(c->http, id);
+        extra[n++] = (struct http_header){"x-request-id", id};
     }
     if (c->not_applied) {
         extra[n++] = (struct http_header){"not-applied", "1"};
@@ -135,6 +140,18 @@ void api_respond_stream(struct api_call *c, const char *type, struct pfs_stream 
     call_free(c);
 }
 
+static void log_failure(const struct api_call *c, int status, const struct pfs_error *err)
+{
+    char id[HTTP_ID_MAX];
+
+    if (!pfs_log_wants(PFS_LOG_DEBUG)) {
+        return;
+    }
+    http_request_id(c->http, id);
+    log_debug("%s %s %s: %d %s %s: %s", id, pfs_op_name(c->req.op), c->path ? c->path : "", status,
+              pfs_class_name(err->cls), pfs_outcome_name(err->outcome), err->text);
+}
+
 void api_respond_error(struct api_call *c, const struct pfs_error *err)
 {
     size_t len = 0;
@@ -145,6 +162,7 @@ void api_respond_error(struct api_call *c, const struct pfs_error *err)
                      : pfs_class_http(err->cls);
 
     c->not_applied |= err->outcome == PFS_OUTCOME_NA && status == 503;
+    log_failure(c, status, err);
     respond(c, status, "application/json", body, len);
 }
 

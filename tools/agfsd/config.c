@@ -12,7 +12,8 @@
 
 void config_init(struct config *c)
 {
-    *c = (struct config){.max_body = BODY_MAX_DEFAULT, .admin = true, .limits = SERVER_LIMITS_INIT};
+    *c = (struct config){
+        .max_body = BODY_MAX_DEFAULT, .admin = true, .sandbox = true, .limits = SERVER_LIMITS_INIT};
 }
 
 void config_fini(struct config *c)
@@ -184,7 +185,7 @@ static void put_mounts(struct jout *j, const struct config *c)
 static void put_limit(void *arg, const char *name, int64_t value)
 {
     struct jout *j = arg;
-    bool time = strstr(name, "timeout") || strstr(name, "_age");
+    bool time = strstr(name, "timeout") || strstr(name, "_age") || strstr(name, "_poll");
     char text[32];
 
     snprintf(text, sizeof text, "%lld%s", (long long)value, time ? "ms" : "");
@@ -207,6 +208,8 @@ char *config_to_text(const struct config *c)
     jo_int(&j, c->loops);
     jo_key(&j, "admin");
     jo_bool(&j, c->admin);
+    jo_key(&j, "sandbox");
+    jo_bool(&j, c->sandbox);
     jo_key(&j, "limits");
     jo_begin(&j, '{');
     limits_each(&c->limits, put_limit, &j);

@@ -19,6 +19,7 @@ struct config {
     char *log_level;
     size_t max_body;
     bool admin;
+    bool sandbox;   /* see process.h */
     unsigned loops; /* 0: one per core */
     struct server_limits limits;
 

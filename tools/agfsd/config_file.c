@@ -170,6 +170,11 @@ static enum pfs_class read_admin(struct reader *r, const char *name, yaml_node_t
     return read_bool(r, name, value, &r->config->admin);
 }
 
+static enum pfs_class read_sandbox(struct reader *r, const char *name, yaml_node_t *value)
+{
+    return read_bool(r, name, value, &r->config->sandbox);
+}
+
 static enum pfs_class read_limits(struct reader *r, const char *name, yaml_node_t *value)
 {
     enum pfs_class cls = PFS_OK;
@@ -200,6 +205,7 @@ static enum pfs_class read_server(struct reader *r, const char *name, yaml_node_
                                       {"max_request_body_bytes", read_max_body},
                                       {"loops", read_loops},
                                       {"admin", read_admin},
+                                      {"sandbox", read_sandbox},
                                       {"limits", read_limits},
                                       {"tls", read_tls},
                                       {NULL, NULL}};

@@ -112,7 +112,7 @@ void conn_trip(struct conn *c, enum meter m)
         c->tripped = true;
         meter_read(m, &s);
         meter_peer(&c->client, c->identity, peer);
-        log_info("c%u: limit %s reached by %s", c->id, s.name, peer);
+        conn_log(c, "limit %s reached by %s", s.name, peer);
     }
 }
 

@@ -64,7 +64,8 @@ struct conn {
     struct wheel_timer timer;
     uv_poll_t poll;
     int fd, events;
-    unsigned id; /* of the loop; for messages */
+    unsigned id; /* of the process; for messages */
+    unsigned n_requests;
     enum conn_state state;
     bool broken;  /* to be closed at once */
     bool eof;     /* the peer has ended its side */
@@ -105,6 +106,14 @@ void conn_trip(struct conn *c, enum meter m);
 
 /* The head of r's response is among the bytes that the protocol puts out now. */
 void conn_sending(struct conn *c, struct http_req *r);
+
+/* A line about what its peer did, unless there have been too many of that address. */
+#define conn_log(c, format, ...)                                                                   \
+    do {                                                                                           \
+        if (meter_may_log(&(c)->client)) {                                                         \
+            pfs_log(PFS_LOG_INFO, "c%u: " format, (c)->id, ##__VA_ARGS__);                         \
+        }                                                                                          \
+    } while (0)
 
 /* From the loop. */
 void conn_turn(struct conn *c);

@@ -122,7 +122,7 @@ static bool sniff(struct conn *c, const char *p, size_t n)
     size_t m = n < PREFACE_LEN ? n : PREFACE_LEN;
 
     if (p[0] == TLS_RECORD_HANDSHAKE) {
-        log_info("c%u: TLS on a port for clear text", c->id);
+        conn_log(c, "TLS on a port for clear text");
         c->broken = true;
     } else if (memcmp(p, PREFACE, m) != 0) {
         open_proto(c, &h1_proto);
@@ -298,7 +298,7 @@ static void go_on_tls(struct conn *c)
 
         send_waiting(c);
         if (rc < 0) {
-            log_info("c%u: %s", c->id, err.text);
+            conn_log(c, "%s", err.text);
             meter_hit(METER_TLS, &c->client, NULL);
             c->broken = true;
         } else if (rc > 0) {

@@ -86,7 +86,7 @@ void h2_terminate(struct h2 *h, uint32_t code)
     if (!h->terminated) {
         h->terminated = true;
         if (code != NGHTTP2_NO_ERROR) {
-            log_info("c%u: GOAWAY %s", h->c->id, nghttp2_http2_strerror(code));
+            conn_log(h->c, "GOAWAY %s", nghttp2_http2_strerror(code));
         }
         nghttp2_session_terminate_session(h->s, code);
         conn_touch(h->c);
@@ -157,7 +157,7 @@ static size_t h2_input(struct conn *c, const char *p, size_t n)
     ssize_t rc = nghttp2_session_mem_recv(h->s, (const uint8_t *)p, n);
 
     if (rc < 0) {
-        log_info("c%u: %s", c->id, nghttp2_strerror((int)rc));
+        conn_log(c, "%s", nghttp2_strerror((int)rc));
         conn_break(c);
     }
     return n;

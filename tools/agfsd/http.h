@@ -38,6 +38,9 @@ const char *http_field(const struct http_req *r, const char *name);
 int64_t http_content_length(const struct http_req *r);
 /* Identity from the verified client certificate (tls_peer_identity), NULL: none. */
 const char *http_client(const struct http_req *r);
+/* Names the request in the log and in the response to a failed one: "c12-3". */
+#define HTTP_ID_MAX 24
+void http_request_id(const struct http_req *r, char dst[HTTP_ID_MAX]);
 struct loop *http_loop(const struct http_req *r);
 
 /* ---- its body: exactly one of these, or none (the rest is then discarded) ---- */

@@ -33,6 +33,7 @@ static const struct limit {
     ROW("stream_timeout", stream_stall_ms, TIME, 100, 60 * MINUTES_MS),
     ROW("idle_timeout_http1", idle_h1_ms, TIME, 100, 24 * 60 * MINUTES_MS),
     ROW("idle_timeout_http2", idle_h2_ms, TIME, 100, 24 * 60 * MINUTES_MS),
+    ROW("certificate_poll", cert_poll_ms, TIME, 100, 24 * 60 * MINUTES_MS),
     ROW("connection_age", max_age_ms, TIME, 1000, (int64_t)366 * 24 * 60 * MINUTES_MS),
     ROW("connection_age_grace", age_grace_ms, TIME, 100, 60 * MINUTES_MS),
 #undef ROW

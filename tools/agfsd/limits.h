@@ -22,6 +22,7 @@ struct server_limits {
     int64_t max_age_ms;                 /* of a connection, +-10 %: so that clients come back and
                                            find what has changed (names, certificates) */
     int64_t age_grace_ms;               /* for what is in flight then */
+    int64_t cert_poll_ms;               /* between two looks whether certificates were replaced */
     size_t body_memory;                 /* of all request bodies gathered at once */
     int64_t header_ms;                  /* first to last byte of a request's header */
     int64_t settings_ms;                /* HTTP/2: SETTINGS of the peer, and its answer to ours */
@@ -46,11 +47,12 @@ struct server_limits {
     {                                                                                              \
         .max_conns = 32768, .max_conns_per_client = 1024, .max_conns_per_identity = 64,            \
         .max_handshakes_per_client = 16, .handshake_ms = 10000, .max_age_ms = 3600000,             \
-        .age_grace_ms = 30000, .body_memory = (size_t)512 << 20, .header_ms = 10000,               \
-        .settings_ms = 10000, .body_window_ms = 15000, .body_min = 15360, .write_stall_ms = 30000, \
-        .upload_grace_ms = 1000, .stream_stall_ms = 60000, .idle_h1_ms = 120000,                   \
-        .idle_h2_ms = 300000, .eof_stall_ms = 5000, .tick_ms = 5000, .goaway_ms = 1000,            \
-        .linger_ms = 2000, .accept_pause_ms = 100, .max_running = 100, .max_waiting = 100          \
+        .age_grace_ms = 30000, .cert_poll_ms = 10000, .body_memory = (size_t)512 << 20,            \
+        .header_ms = 10000, .settings_ms = 10000, .body_window_ms = 15000, .body_min = 15360,      \
+        .write_stall_ms = 30000, .upload_grace_ms = 1000, .stream_stall_ms = 60000,                \
+        .idle_h1_ms = 120000, .idle_h2_ms = 300000, .eof_stall_ms = 5000, .tick_ms = 5000,         \
+        .goaway_ms = 1000, .linger_ms = 2000, .accept_pause_ms = 100, .max_running = 100,          \
+        .max_waiting = 100                                                                         \
     }
 
 /*
@@ -63,6 +65,7 @@ enum pfs_class limits_set(struct server_limits *limits, const char *name, const 
 void limits_each(const struct server_limits *limits,
                  void (*fn)(void *arg, const char *name, int64_t value), void *arg);
 
+#define WATCH_MS 60000 /* a loop that does not come round in that time is stuck */
 #define LISTEN_BACKLOG 511
 #define ACCEPT_MAX_PER_TURN 64 /* so that a storm of connections does not starve requests */
 

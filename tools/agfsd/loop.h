@@ -48,6 +48,9 @@ struct loop {
     char *rbuf;      /* READ_CHUNK bytes, for the duration of one read */
     char *wbuf;      /* WRITE_CHUNK bytes, for the duration of one send */
     struct post stop_post;
+    struct post watch_post;
+    _Atomic int64_t watched_ms; /* when the watch asked; 0: the loop has answered */
+    bool stuck;                 /* of the watch: it has been said */
 };
 
 /* Prepares *l; its thread is not started. Errors: NOMEM, NOFILE. On success: loop_fini. */

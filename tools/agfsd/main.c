@@ -6,7 +6,9 @@
 #include "base/alloc.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "certs.h"
 #include "mounter.h"
+#include "process.h"
 #include "server.h"
 #include <dirent.h>
 #include <errno.h>
@@ -18,7 +20,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #define DRAIN_MS 30000 /* of a graceful end */
@@ -31,6 +32,7 @@ struct agfsd {
     struct vfs *vfs;
     struct mounter *mounter;
     struct server *server;
+    struct certs certs;
     struct api api;
     char urls[1024]; /* where it listens, separated by blanks */
 };
@@ -69,40 +71,7 @@ static bool set_log_level(const char *name)
     return false;
 }
 
-/* Connections are descriptors, and so are files being sent. */
-static void raise_file_limit(void)
-{
-    struct rlimit l;
-
-    if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < l.rlim_max) {
-        l.rlim_cur = l.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &l);
-    }
-}
-
 /* ---- listening ---- */
-
-static enum pfs_class make_tls(const struct config *c, struct tls_ctx **ret, struct pfs_error *err)
-{
-    const struct tls_options o = {
-        .server = true,
-        .ca_file = c->client_ca,
-        .cert_file = c->cert,
-        .key_file = c->key,
-        .crl_file = c->crl,
-        .client_cert = c->client_cert_set ? c->client_cert
-                       : c->client_ca     ? TLS_CLIENT_CERT_REQUIRED
-                                          : TLS_CLIENT_CERT_NONE,
-        .alpn = "h2,http/1.1",
-    };
-
-    enum pfs_class cls = tls_ctx_new(&o, ret, err);
-
-    if (cls != PFS_OK) {
-        pfs_err_prefix(err, "TLS at %s", c->tls_address);
-    }
-    return cls;
-}
 
 static enum pfs_class listen_at(struct agfsd *d, const char *address, struct tls_ctx *tls,
                                 struct pfs_error *err)
@@ -138,7 +107,7 @@ static enum pfs_class listen_all(struct agfsd *d, struct pfs_error *err)
         cls = listen_at(d, d->config->address, NULL, err);
     }
     if (cls == PFS_OK && d->config->tls_address) {
-        cls = make_tls(d->config, &tls, err);
+        cls = certs_read(&d->certs, d->config, &tls, err);
     }
     if (cls == PFS_OK && d->config->tls_address) {
         cls = listen_at(d, d->config->tls_address, tls, err);
@@ -246,28 +215,44 @@ static enum pfs_class make_tree(struct agfsd *d, struct pfs_error *err)
 
 /* ---- life ---- */
 
-static void reload_tls(struct agfsd *d)
+static void reload_tls(struct agfsd *d, const char *why)
 {
     struct tls_ctx *tls = NULL;
     struct pfs_error err;
 
     if (!d->config->tls_address) {
-        log_info("SIGHUP: nothing to read again, there is no TLS");
-    } else if (make_tls(d->config, &tls, &err) != PFS_OK) {
-        log_error("SIGHUP: the old certificates stay in use: %s", err.text);
+        log_info("%s: nothing to read again, there is no TLS", why);
+    } else if (certs_read(&d->certs, d->config, &tls, &err) != PFS_OK) {
+        log_error("%s: the old certificates stay in use: %s", why, err.text);
     } else {
         server_set_tls(d->server, tls);
         tls_ctx_unref(tls);
-        log_info("SIGHUP: new connections use the certificates read now");
+        log_info("%s: new connections use the certificates read now", why);
     }
+}
+
+/* Waits for a signal, looking after the rest now and then. */
+static int next_signal(struct agfsd *d, const sigset_t *signals)
+{
+    int64_t every_ms = d->config->limits.cert_poll_ms;
+    const struct timespec tick = {.tv_sec = every_ms / 1000, .tv_nsec = every_ms % 1000 * 1000000};
+    int sig;
+
+    while ((sig = sigtimedwait(signals, NULL, &tick)) < 0) {
+        if (d->config->tls_address && certs_changed(&d->certs, d->config)) {
+            reload_tls(d, "changed files");
+        }
+        server_watch(d->server);
+    }
+    return sig;
 }
 
 static void serve_until_signal(struct agfsd *d, const sigset_t *signals)
 {
-    int sig = 0;
+    int sig;
 
-    while (sigwait(signals, &sig) == 0 && sig == SIGHUP) {
-        reload_tls(d);
+    while ((sig = next_signal(d, signals)) == SIGHUP) {
+        reload_tls(d, "SIGHUP");
     }
     log_info("%s: no new connections; waiting for what is in flight", sigabbrev_np(sig));
     /* A second signal ends the process at once. */
@@ -303,8 +288,7 @@ static int run(struct args *a)
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals, NULL); /* all threads inherit this */
-    signal(SIGPIPE, SIG_IGN);
-    raise_file_limit();
+    process_set_limits();
     cls = make_tree(&d, &err);
     if (cls == PFS_OK) {
         api_start(&d.api);
@@ -315,6 +299,7 @@ static int run(struct args *a)
                             &err);
     }
     if (cls == PFS_OK) {
+        process_give_up_rights(a->config.sandbox);
         cls = server_start(d.server, &err);
     }
     bool started = cls == PFS_OK;
@@ -336,9 +321,10 @@ static int run(struct args *a)
 static int check_files(const struct config *c)
 {
     struct tls_ctx *tls = NULL;
+    struct certs certs;
     struct pfs_error err;
 
-    if (c->tls_address && make_tls(c, &tls, &err) != PFS_OK) {
+    if (c->tls_address && certs_read(&certs, c, &tls, &err) != PFS_OK) {
         return complain(&err);
     }
     tls_ctx_unref(tls);

@@ -80,6 +80,35 @@ bool gauge_take(enum gauge g, int64_t n, int64_t max)
     return false;
 }
 
+bool meter_may_log(const struct client_key *key)
+{
+    static struct {
+        int64_t second;
+        unsigned lines;
+    } buckets[256]; /* under mu; addresses that share one share its lines */
+    unsigned h = 0;
+
+    for (unsigned i = 0; i < sizeof key->b; i++) {
+        h = h * 31 + key->b[i];
+    }
+    int64_t second = pfs_now() / PFS_SEC;
+
+    pthread_mutex_lock(&mu);
+    unsigned b = h % 256;
+
+    if (buckets[b].second != second) {
+        buckets[b].second = second;
+        buckets[b].lines = 0;
+    }
+    bool may = ++buckets[b].lines <= METER_LINES_PER_S;
+
+    pthread_mutex_unlock(&mu);
+    if (!may) {
+        meter_hit(METER_LOG, key, NULL);
+    }
+    return may;
+}
+
 int64_t gauge_read(enum gauge g)
 {
     return atomic_load_explicit(&gauges[g], memory_order_relaxed);

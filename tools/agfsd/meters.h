@@ -62,6 +62,10 @@ void meter_read(enum meter m, struct meter_state *ret);
 /* "203.0.113.7 uri:agfs:me", with everything unprintable escaped. */
 void meter_peer(const struct client_key *key, const char *identity, char dst[METER_PEER_MAX]);
 
+/* May another line about that address go to the log? At most METER_LINES_PER_S of them. */
+#define METER_LINES_PER_S 100
+bool meter_may_log(const struct client_key *key);
+
 /* ---- how much is in use ---- */
 
 enum gauge { GAUGE_CONNECTIONS, GAUGE_HANDSHAKES, GAUGE_BODY_MEMORY, N_GAUGES };

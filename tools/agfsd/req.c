@@ -3,6 +3,7 @@
 #include "req.h"
 #include "base/alloc.h"
 #include "conn.h"
+#include <stdio.h>
 #include <string.h>
 
 #define SPARES_MAX 256 /* per loop: ~2.5 KiB each */
@@ -29,6 +30,8 @@ struct http_req *req_new(struct loop *l, struct conn *c, const struct req_ops *o
     r->ops = ops;
     r->conn = c;
     r->loop = l;
+    r->conn_id = c->id;
+    r->number = ++c->n_requests;
     r->content_length = -1;
     r->resp_left = -1;
     r->arena = r->small_arena;
@@ -251,6 +254,11 @@ void http_on_gone(struct http_req *r, void (*fn)(void *arg), void *arg)
 void http_on_sent(struct http_req *r, struct http_sent *s)
 {
     r->sent = s;
+}
+
+void http_request_id(const struct http_req *r, char dst[HTTP_ID_MAX])
+{
+    snprintf(dst, HTTP_ID_MAX, "c%u-%u", r->conn_id, r->number);
 }
 
 struct loop *http_loop(const struct http_req *r)

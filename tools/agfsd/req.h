@@ -55,6 +55,7 @@ struct http_req {
     struct conn *conn; /* NULL: gone */
     struct loop *loop;
     int32_t stream_id;
+    unsigned conn_id, number; /* of its connection, and in it: its name in the log */
     enum http_method method;
 
     bool waiting;     /* complete, but too many are with the API (HTTP/2) */

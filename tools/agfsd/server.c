@@ -2,7 +2,9 @@
  * Copyright the ProxyFS authors */
 #include "server.h"
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "base/pool.h"
 #include "clients.h"
 #include "listen.h"
@@ -121,6 +123,36 @@ enum pfs_class server_start(struct server *s, struct pfs_error *err)
         s->n_started++;
     }
     return PFS_OK;
+}
+
+static void on_watched(struct post *p)
+{
+    struct loop *l = list_entry(p, struct loop, watch_post);
+
+    atomic_store(&l->watched_ms, 0);
+}
+
+void server_watch(struct server *s)
+{
+    int64_t now = pfs_now() / PFS_MS;
+
+    for (unsigned i = 0; i < s->n_started; i++) {
+        struct loop *l = &s->loops[i];
+        int64_t since = atomic_load(&l->watched_ms);
+
+        if (since == 0) {
+            if (l->stuck) {
+                log_warn("loop %u goes on", i);
+            }
+            l->stuck = false;
+            l->watch_post.fn = on_watched;
+            atomic_store(&l->watched_ms, now);
+            http_post(l, &l->watch_post);
+        } else if (now - since >= WATCH_MS && !l->stuck) {
+            l->stuck = true;
+            log_error("loop %u is stuck: it has not come round for %d s", i, WATCH_MS / 1000);
+        }
+    }
 }
 
 void server_stop(struct server *s, int64_t grace_ms)

@@ -40,6 +40,8 @@ enum pfs_class server_listen(struct server *s, const char *host, unsigned port, 
 void server_set_tls(struct server *s, struct tls_ctx *tls);
 /* Starts the loops. api_on_request is called from now on. Errors: NOMEM. */
 enum pfs_class server_start(struct server *s, struct pfs_error *err);
+/* Called now and then: writes to the log which loop has not come round for WATCH_MS. One thread. */
+void server_watch(struct server *s);
 /*
  * Begins a graceful end: no new connections; HTTP/2 GOAWAY, goaway_ms later the last GOAWAY;
  * HTTP/1.1 connections close after the current response; whatever is left after grace_ms more is
