@@ -280,7 +280,7 @@ static void h1_tick(struct conn *c, int64_t now_ms)
         }
     } else if (h->state == H1_BODY && !h->r->answered && req_body_is_slow(h->r, now_ms)) {
         conn_trip(c, METER_BODY_RATE);
-        stop_body(c, "the request body came too slowly");
+        stop_body(c, req_too_slow);
     }
     if (c->eof && h->responding && h->r->resp == RESP_STREAM && h->r->n_ready == 0 &&
         now_ms - h->r->progress_ms >= lim->eof_stall_ms) {

@@ -203,7 +203,7 @@ static void look_at(struct h2 *h, struct http_req *r, int64_t now_ms)
         }
     } else if (hungry && !r->answered && !r->body_broken && req_body_is_slow(r, now_ms)) {
         conn_trip(h->c, METER_BODY_RATE);
-        req_body_fail(r, "the request body came too slowly");
+        req_body_fail(r, req_too_slow);
     }
 }
 

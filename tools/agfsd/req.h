@@ -65,7 +65,6 @@ struct http_req {
     bool dead;        /* given back */
     bool body_ended;  /* the whole body has come in */
     bool body_broken; /* ... or never will */
-    bool no_room;     /* ... since all bodies together are too large */
     bool over_limit;  /* the header is too large: fields were dropped */
     bool expects;     /* expect: 100-continue, not yet sent */
 
@@ -83,6 +82,7 @@ struct http_req {
     int64_t body_credited; /* HTTP/2: of body_received, what the peer may send again */
     struct pfs_buf body;   /* came in, not yet taken */
     size_t body_in_sink;   /* taken, not yet written */
+    const char *body_why;  /* it is broken; static, NULL: the client ended */
     struct list fed;       /* of the loop: body bytes came in this turn */
     int64_t body_check_ms, body_check_bytes; /* start of the window for the least rate */
 
@@ -129,7 +129,8 @@ void req_orphan(struct http_req *r);
 
 void req_on_body(struct http_req *r, const char *p, size_t n);
 void req_on_body_end(struct http_req *r);
-/* The rest will not come, or too slowly: the API's callback gets TRUNCATED. */
+/* The rest will not come, or (req_too_slow) too slowly: the API's callback gets TRUNCATED. */
+extern const char req_too_slow[];
 void req_body_fail(struct http_req *r, const char *why);
 /* The consumer waits for the peer, and the peer has been too slow since the last check. */
 bool req_body_is_slow(struct http_req *r, int64_t now_ms);

@@ -16,6 +16,7 @@
 
 static const struct pfs_error ok;
 static const char client_ended[] = "the client ended before its request was complete";
+const char req_too_slow[] = "the request body came too slowly";
 static const char no_room[] = "too many request bodies are in memory; nothing has changed";
 
 /* ---- the memory of all bodies together ---- */
@@ -97,6 +98,7 @@ static void body_fail(struct http_req *r, enum pfs_class cls, const char *text)
     struct pfs_error err;
 
     pfs_fail(&err, cls, PFS_OUTCOME_NA, PFS_PHASE_LOCAL, "%s", text);
+    err.http_status = cls != PFS_TRUNCATED ? 0 : text == req_too_slow ? 408 : 400;
     body_over(r, &err);
 }
 
@@ -104,7 +106,8 @@ static void body_fail(struct http_req *r, enum pfs_class cls, const char *text)
 static void fail_broken(struct http_req *r)
 {
     r->body_broken = true;
-    body_fail(r, r->no_room ? PFS_OVERLOAD : PFS_TRUNCATED, r->no_room ? no_room : client_ended);
+    body_fail(r, r->body_why == no_room ? PFS_OVERLOAD : PFS_TRUNCATED,
+              r->body_why ? r->body_why : client_ended);
 }
 
 static void fail_too_big(struct http_req *r)
@@ -120,21 +123,15 @@ static void fail_too_big(struct http_req *r)
     body_over(r, &err);
 }
 
-static void pump(struct http_req *r);
-
 /*
  * Bodies take all the memory that they may have. Nothing of this one has been applied, and it may
  * come again. While nobody has asked for it yet, it fails when somebody does.
  */
 static void fail_no_room(struct http_req *r)
 {
-    r->body_broken = r->no_room = true;
     conn_trip(r->conn, METER_BODY_MEMORY);
-    if (r->body_mode == BODY_COLLECT) {
-        fail_broken(r);
-    } else {
-        pump(r);
-    }
+    r->body_why = no_room;
+    req_body_fail(r, no_room);
 }
 
 /* ---- pumping ---- */
@@ -239,8 +236,9 @@ void req_on_body_end(struct http_req *r)
 void req_body_fail(struct http_req *r, const char *why)
 {
     r->body_broken = true;
+    r->body_why = r->body_why ? r->body_why : why;
     if (r->body_mode == BODY_COLLECT) {
-        body_fail(r, PFS_TRUNCATED, why);
+        fail_broken(r);
     } else {
         pump(r);
     }
