@@ -28,6 +28,7 @@
  * state.
  */
 #include "conn/generation.h"
+#include "conn/spin.h"
 #include "http/session.h"
 #include <pthread.h>
 
@@ -98,8 +99,9 @@ struct conn {
     int64_t keepalive_ns; /* interval; doubles when the peer complains */
     int64_t max_age_ns;
     struct pfs_error death;
-    bool attested; /* a reply came from one of our servers on this very connection */
-    char *raw;     /* receive buffer for clear text */
+    bool attested;    /* a reply came from one of our servers on this very connection */
+    char *raw;        /* receive buffer for clear text */
+    struct spin spin; /* the driving caller's; not under mu */
 
     /* I/O thread */
     struct io_timer timer;

@@ -9,6 +9,7 @@
 #include "conn/conn.h"
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/socket.h>
 
 /* SO_RCVTIMEO of the socket: how long a driving caller may overlook what others did. */
@@ -35,21 +36,57 @@ bool conn_take_locked(struct conn *c, const struct exchange *mine)
     return false;
 }
 
+/* What a driving caller waits for, and where the bytes go. */
+struct wait {
+    char *room;
+    size_t cap;
+    int64_t deadline_ns;
+    bool flush;    /* also until the socket takes more */
+    bool may_spin; /* one reply is due, soon */
+};
+
+/* Asks again and again, until until_ns at most; -1 and EAGAIN: nothing came. */
+static ssize_t spin_and_recv(const struct conn *c, const struct wait *w, int64_t until_ns)
+{
+    for (;;) {
+        ssize_t n = recv(c->fd, w->room, w->cap, MSG_DONTWAIT);
+
+        if (n >= 0 || errno != EAGAIN || pfs_now() >= until_ns) {
+            return n;
+        }
+        sched_yield(); /* the peer may need this very core */
+    }
+}
+
+static ssize_t spin_or_sleep(struct conn *c, const struct wait *w, int64_t now)
+{
+    bool spins = spin_choose(&c->spin);
+    ssize_t n = spins ? spin_and_recv(c, w, now + c->config->spin_ns) : -1;
+
+    if (!spins || (n < 0 && errno == EAGAIN)) {
+        n = recv(c->fd, w->room, w->cap, 0);
+    }
+    int eno = errno;
+    spin_learn(&c->spin, spins, pfs_now() - now);
+    errno = eno;
+    return n;
+}
+
 /*
- * Waits, outside the lock, until bytes come, the socket takes more (`flush`), the tick is over or
- * the deadline is reached; then receives what there is.
+ * Waits, outside the lock, until bytes come, the socket takes more, the tick is over or the
+ * deadline is reached; then receives what there is.
  */
-static ssize_t wait_and_recv(struct conn *c, char *room, size_t cap, bool flush,
-                             int64_t deadline_ns)
+static ssize_t wait_and_recv(struct conn *c, const struct wait *w)
 {
     int64_t now = pfs_now();
 
-    if (!flush && deadline_ns - now > 2 * DRIVE_TICK_NS) {
-        return recv(c->fd, room, cap, 0); /* SO_RCVTIMEO ends it */
+    if (!w->flush && w->deadline_ns - now > 2 * DRIVE_TICK_NS) { /* SO_RCVTIMEO ends it */
+        return w->may_spin && c->config->spin_ns ? spin_or_sleep(c, w, now)
+                                                 : recv(c->fd, w->room, w->cap, 0);
     }
-    struct pollfd p = {.fd = c->fd, .events = (short)(flush ? POLLIN | POLLOUT : POLLIN)};
-    poll(&p, 1, pfs_ms_until(now, deadline_ns, CONN_DRIVE_TICK_MS));
-    return recv(c->fd, room, cap, MSG_DONTWAIT);
+    struct pollfd p = {.fd = c->fd, .events = (short)(w->flush ? POLLIN | POLLOUT : POLLIN)};
+    poll(&p, 1, pfs_ms_until(now, w->deadline_ns, CONN_DRIVE_TICK_MS));
+    return recv(c->fd, w->room, w->cap, MSG_DONTWAIT);
 }
 
 /* A stream that brings nothing for so many ticks is left to the I/O thread, which needs none. */
@@ -95,14 +132,13 @@ static bool take_turn_locked(struct conn *c, struct exchange *ex, int64_t deadli
                              const atomic_bool *over)
 {
     struct batch b;
-    size_t cap;
-    char *room = conn_recv_room_locked(c, &cap);
-    bool flush = c->out_blocked;
+    struct wait w = {.deadline_ns = deadline_ns, .flush = c->out_blocked, .may_spin = !over};
 
-    if (!room) {
+    w.room = conn_recv_room_locked(c, &w.cap);
+    if (!w.room) {
         return false;
     }
-    c->driver_flushes = flush;
+    c->driver_flushes = w.flush;
     conn_watch_locked(c);
     batch_init(&b);
     conn_collect_locked(c, &b);
@@ -110,12 +146,12 @@ static bool take_turn_locked(struct conn *c, struct exchange *ex, int64_t deadli
     conn_run_batch(c, &b, ex);
 
     bool go_on = !over || !atomic_load(over);
-    ssize_t n = go_on ? wait_and_recv(c, room, cap, flush, deadline_ns) : -1;
+    ssize_t n = go_on ? wait_and_recv(c, &w) : -1;
     int eno = go_on ? errno : EAGAIN;
 
     pthread_mutex_lock(&c->mu);
     c->driver_flushes = false;
-    c->out_blocked &= !flush; /* it was polled for, or is tried again */
+    c->out_blocked &= !w.flush; /* it was polled for, or is tried again */
     conn_received_locked(c, n, eno);
     return go_on;
 }

@@ -30,6 +30,7 @@ struct conn_config {
     enum wire_protocol protocol;
     int64_t connect_timeout_ns, keepalive_interval_ns, keepalive_timeout_ns;
     unsigned max_connections, max_streams;
+    int64_t spin_ns;        /* how long a lone caller may poll before it sleeps; 0: not at all */
     atomic_uint *wake_word; /* blocked callers of all generations of the remote sleep on this */
     struct conn_counters *counters;
 };

@@ -14,7 +14,7 @@ struct options {
     char *ca_file, *client_cert, *client_key, *crl_file, *server_name, *min_tls, *token_file,
         *remote_path;
     bool insecure_skip_verify, retry_writes, read_only, lazy, trust_refused;
-    int64_t timeout_ns, connect_timeout_ns, keepalive_interval_ns, keepalive_timeout_ns;
+    int64_t timeout_ns, connect_timeout_ns, keepalive_interval_ns, keepalive_timeout_ns, spin_ns;
     unsigned max_connections, max_streams, workers, queue_depth, retries;
 
     /* from base_url; owned */

@@ -112,6 +112,7 @@ static void set_config(struct remote *r)
         .keepalive_timeout_ns = o->keepalive_timeout_ns,
         .max_connections = o->max_connections,
         .max_streams = o->max_streams,
+        .spin_ns = o->spin_ns,
         .wake_word = &r->wake_word,
         .counters = &r->conn_counters,
     };

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#include "conn/spin.h"
+#include "base/clock.h"
+
+/* Each so many waits the way that is slower on average is tried again. */
+#define TRY_EACH 128
+/* A reply that took longer says nothing of how waiting is best done. */
+#define TELLING_NS PFS_MS
+
+/* Polling uses a core, so it must win by an eighth. */
+static bool pays(const struct spin *s)
+{
+    return s->spun_ns + s->spun_ns / 8 < s->asleep_ns;
+}
+
+bool spin_choose(struct spin *s)
+{
+    s->n++;
+    if (s->asleep_ns == 0 || s->spun_ns == 0) {
+        return s->asleep_ns != 0;
+    }
+    return s->n % TRY_EACH == 0 ? !pays(s) : pays(s);
+}
+
+static void blend(int64_t *average, int64_t sample)
+{
+    *average = *average == 0 ? sample : *average + (sample - *average) / 4;
+}
+
+void spin_learn(struct spin *s, bool spun, int64_t took_ns)
+{
+    int64_t sample = took_ns < 1 ? 1 : took_ns > TELLING_NS ? TELLING_NS : took_ns;
+
+    blend(spun ? &s->spun_ns : &s->asleep_ns, sample);
+}
