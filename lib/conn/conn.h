@@ -8,20 +8,25 @@
  *
  * Who drives (reads the socket, decrypts, feeds the session) is `owner`, changed only under mu:
  *
- *   NONE    nobody reads. A lone caller left a moment ago; the sweep makes it IO within
- * IO_SWEEP_MS. CALLER  one blocked caller reads: it sits in recv() with mu free, so others may
- * submit and flush. IO      the I/O thread reads when epoll says so.
+ *   NONE    nobody reads; a lone caller left a moment ago
+ *   CALLER  one blocked caller reads: it waits in recv() with mu free, so others submit and flush
+ *   IO      the I/O thread reads when epoll says so
  *
- *   NONE -> CALLER    a blocking caller submits          CALLER -> NONE  its reply came, nothing
- * pending CALLER -> IO      its reply came, others pending     NONE -> IO      sweep, or a
- * non-blocking submit IO -> CALLER      a blocking caller submits to a calm connection with nothing
- * else pending
+ *   NONE   -> CALLER  a blocking caller submits
+ *   IO     -> CALLER  the same, to a calm connection with nothing else pending
+ *   CALLER -> NONE    its reply came, nothing else is pending; or it got bytes of its stream,
+ *                     nothing else is pending, and it will come back for more
+ *   CALLER -> IO      its reply came, others are pending; a turn is asked for
+ *   NONE   -> IO      a submit of one who will not wait, or the sweep after IO_SWEEP_MS
  *
  * Submitting: the exchange is pushed on `inbox` (lock-free). Whoever pushes onto an empty inbox
  * must see to it that it is drained: by locking mu and draining, or, when the connection is busy
  * under IO, by asking the I/O thread for a turn. Everyone who finds it not empty has nothing to do.
  * No request is forgotten: the pusher of the first has not returned before the drain happened or
- * the turn was asked for, and a turn always drains.
+ * the turn was asked for, and a turn always drains. No wake-up is lost: a caller sleeps on `done`
+ * (conn/wait.c), and what is in the socket has a reader in every state but NONE, where no call is
+ * open, and of a stream left alone the sweep makes the I/O thread the reader. tests/model/owner.pml
+ * states this for spin(1), which searches all interleavings.
  *
  * Under mu no callback is made and no other lock taken; what is to be done afterwards is collected
  * in a batch: exchanges with events, exchanges to submit elsewhere, the connection's own change of

@@ -16,7 +16,7 @@ build=(gcc libc6-dev meson ninja-build pkg-config
     libedit-dev # tools/agfs
     openssl curl ca-certificates)
 check=("${build[@]}" git g++ clang llvm clang-format libcriterion-dev python3
-    valgrind mandoc
+    valgrind mandoc spin # spin: tests/model
     nghttp2-proxy nginx-light caddy python3-h2 python3-httpx python3-requests) # tests/integ
 
 fail() {
