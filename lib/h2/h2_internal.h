@@ -3,7 +3,7 @@
 #ifndef PFS_H2_H2_INTERNAL_H
 #define PFS_H2_H2_INTERNAL_H
 
-/* What session.c, session_cb.c and guard.c share. */
+/* What session.c, session_cb.c, guard.c and credit.c share. */
 #include "h2/h2.h"
 #include "h2/mem.h"
 #include <nghttp2/nghttp2.h>
@@ -12,8 +12,10 @@
  * Flow control (reliability bar C). The connection's window is given back on receipt, so that one
  * unread reply cannot stop the others; a stream's only when its consumer took the bytes.
  */
-#define H2_STREAM_WINDOW (1 << 20)
-#define H2_CONN_WINDOW (16 << 20)
+#define H2_STREAM_WINDOW (256u << 10)    /* at first: what 100 streams hold when nobody takes it */
+#define H2_STREAM_WINDOW_MAX (16u << 20) /* grown: 320 MB/s over 50 ms */
+#define H2_WINDOW_SUM (32u << 20)        /* of a connection's streams, as far as they grow */
+#define H2_CONN_WINDOW (16u << 20)
 /* Before the peer's SETTINGS come: what Go and gRPC-go assume. */
 #define H2_STREAMS_ASSUMED 100
 /* A connection whose stream ids are three quarters used up is replaced. */
@@ -38,6 +40,7 @@ struct h2_session {
     nghttp2_session *ng;
     struct h2_mem mem;
     struct h2_guard guard;
+    struct pfs_rtt rtt;
     int64_t now_ns; /* of the feed that runs */
     bool goaway_seen;
     int32_t goaway_last;
@@ -58,6 +61,13 @@ static inline struct h2_session *h2_of(struct session *s)
 
 /* Ends the connection with an error of ours; returns what a callback must return for that. */
 int h2_fatal(struct h2_session *h, enum pfs_class cls, const char *text);
+/* credit.c: n bytes of DATA came. */
+void h2_credit_received(struct h2_session *h, size_t n);
+/* An answer to a PING; true: it measured a round trip, and is no sign of life that was asked for.
+ */
+bool h2_credit_pong(struct h2_session *h, const uint8_t *opaque);
+/* The consumer of ex, which is in the session, took n bytes. */
+void h2_credit_taken(struct h2_session *h, struct exchange *ex, size_t n);
 /* Counts a frame; false: the peer overdoes it and h->fatal is set. */
 bool h2_guard_frame(struct h2_session *h, const nghttp2_frame_hd *hd);
 /* Registers all callbacks of session_cb.c. */

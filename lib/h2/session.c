@@ -185,6 +185,7 @@ static enum pfs_class h2_submit(struct session *s, struct exchange *ex, struct p
     }
     ex->stream_id = id;
     ex->in_session = true;
+    ex->window = (struct pfs_window){.size = H2_STREAM_WINDOW};
     s->state.n_open++;
     s->state.is_closing |= id > H2_LAST_STREAM_ID;
     h->guard.n_streams++;
@@ -214,7 +215,7 @@ static void h2_consumed(struct session *s, struct exchange *ex, size_t n)
 {
     ex->n_unconsumed -= n;
     if (ex->in_session) {
-        nghttp2_session_consume_stream(h2_of(s)->ng, ex->stream_id, n);
+        h2_credit_taken(h2_of(s), ex, n);
     }
 }
 

@@ -95,7 +95,7 @@ static int on_frame_recv_cb(nghttp2_session *ng, const nghttp2_frame *frame, voi
     } else if (frame->hd.type == NGHTTP2_GOAWAY) {
         on_goaway(h, &frame->goaway);
     } else if (frame->hd.type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK)) {
-        h->base.state.pings_acked++;
+        h->base.state.pings_acked += !h2_credit_pong(h, frame->ping.opaque_data);
     } else if (frame->hd.type == NGHTTP2_HEADERS && ex && !ex->header_ended) {
         on_reply_header(h, ex);
     }
@@ -113,7 +113,7 @@ static int on_data_chunk_cb(nghttp2_session *ng, uint8_t flags, int32_t id, cons
     struct h2_session *h = arg;
     struct exchange *ex = exchange_of(ng, id);
 
-    nghttp2_session_consume_connection(ng, n);
+    h2_credit_received(h, n);
     if (!ex || ex->lost_interest) {
         nghttp2_session_consume_stream(ng, id, n);
         return 0;
@@ -136,7 +136,7 @@ static int on_data_chunk_cb(nghttp2_session *ng, uint8_t flags, int32_t id, cons
         ex->n_unconsumed += n;
         session_note(&h->base, ex, EXCHANGE_DATA);
     } else {
-        nghttp2_session_consume_stream(ng, id, n);
+        h2_credit_taken(h, ex, n);
     }
     return 0;
 }

@@ -15,6 +15,7 @@
  */
 #include "base/buf.h"
 #include "base/list.h"
+#include "base/window.h"
 #include <proxyfs/error.h>
 #include <stdatomic.h>
 
@@ -112,8 +113,9 @@ struct exchange {
     size_t chunk_len;
     bool chunk_last; /* no chunk follows this one */
     size_t n_header_bytes, n_header_fields, n_informational;
-    int64_t body_received; /* bytes of the reply's body so far */
-    uint64_t n_unconsumed; /* bytes in `reply` whose window credit was not given back */
+    int64_t body_received;    /* bytes of the reply's body so far */
+    struct pfs_window window; /* HTTP/2: what the peer may send ahead of the consumer */
+    uint64_t n_unconsumed;    /* bytes in `reply` whose window credit was not given back */
 
     /* reply: the owner's after DONE */
     struct reply_head head;

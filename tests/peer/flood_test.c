@@ -216,6 +216,8 @@ Test(flood, A061_push_promise)
     assert_ended(&m, &ex, PFS_PROTOCOL);
 }
 
+#define WINDOW (256u << 10) /* of a stream whose consumer has taken nothing yet */
+
 Test(flood, A054_more_than_our_window)
 {
     struct h2mem m;
@@ -231,9 +233,9 @@ Test(flood, A054_more_than_our_window)
         h2peer_drain(&m.peer);
         n++;
     }
-    cr_assert_leq(n, (1 << 20) / 16384 + 1, "%u pieces were taken", n);
+    cr_assert_leq(n, WINDOW / 16384 + 1, "%u pieces were taken", n);
     cr_assert_leq(pfs_buf_len(&ex.reply),
-                  (1 << 20) + sizeof piece); /* and the one that was too much */
+                  WINDOW + sizeof piece); /* and the one that was too much */
     if (m.fed == PFS_OK) {
         cr_assert(h2mem_done(&m, &ex));
         cr_assert_eq(ex.err.cls, PFS_PROTOCOL, "%s", pfs_class_name(ex.err.cls));
@@ -253,16 +255,16 @@ Test(flood, A053_an_unread_reply_leaves_room_for_others)
 
     slow.reply_stream = true;
     h2peer_headers(&m.peer, 0, id, ok_fields);
-    for (unsigned i = 0; i < (1 << 20) / sizeof piece; i++) { /* its window is full */
+    for (unsigned i = 0; i < WINDOW / sizeof piece; i++) { /* its window is full */
         cr_assert(h2peer_frame(&m.peer, H2_DATA, 0, id, piece, sizeof piece));
     }
-    for (unsigned i = 0; i < 20; i++) { /* 20 MB for others: more than the connection's window */
+    for (unsigned i = 0; i < 80; i++) { /* 20 MB for others: more than the connection's window */
         cr_assert(h2mem_get(&m, &other));
-        other.reply_max = 2 << 20;
+        other.reply_max = WINDOW;
         struct h2req *r = h2peer_request(&m.peer);
         cr_assert_not_null(r);
         h2peer_headers(&m.peer, 0, r->stream, ok_fields);
-        for (unsigned k = 0; k < 60; k++) {
+        for (unsigned k = 0; k < WINDOW / sizeof piece; k++) {
             cr_assert(h2peer_frame(&m.peer, H2_DATA, 0, r->stream, piece, sizeof piece));
         }
         cr_assert(h2peer_data(&m.peer, H2_END_STREAM, r->stream, ""));

@@ -184,7 +184,7 @@ static int64_t h2_deadline(const struct conn *c)
 
 static void look_at(struct h2 *h, struct http_req *r, int64_t now_ms)
 {
-    bool hungry = nghttp2_session_get_effective_recv_data_length(h->s) < H2_CONN_WINDOW / 2;
+    bool hungry = nghttp2_session_get_effective_recv_data_length(h->s) < h2_conn_window(h) / 2;
 
     if (r->gone) {
         return;

@@ -26,6 +26,7 @@ struct h2 {
     bool last;       /* no new streams: close when those in progress are done */
     int64_t opened_ms, idle_ms, tick_at_ms;
     struct h2_guard guard;
+    struct pfs_rtt rtt;
     char *dst; /* during h2_drain: cap bytes, n used */
     size_t cap, n;
 };
@@ -43,6 +44,14 @@ void h2_note(struct h2 *h, enum h2_event ev);
 /* A response of that status without a body, for a request that the API never sees. */
 void h2_answer_bare(struct http_req *r, int status);
 size_t h2_drain(struct conn *c, char *dst, size_t cap);
+/* h2_window.c: n bytes of a body came. */
+void h2_window_received(struct h2 *h, size_t n);
+/* True: the answer to a PING of ours. */
+bool h2_window_pong(struct h2 *h, const uint8_t *opaque);
+/* The consumer of r's body took n bytes. */
+void h2_window_taken(struct h2 *h, struct http_req *r, size_t n);
+/* The connection's window as it is now. */
+int32_t h2_conn_window(const struct h2 *h);
 /* A request was given back: a waiting one may have its place. */
 void h2_on_released(struct http_req *r);
 

@@ -94,6 +94,7 @@ static int on_begin_headers(nghttp2_session *s, const nghttp2_frame *frame, void
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     }
     r->stream_id = frame->hd.stream_id;
+    r->window.size = H2_STREAM_WINDOW;
     r->progress_ms = loop_now_ms(h->c->loop);
     list_append(&h->reqs, &r->node);
     if (h->n_open++ == 0) {
@@ -153,6 +154,7 @@ static int on_data(nghttp2_session *s, uint8_t flags, int32_t stream_id, const u
         return 0;
     }
     r->expects = false;
+    h2_window_received(h, n);
     req_on_body(r, (const char *)p, n);
     return 0;
 }
@@ -191,7 +193,9 @@ static int on_frame(nghttp2_session *s, const nghttp2_frame *frame, void *user)
         h2_note(h, H2_EV_SETTINGS);
         break;
     case NGHTTP2_PING:
-        h2_note(h, H2_EV_PING);
+        if (!ack || !h2_window_pong(h, frame->ping.opaque_data)) {
+            h2_note(h, H2_EV_PING);
+        }
         break;
     case NGHTTP2_WINDOW_UPDATE:
         h2_note(h, H2_EV_WINDOW_UPDATE);

@@ -189,7 +189,7 @@ static void on_body_taken(struct http_req *r, size_t n)
     if (r->answered) { /* nobody wants more of it */
         nghttp2_session_consume_connection(h->s, n);
     } else {
-        nghttp2_session_consume(h->s, r->stream_id, n);
+        h2_window_taken(h, r, n);
     }
     conn_touch(r->conn);
 }

@@ -82,8 +82,10 @@ void limits_each(const struct server_limits *limits,
 #define LINGER_MAX (16 * 1024 * 1024) /* read and thrown away while the last response is read */
 
 #define H2_STREAMS 100
-#define H2_STREAM_WINDOW (1024 * 1024)
-#define H2_CONN_WINDOW (4 * 1024 * 1024)
+#define H2_STREAM_WINDOW (256u << 10)    /* at first */
+#define H2_STREAM_WINDOW_MAX (16u << 20) /* grown: 320 MB/s over 50 ms */
+#define H2_WINDOW_SUM (32u << 20)        /* of a connection's streams, as far as they grow */
+#define H2_CONN_WINDOW (4u << 20)
 #define H2_MAX_SETTINGS 32
 #define H2_MAX_OUTBOUND_ACK 1000
 #define H2_OUTBOUND_FRAMES 1000 /* then the socket is not read */

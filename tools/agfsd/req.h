@@ -12,6 +12,7 @@
  * All functions belong to the loop's thread.
  */
 #include "base/buf.h"
+#include "base/window.h"
 #include "http.h"
 #include "limits.h"
 #include "loop.h"
@@ -79,11 +80,12 @@ struct http_req {
     pfs_io_fn *on_pumped;
     void *body_arg;
     int64_t content_length, body_max, body_received, body_moved;
-    int64_t body_credited; /* HTTP/2: of body_received, what the peer may send again */
-    struct pfs_buf body;   /* came in, not yet taken */
-    size_t body_in_sink;   /* taken, not yet written */
-    const char *body_why;  /* it is broken; static, NULL: the client ended */
-    struct list fed;       /* of the loop: body bytes came in this turn */
+    struct pfs_window window; /* HTTP/2: what the peer may send ahead of the consumer */
+    int64_t body_credited;    /* HTTP/2: of body_received, what the peer may send again */
+    struct pfs_buf body;      /* came in, not yet taken */
+    size_t body_in_sink;      /* taken, not yet written */
+    const char *body_why;     /* it is broken; static, NULL: the client ended */
+    struct list fed;          /* of the loop: body bytes came in this turn */
     int64_t body_check_ms, body_check_bytes; /* start of the window for the least rate */
 
     /* response */

@@ -94,7 +94,7 @@ Test(server_h2, a_consumer_that_waits_holds_back_the_peer)
 
     rig_start(&r, NULL);
     h2_peer_open(&p, &r, 0);
-    int up = h2_peer_put(&p, "/hang", 2000000, 2000000); /* nobody takes its body */
+    int up = h2_peer_put(&p, "/hang", 1000000, 1000000); /* nobody takes its body */
     cr_assert(fake_wait(&fake_hanging, 0));
     int get = h2_peer_get(&p, "/hello"); /* others go on */
     cr_expect(h2_peer_finish(&p, get));

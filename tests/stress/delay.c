@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+/*
+ * One large transfer over a long line (50 ms there and back, 100 MB/s), against a bare TCP stream
+ * over the same line in the same run. Windows that did not grow would move 5 MB/s; less than twice
+ * that is a failure, everything else is a figure.
+ *
+ * usage: delay AGFSD PKIDIR [MIB]
+ */
+#include "../support/delay_proxy.h"
+#include "../support/spawn.h"
+#include <arpa/inet.h>
+#include <proxyfs/proxyfs.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MIB (1u << 20)
+#define PIECE (256u << 10)
+#define ONE_WAY_MS 25
+#define RATE 100000000
+#define FIRST_WINDOW (256u << 10) /* of lib/h2 and agfsd */
+
+static int64_t total;
+static char buf[PIECE];
+
+static double now_s(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void die(const char *what, const struct pfs_error *err)
+{
+    fprintf(stderr, "FAIL: %s: %s\n", what, err ? err->text : "");
+    exit(1);
+}
+
+/* ---- bare TCP ---- */
+
+static void *send_all(void *arg)
+{
+    static char zeros[PIECE];
+    int fd = accept(*(int *)arg, NULL, NULL);
+
+    for (int64_t left = total; left > 0;) {
+        ssize_t n = send(fd, zeros, sizeof zeros, MSG_NOSIGNAL);
+        if (n <= 0) {
+            break;
+        }
+        left -= n;
+    }
+    shutdown(fd, SHUT_WR);
+    return NULL;
+}
+
+static double tcp_rate(void)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof a;
+    int listener = socket(AF_INET, SOCK_STREAM, 0), fd = socket(AF_INET, SOCK_STREAM, 0);
+    pthread_t thread;
+
+    if (bind(listener, (struct sockaddr *)&a, len) != 0 || listen(listener, 1) != 0 ||
+        getsockname(listener, (struct sockaddr *)&a, &len) != 0) {
+        die("listen", NULL);
+    }
+    struct delay_proxy *p = delay_proxy_start(ntohs(a.sin_port), ONE_WAY_MS, RATE);
+    pthread_create(&thread, NULL, send_all, &listener);
+    a.sin_port = htons(p ? delay_proxy_port(p) : 0);
+    double began = now_s();
+    if (connect(fd, (struct sockaddr *)&a, len) != 0) {
+        die("connect", NULL);
+    }
+    int64_t got = 0;
+    for (ssize_t n; (n = recv(fd, buf, sizeof buf, 0)) > 0;) {
+        got += n;
+    }
+    pthread_join(thread, NULL);
+    close(fd);
+    close(listener);
+    return (double)got / (now_s() - began) / 1e6;
+}
+
+/* ---- through the library ---- */
+
+static double write_rate(struct pfs_client *c)
+{
+    struct pfs_stream *s;
+    struct pfs_error err;
+    double began = now_s();
+
+    if (pfs_open_write(c, "/store/f", total, 0, &s, &err) != PFS_OK) {
+        die("write", &err);
+    }
+    for (int64_t left = total; left > 0; left -= PIECE) {
+        if (pfs_stream_write(s, buf, PIECE, &err) != PFS_OK) {
+            die("write", &err);
+        }
+    }
+    if (pfs_stream_finish(s, &err) != PFS_OK) {
+        die("write", &err);
+    }
+    pfs_stream_close(s);
+    return (double)total / (now_s() - began) / 1e6;
+}
+
+static double read_rate(struct pfs_client *c)
+{
+    struct pfs_stream *s;
+    struct pfs_error err;
+    int64_t got = 0;
+    size_t n = 1;
+    double began = now_s();
+
+    if (pfs_open_read(c, "/store/f", 0, -1, &s, &err) != PFS_OK) {
+        die("read", &err);
+    }
+    while (n > 0) {
+        if (pfs_stream_read(s, buf, sizeof buf, &n, &err) != PFS_OK) {
+            die("read", &err);
+        }
+        got += (int64_t)n;
+    }
+    pfs_stream_close(s);
+    if (got != total) {
+        die("the length read is not the length written", NULL);
+    }
+    return (double)total / (now_s() - began) / 1e6;
+}
+
+int main(int argc, char **argv)
+{
+    char dir[] = "/tmp/stress-delay-XXXXXX", mount[100], file[100], url[64], ca[512];
+    struct pfs_option o[] = {{"base_url", url}, {"ca_file", ca}, {"timeout", "10m"}};
+    struct pfs_client *c;
+    struct pfs_error err;
+
+    if (argc < 3 || !mkdtemp(dir)) {
+        fprintf(stderr, "usage: delay AGFSD PKIDIR [MIB]\n");
+        return 2;
+    }
+    total = (argc > 3 ? strtol(argv[3], NULL, 10) : 32) * (int64_t)MIB;
+    snprintf(mount, sizeof mount, "localfs:/store:local_dir=%s", dir);
+    const char *const args[] = {"--mount", mount, NULL};
+    struct spawned *server = spawn_agfsd(argv[1], argv[2], 0, args);
+    struct delay_proxy *p = delay_proxy_start(spawned_tls_port(server), ONE_WAY_MS, RATE);
+    snprintf(url, sizeof url, "https://127.0.0.1:%u", p ? delay_proxy_port(p) : 0);
+    snprintf(ca, sizeof ca, "%s/ca.pem", argv[2]);
+    if (pfs_client_new(o, 3, &c, &err) != PFS_OK || pfs_health(c, &err) != PFS_OK) {
+        die("client", &err);
+    }
+    double fixed = FIRST_WINDOW / (2.0 * ONE_WAY_MS / 1000) / 1e6;
+    double tcp = tcp_rate(), wrote = write_rate(c), read = read_rate(c);
+    printf("%lld MiB over %d ms: TCP %.1f MB/s, read %.1f (%.2f), write %.1f (%.2f)\n",
+           (long long)(total / MIB), 2 * ONE_WAY_MS, tcp, read, read / tcp, wrote, wrote / tcp);
+    pfs_client_free(c);
+    spawned_stop(server);
+    snprintf(file, sizeof file, "%s/f", dir);
+    unlink(file);
+    rmdir(dir);
+    if (read < 2 * fixed || wrote < 2 * fixed) {
+        die("the windows do not grow", NULL);
+    }
+    return 0;
+}
