@@ -176,11 +176,11 @@ void conn_drive(struct conn *c, struct exchange *ex)
     for (;;) {
         conn_flush_locked(c);
         if (c->state == CONN_DEAD || !conn_has(c, ex) ||
-            !take_turn_locked(c, ex, ex->deadline_ns, NULL)) {
-            break;
+            !take_turn_locked(c, ex, ex->deadline_ns, NULL) || !conn_has(c, ex)) {
+            break; /* the usual end: leave flushes what came up */
         }
         if (pfs_now() >= ex->deadline_ns) {
-            if (conn_has(c, ex) && ex->is_held) {
+            if (ex->is_held) {
                 break; /* the waiting caller gives it up */
             }
             give_up_locked(c, ex);

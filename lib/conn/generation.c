@@ -170,9 +170,9 @@ static void place_nowhere(struct placement *p, enum failure_point at, const stru
     p->why = *why;
 }
 
-static void place_locked(struct generation *g, struct exchange *ex, struct placement *p)
+static void place_locked(struct generation *g, struct exchange *ex, int64_t now,
+                         struct placement *p)
 {
-    int64_t now = pfs_now();
     struct conn *best = pick_locked(g);
 
     g->last_demand_ns = now;
@@ -220,7 +220,8 @@ static void finish_with(struct exchange *ex, enum failure_point at, const struct
 }
 
 /* True: ex need not be sent any more, and p says why. */
-static bool is_too_late_locked(const struct generation *g, struct exchange *ex, struct placement *p)
+static bool is_too_late_locked(const struct generation *g, struct exchange *ex, int64_t now,
+                               struct placement *p)
 {
     struct pfs_error why;
     int cancelled =
@@ -232,7 +233,7 @@ static bool is_too_late_locked(const struct generation *g, struct exchange *ex, 
     } else if (g->closing) {
         pfs_refuse(&why, PFS_SHUTDOWN, "the remote is being closed");
         place_nowhere(p, FAILURE_NOT_SENT, &why);
-    } else if (ex->deadline_ns && pfs_now() >= ex->deadline_ns) {
+    } else if (ex->deadline_ns && now >= ex->deadline_ns) {
         pfs_refuse(&why, PFS_TIMEOUT, "the deadline passed before it could be sent");
         place_nowhere(p, FAILURE_DEADLINE, &why);
     }
@@ -244,8 +245,9 @@ static struct conn *submit(struct generation *g, struct exchange *ex, bool may_d
     struct placement p = {0};
 
     g = lock_living(g, ex);
-    if (!is_too_late_locked(g, ex, &p)) {
-        place_locked(g, ex, &p);
+    int64_t now = pfs_now();
+    if (!is_too_late_locked(g, ex, now, &p)) {
+        place_locked(g, ex, now, &p);
     }
     pthread_mutex_unlock(&g->mu);
     generation_start_conn(g, p.start);

@@ -284,12 +284,22 @@ static bool unescape(struct json_pull *j)
     return pfs_buf_add(&j->text, utf8, n) || no_memory(j);
 }
 
+/* Bytes that do not simply stand for themselves in a string. */
+static const bool needs_look[256] = {
+    [0 ... 0x1f] = true, ['"'] = true, ['\\'] = true, [0x80 ... 0xff] = true};
+
 /* Moves over characters that stand for themselves, up to a quote or backslash. */
 static bool plain_run(struct json_pull *j)
 {
     const char *p = j->p, *end = j->end;
 
-    while (p < end && *p != '"' && *p != '\\') {
+    for (;;) {
+        while (p < end && !needs_look[(unsigned char)*p]) {
+            p++;
+        }
+        if (p == end || *p == '"' || *p == '\\') {
+            break;
+        }
         unsigned char c = (unsigned char)*p;
         size_t len = c < 0x80 ? 1 : pfs_utf8_len(p, (size_t)(end - p));
 
