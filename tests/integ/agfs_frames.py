@@ -45,7 +45,7 @@ class Http2:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.held, self.input, self.frames, self.pings = None, b"", [], 0
         self.ended = False
-        self.window, self.stream_window = 65535, {}
+        self.window, self.first_window, self.stream_window = 65535, 65535, {}
         if hello:
             self.send(PREFACE + frame(SETTINGS, 0, 0, settings))
             self.until(lambda: any(f[0] == SETTINGS and not f[1] & ACK for f in self.frames))
@@ -82,10 +82,13 @@ class Http2:
             kind, flags, stream = self.input[3], self.input[4], int.from_bytes(self.input[5:9], "big")
             payload, self.input = self.input[9:9 + n], self.input[9 + n:]
             self.frames.append((kind, flags, stream, payload))
+            if kind == SETTINGS:
+                values = [struct.unpack(">HI", payload[at:at + 6]) for at in range(0, len(payload), 6)]
+                self.first_window = dict(values).get(4, self.first_window)
             if kind == WINDOW_UPDATE:
                 credit = int.from_bytes(payload, "big")
                 if stream:
-                    self.stream_window[stream] = self.stream_window.get(stream, 262144) + credit
+                    self.stream_window[stream] = self.stream_window.get(stream, self.first_window) + credit
                 else:
                     self.window += credit
         self.ended = self.ended or not data
@@ -105,7 +108,7 @@ class Http2:
 
     def data(self, stream, data, end):
         while True:
-            self.stream_window.setdefault(stream, 262144)
+            self.stream_window.setdefault(stream, self.first_window)
             n = min(len(data), 16384, self.window, self.stream_window[stream])
             last = n == len(data)
             if n or last:
