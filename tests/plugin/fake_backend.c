@@ -5,7 +5,8 @@
  *   /big/N         N bytes, byte i is 'a' + i % 26
  *   /hold/RFD/WFD  a read that writes one byte to WFD and waits for one from RFD
  *   /say/CLASS     every operation fails with that class and the path as its text
- * Options: base_url ("fake:down": cannot be opened), workers, queue_depth, timeout, other.
+ * Its memory is malloc's own, so that only the plugin's can be made to fail. Options: base_url
+ * ("fake:down": cannot be opened), workers, queue_depth, timeout, other.
  */
 #include "backend.h"
 #include "base/alloc.h"
@@ -47,7 +48,7 @@ static struct file *make(struct fake *f, const char *path, bool is_dir, uint32_t
     for (unsigned i = 0; i < MAX_FILES; i++) {
         if (!f->files[i].path) {
             f->files[i] =
-                (struct file){.path = pfs_strdup(path), .is_dir = is_dir, .mode = mode & 07777};
+                (struct file){.path = strdup(path), .is_dir = is_dir, .mode = mode & 07777};
             return &f->files[i];
         }
     }
@@ -63,26 +64,26 @@ static void drop(struct file *file)
 
 static void fill_stat(const struct file *file, struct pfs_stat *st)
 {
-    *st = (struct pfs_stat){.name = pfs_strdup(pfs_path_base(file->path)),
+    *st = (struct pfs_stat){.name = strdup(pfs_path_base(file->path)),
                             .size = (int64_t)file->len,
                             .mode = file->mode,
                             .is_dir = file->is_dir,
                             .mtime_ns = 1700000000500000000,
-                            .meta_name = pfs_strdup("fake")};
-    st->meta = pfs_calloc(1, sizeof *st->meta);
+                            .meta_name = strdup("fake")};
+    st->meta = calloc(1, sizeof *st->meta);
     st->meta[st->n_meta++] =
-        (struct pfs_pair){.key = pfs_strdup("pa\"th"), .value = pfs_strdup(file->path)};
+        (struct pfs_pair){.key = strdup("pa\"th"), .value = strdup(file->path)};
 }
 
 static void list(struct fake *f, struct pfs_reply *reply)
 {
-    reply->list = pfs_calloc(MAX_FILES, sizeof *reply->list);
+    reply->list = calloc(MAX_FILES, sizeof *reply->list);
     for (unsigned i = 0; i < MAX_FILES; i++) {
         if (f->files[i].path && f->files[i].path[1]) {
             fill_stat(&f->files[i], &reply->list[reply->n_list++]);
         }
     }
-    reply->list[reply->n_list++].name = pfs_strdup(".."); /* must not reach the host */
+    reply->list[reply->n_list++].name = strdup(".."); /* must not reach the host */
 }
 
 static void write_file(struct fake *f, struct file *file, const struct pfs_request *req,
@@ -91,8 +92,12 @@ static void write_file(struct fake *f, struct file *file, const struct pfs_reque
     if (!file) {
         file = make(f, req->path, false, 0644);
     }
+    if (!file) {
+        pfs_fail(&reply->err, PFS_NOSPC, PFS_OUTCOME_NA, PFS_PHASE_REPLY, "too many files");
+        return;
+    }
     pfs_free(file->data);
-    file->data = req->len ? pfs_strndup(req->data, req->len) : NULL;
+    file->data = req->len ? strndup(req->data, req->len) : NULL;
     file->len = req->len;
     reply->count = (int64_t)req->len;
 }
@@ -105,7 +110,7 @@ static void rename_file(struct fake *f, struct file *file, const char *to)
         drop(old);
     }
     pfs_free(file->path);
-    file->path = pfs_strdup(to);
+    file->path = strdup(to);
 }
 
 /* The operations on the set of files. */
@@ -130,7 +135,7 @@ static void on_files(struct fake *f, const struct pfs_request *req, struct pfs_r
         size_t from = (size_t)req->offset < file->len ? (size_t)req->offset : file->len;
 
         reply->len = file->len - from;
-        reply->data = reply->len ? pfs_strndup(file->data + from, reply->len) : NULL;
+        reply->data = reply->len ? strndup(file->data + from, reply->len) : NULL;
     } else if (op == PFS_OP_STAT) {
         fill_stat(file, &reply->stat);
     } else if (op == PFS_OP_READDIR) {
@@ -154,7 +159,7 @@ static void hold(const struct pfs_request *req, struct pfs_reply *reply)
         pfs_refuse(&reply->err, PFS_IO, "hold broke");
         return;
     }
-    reply->data = pfs_strndup("held", 4);
+    reply->data = strndup("held", 4);
     reply->len = 4;
 }
 
@@ -164,7 +169,7 @@ static void op_any(struct pfs_driver *d, const struct pfs_request *req, struct p
 
     if (strncmp(req->path, "/big/", 5) == 0) {
         size_t n = strtoul(req->path + 5, NULL, 10);
-        char *p = pfs_malloc(n);
+        char *p = malloc(n);
 
         for (size_t i = 0; i < n; i++) {
             p[i] = (char)('a' + i % 26);
@@ -241,7 +246,7 @@ enum pfs_class backend_open(const struct pfs_option *options, size_t n, struct p
     if (cls != PFS_OK) {
         return cls;
     }
-    f = pfs_calloc(1, sizeof *f);
+    f = calloc(1, sizeof *f);
     f->base.ops = &fake_ops;
     pthread_mutex_init(&f->mu, NULL);
     make(f, "/", true, 0755);

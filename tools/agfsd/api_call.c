@@ -217,9 +217,13 @@ bool api_need_path(struct api_call *c, const char *fallback)
     size_t len = 0;
 
     c->path = query_get(http_query(c->http), "path", &len);
-    if (!c->path && fallback) {
+    if (!c->path && len == 0 && fallback) {
         c->path = pfs_strdup(fallback);
-        len = strlen(fallback);
+        len = c->path ? strlen(fallback) : SIZE_MAX;
+    }
+    if (!c->path && len > 0) {
+        api_refuse(c, PFS_NOMEM, "out of memory for a request");
+        return false;
     }
     if (!c->path) {
         api_refuse(c, PFS_BADARG, "path parameter is required");

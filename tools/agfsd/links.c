@@ -134,13 +134,14 @@ bool links_remove(struct links *l, const char *path)
     return found;
 }
 
-bool links_rename(struct links *l, const char *from, const char *to)
+enum pfs_class links_rename(struct links *l, const char *from, const char *to,
+                            struct pfs_error *err)
 {
     char *name = pfs_strdup(to);
     bool found, taken;
 
     if (!name) {
-        return false;
+        return pfs_nomem(err, "a link");
     }
     pthread_rwlock_wrlock(&l->lock);
     size_t at = position(l, from, &found);
@@ -157,10 +158,12 @@ bool links_rename(struct links *l, const char *from, const char *to)
     }
     pthread_rwlock_unlock(&l->lock);
     pfs_free(name);
-    return found && !taken;
+    return !found  ? pfs_refuse(err, PFS_NOTFOUND, "no such link: %s", from)
+           : taken ? pfs_refuse(err, PFS_EXISTS, "symlink already exists: %s", to)
+                   : PFS_OK;
 }
 
-char *links_target(struct links *l, const char *path)
+char *links_target(struct links *l, const char *path, struct pfs_error *err)
 {
     bool found;
     char *copy = NULL;
@@ -170,6 +173,9 @@ char *links_target(struct links *l, const char *path)
 
     if (found) {
         copy = pfs_strdup(l->rows[at].target);
+        if (!copy) {
+            pfs_nomem(err, "a link");
+        }
     }
     pthread_rwlock_unlock(&l->lock);
     return copy;

@@ -23,10 +23,11 @@ enum pfs_class links_add(struct links *l, const char *path, const char *target,
                          struct pfs_error *err);
 /* True when there was one. */
 bool links_remove(struct links *l, const char *path);
-/* Renames a link; false: `from` is none, or `to` is one. */
-bool links_rename(struct links *l, const char *from, const char *to);
-/* The target of the link at path, malloc'ed; NULL: none there. */
-char *links_target(struct links *l, const char *path);
+/* Renames a link. Errors: NOTFOUND, EXISTS (`to` is one), NOMEM. */
+enum pfs_class links_rename(struct links *l, const char *from, const char *to,
+                            struct pfs_error *err);
+/* The target of the link at path, malloc'ed; NULL: none there, or (*err NOMEM) no memory. */
+char *links_target(struct links *l, const char *path, struct pfs_error *err);
 /*
  * Writes path with its links resolved to dst; the last component only when follow_last. Errors:
  * BADARG (nested too deeply), INVALID (too long).

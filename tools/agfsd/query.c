@@ -35,58 +35,98 @@ bool query_unescape(char *s, size_t *n, bool plus)
     return true;
 }
 
-/* Decodes the pair of n bytes; the value (malloc'ed) when its key is `key`, else NULL. */
-static char *pair_value(const char *pair, size_t n, const char *key, size_t *ret_len)
+/* Is that, decoded, the key? */
+static bool is_key(const char *s, size_t n, const char *key)
 {
-    const char *eq = memchr(pair, '=', n);
-    size_t n_key = eq ? (size_t)(eq - pair) : n;
-    size_t n_value = eq ? n - n_key - 1 : 0;
+    size_t i = 0;
 
-    if (memchr(pair, ';', n)) {
-        return NULL;
-    }
-    char *k = pfs_strndup(pair, n_key);
-    char *v = pfs_strndup(eq ? eq + 1 : "", n_value);
-    bool match = k && v && query_unescape(k, &n_key, true) && query_unescape(v, &n_value, true) &&
-                 n_key == strlen(key) && memcmp(k, key, n_key) == 0;
+    for (; i < n && *key; i++, key++) {
+        int c = (unsigned char)s[i];
 
-    pfs_free(k);
-    if (!match) {
-        pfs_free(v);
-        return NULL;
+        if (c == '%') {
+            int hi = i + 2 < n ? hex_value(s[i + 1]) : -1;
+            int lo = hi >= 0 ? hex_value(s[i + 2]) : -1;
+
+            c = lo < 0 ? -1 : hi << 4 | lo;
+            i += 2;
+        }
+        if (c != (unsigned char)*key) {
+            return false;
+        }
     }
-    v[n_value] = '\0';
-    *ret_len = n_value;
-    return v;
+    return i == n && !*key;
 }
 
-char *query_get(const char *raw, const char *key, size_t *ret_len)
+static bool is_escaped_well(const char *s, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (s[i] == '%' && (i + 2 >= n || hex_value(s[i + 1]) < 0 || hex_value(s[i + 2]) < 0)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The value of the first good pair with that key, still escaped; NULL: none, or it is empty. */
+static const char *find(const char *raw, const char *key, size_t *ret_len)
 {
     while (*raw) {
         size_t n = strcspn(raw, "&");
-        /* Nearly every pair of another key shows it in its first byte. */
-        char *v = *raw == *key || *raw == '%' ? pair_value(raw, n, key, ret_len) : NULL;
+        const char *eq = memchr(raw, '=', n);
+        size_t n_key = eq ? (size_t)(eq - raw) : n;
+        size_t n_value = eq ? n - n_key - 1 : 0;
 
-        if (v && *ret_len == 0) {
-            pfs_free(v);
-            return NULL;
-        }
-        if (v) {
-            return v;
+        /* Nearly every pair of another key shows it in its first byte. */
+        if ((*raw == *key || *raw == '%') && is_key(raw, n_key, key) && !memchr(raw, ';', n) &&
+            (!eq || is_escaped_well(eq + 1, n_value))) {
+            *ret_len = n_value;
+            return n_value ? eq + 1 : NULL;
         }
         raw += n + (raw[n] == '&');
     }
     return NULL;
 }
 
+char *query_get(const char *raw, const char *key, size_t *ret_len)
+{
+    const char *found = find(raw, key, ret_len);
+
+    if (!found) {
+        *ret_len = 0;
+        return NULL;
+    }
+    char *v = pfs_strndup(found, *ret_len);
+
+    if (v) {
+        query_unescape(v, ret_len, true);
+        v[*ret_len] = '\0';
+    } else {
+        *ret_len = SIZE_MAX;
+    }
+    return v;
+}
+
+/* A short value, decoded. NULL: absent; of too long a one nothing is left. */
+static const char *get_short(const char *raw, const char *key, char buf[64], size_t *ret_len)
+{
+    const char *found = find(raw, key, ret_len);
+
+    if (!found) {
+        return NULL;
+    }
+    *ret_len = *ret_len <= 64 ? *ret_len : 0;
+    memcpy(buf, found, *ret_len);
+    query_unescape(buf, ret_len, true);
+    return buf;
+}
+
 bool query_is(const char *raw, const char *key, const char *value)
 {
+    char buf[64];
     size_t n;
-    char *v = query_get(raw, key, &n);
-    bool same = v && n == strlen(value) && memcmp(v, value, n) == 0;
+    const char *v = get_short(raw, key, buf, &n);
 
-    pfs_free(v);
-    return same;
+    return v && n == strlen(value) && memcmp(v, value, n) == 0;
 }
 
 bool query_parse_int(const char *s, size_t n, int base, int64_t *ret)
@@ -115,11 +155,9 @@ bool query_parse_int(const char *s, size_t n, int base, int64_t *ret)
 
 enum query_number query_int(const char *raw, const char *key, int base, int64_t *ret)
 {
+    char buf[64];
     size_t n;
-    char *v = query_get(raw, key, &n);
-    bool good = v && query_parse_int(v, n, base, ret);
-    enum query_number how = !v ? QUERY_ABSENT : good ? QUERY_OK : QUERY_BAD;
+    const char *v = get_short(raw, key, buf, &n);
 
-    pfs_free(v);
-    return how;
+    return !v ? QUERY_ABSENT : query_parse_int(v, n, base, ret) ? QUERY_OK : QUERY_BAD;
 }

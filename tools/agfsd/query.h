@@ -12,13 +12,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The decoded value (malloc'ed, NUL added; may contain NUL), NULL: absent, or out of memory. */
+/* The decoded value (malloc'ed, NUL added; may contain NUL). NULL: absent, *ret_len 0; or out of
+ * memory, *ret_len SIZE_MAX. */
 char *query_get(const char *raw, const char *key, size_t *ret_len);
-/* True when the first value of key is exactly `value`. */
+/* True when the first value of key is exactly `value`, of at most 64 bytes as it is escaped. */
 bool query_is(const char *raw, const char *key, const char *value);
 
 enum query_number { QUERY_ABSENT, QUERY_OK, QUERY_BAD };
-/* A number in `base` (8, 10), optional sign; *ret is touched on QUERY_OK only. */
+/* A number in `base` (8, 10), optional sign, at most 64 bytes; *ret is touched on QUERY_OK only. */
 enum query_number query_int(const char *raw, const char *key, int base, int64_t *ret);
 
 /* Decodes %XX (and '+' when plus) of n bytes in place; false: broken escape. *n shrinks. */

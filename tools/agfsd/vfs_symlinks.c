@@ -92,10 +92,14 @@ static void serve_link_stat(struct vcall *c, char *target)
 
 bool vfs_serve_links(struct vcall *c)
 {
-    char *target = links_target(c->vfs->links, c->full);
+    char *target = links_target(c->vfs->links, c->full, &c->reply.err);
 
-    if (!target) {
+    if (!target && c->reply.err.cls == PFS_OK) {
         return false;
+    }
+    if (!target) {
+        vfs_finish_here(c);
+        return true;
     }
     if (c->req.op == PFS_OP_STAT) {
         serve_link_stat(c, target);
@@ -107,9 +111,7 @@ bool vfs_serve_links(struct vcall *c)
     } else if (c->req.op == PFS_OP_SYMLINK) {
         pfs_refuse(&c->reply.err, PFS_EXISTS, "symlink already exists: %s", c->full);
     } else if (c->req.op == PFS_OP_RENAME) {
-        if (!links_rename(c->vfs->links, c->full, c->req.path2)) {
-            pfs_refuse(&c->reply.err, PFS_EXISTS, "symlink already exists: %s", c->req.path2);
-        }
+        links_rename(c->vfs->links, c->full, c->req.path2, &c->reply.err);
     } else { /* REMOVE and REMOVE_ALL: the link, never what it points to */
         links_remove(c->vfs->links, c->full);
     }
