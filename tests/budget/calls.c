@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
 /*
- * Small calls for counting instructions: N reads or stats by one caller, on one connection with TLS to an
- * agfsd of its own. The server is another process, so a tool that watches this one sees the client only.
+ * Small calls for counting instructions: N reads or stats by one caller, on one connection with TLS
+ * to an agfsd of its own. The server is another process, so a tool that watches this one sees the
+ * client only.
  *
  * usage: calls AGFSD PKIDIR read|stat N
  */
