@@ -46,6 +46,32 @@ static int on_header_cb(nghttp2_session *ng, const nghttp2_frame *frame, const u
     return cls == PFS_OK ? 0 : h2_fatal(arg, cls, "the reply's header is malformed");
 }
 
+/*
+ * Requests that wait inside nghttp2 beyond what the peer allows since now go back unsent: another
+ * connection may take them, and the generation's queue is in order and ends in time.
+ */
+static void give_back_unsent(struct h2_session *h)
+{
+    unsigned n_kept = 0;
+    struct pfs_error why;
+
+    list_for_each (n, &h->base.open) {
+        n_kept += list_entry(n, struct exchange, node)->header_sent;
+    }
+    list_for_each (n, &h->base.open) {
+        struct exchange *ex = list_entry(n, struct exchange, node);
+
+        if (ex->header_sent || n_kept++ < h->base.state.max_open) {
+            continue;
+        }
+        pfs_refuse(&why, PFS_REFUSED, "the peer allows fewer streams now");
+        exchange_fail_at(ex, FAILURE_NOT_SENT, &why);
+        nghttp2_session_set_stream_user_data(h->ng, ex->stream_id, NULL);
+        nghttp2_submit_rst_stream(h->ng, NGHTTP2_FLAG_NONE, ex->stream_id, NGHTTP2_CANCEL);
+        session_done(&h->base, ex);
+    }
+}
+
 static void on_settings(struct h2_session *h)
 {
     uint32_t peer =
@@ -54,6 +80,9 @@ static void on_settings(struct h2_session *h)
 
     h->base.state.is_up = true;
     h->base.state.max_open = peer < max ? peer : max;
+    if (h->base.state.n_open > h->base.state.max_open) {
+        give_back_unsent(h);
+    }
 }
 
 static void on_goaway(struct h2_session *h, const nghttp2_goaway *f)
@@ -181,8 +210,9 @@ static int on_invalid_frame_recv_cb(nghttp2_session *ng, const nghttp2_frame *fr
 }
 
 /*
- * The frame that was to open the stream could not be sent: nothing reached the peer. nghttp2 has no
- * stream object then and will not say that it closed, so the exchange ends here.
+ * The frame that was to open the stream could not be sent: nothing reached the peer. The exchange
+ * ends here. A stream that nghttp2 had made for it closes after this (when GOAWAY came first), and
+ * must not find the exchange again; when the request was reset while it waited there is none.
  */
 static int on_frame_not_send_cb(nghttp2_session *ng, const nghttp2_frame *frame, int code,
                                 void *arg)
@@ -200,6 +230,7 @@ static int on_frame_not_send_cb(nghttp2_session *ng, const nghttp2_frame *frame,
             pfs_fail(&why, PFS_REFUSED, PFS_OUTCOME_NA, PFS_PHASE_LOCAL,
                      "the request was not sent: %s", nghttp2_strerror(code));
             exchange_fail_at(ex, FAILURE_NOT_SENT, &why);
+            nghttp2_session_set_stream_user_data(ng, ex->stream_id, NULL);
             session_done(&h->base, ex);
             break;
         }

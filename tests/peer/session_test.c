@@ -143,6 +143,29 @@ Test(session, A040_two_steps_lose_nothing)
     finish(&m, &ex);
 }
 
+/* One that waited to be sent when GOAWAY came ends once, however nghttp2 tells of it. */
+Test(session, A040_what_is_unsent_then_stays_unsent)
+{
+    struct h2mem m;
+    struct exchange ex, unsent;
+    uint32_t id = start(&m, &ex);
+
+    cr_assert(h2mem_get(&m, &unsent));
+    cr_assert(h2peer_goaway(&m.peer, 0x7fffffff, H2_NO_ERROR, ""));
+    for (struct h2frame f; h2peer_next(&m.peer, &f);) {
+        cr_assert_neq(f.type, H2_HEADERS);
+    }
+    cr_assert(h2mem_done(&m, &unsent));
+    assert_failed(&unsent, FAILURE_NOT_SENT, PFS_REFUSED, PFS_OUTCOME_NA, PFS_PHASE_QUEUE);
+    cr_assert_eq(m.s->state.n_open, 1);
+    cr_assert_not(h2mem_done(&m, &unsent), "DONE twice");
+    cr_assert(h2peer_reply(&m.peer, id, "200", "{}"));
+    cr_assert(h2mem_done(&m, &ex));
+    cr_assert_eq(m.s->state.n_open, 0);
+    exchange_fini(&unsent);
+    finish(&m, &ex);
+}
+
 Test(session, A041_goaway_that_grows_or_names_a_stream_ends_it)
 {
     for (unsigned i = 0; i < 2; i++) {
@@ -164,6 +187,39 @@ Test(session, A041_goaway_that_grows_or_names_a_stream_ends_it)
         assert_failed(&ex, FAILURE_WAITING, PFS_PROTOCOL, PFS_OUTCOME_UN, PFS_PHASE_WAIT);
         finish(&m, &ex);
     }
+}
+
+Test(session, A049_a_limit_lowered_gives_back_what_is_unsent)
+{
+    static const uint32_t one[] = {H2_SET_MAX_STREAMS, 1};
+    struct h2mem m;
+    struct exchange ex[3];
+    unsigned n_headers = 0;
+
+    h2mem_open(&m, 100, 0, NULL);
+    for (unsigned i = 0; i < 3; i++) {
+        cr_assert(h2mem_get(&m, &ex[i]));
+    }
+    cr_assert(h2peer_settings(&m.peer, 1, one)); /* before anything was drained */
+    cr_assert_not(h2mem_done(&m, &ex[0]));
+    for (unsigned i = 1; i < 3; i++) {
+        cr_assert(h2mem_done(&m, &ex[i]));
+        assert_failed(&ex[i], FAILURE_NOT_SENT, PFS_REFUSED, PFS_OUTCOME_NA, PFS_PHASE_QUEUE);
+    }
+    cr_assert_eq(m.s->state.n_open, 1);
+    for (struct h2frame f; h2peer_next(&m.peer, &f);) {
+        n_headers += f.type == H2_HEADERS;
+        if (f.type == H2_HEADERS) { /* room again: the others must not come after all */
+            cr_assert(h2peer_reply(&m.peer, f.stream, "200", "{}"));
+        }
+    }
+    cr_assert_eq(n_headers, 1);
+    cr_assert(h2mem_done(&m, &ex[0]));
+    cr_assert_eq(m.s->state.n_open, 0);
+    for (unsigned i = 1; i < 3; i++) {
+        exchange_fini(&ex[i]);
+    }
+    finish(&m, &ex[0]);
 }
 
 Test(session, A049_never_more_streams_than_the_peer_allows)
