@@ -16,6 +16,7 @@
 #include <time.h>
 
 #define CALLERS 8
+#define READY_GRACE_MS 1800 /* lib/conn/outage.c, less what its attempts lie apart */
 
 static struct pfs_client *client;
 static atomic_bool stopping;
@@ -26,6 +27,14 @@ static void pause_ms(long ms)
     struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
 
     nanosleep(&t, NULL);
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
 static void count(enum pfs_class cls, const struct pfs_error *err)
@@ -104,6 +113,7 @@ struct server {
     const char *agfsd, *pki;
     uint16_t port;
     struct spawned *process;
+    int64_t longest_gap_ms; /* from the signal to one process to the readiness of the next */
 };
 
 /* Until calls come through again; the load does not stop for it. */
@@ -120,9 +130,12 @@ static bool wait_for_service(void)
 static bool restart(void *arg)
 {
     struct server *s = arg;
+    int64_t t0 = now_ms();
 
     spawned_stop(s->process);
     s->process = spawn_agfsd(s->agfsd, s->pki, s->port, mounts);
+    int64_t gap = now_ms() - t0;
+    s->longest_gap_ms = gap > s->longest_gap_ms ? gap : s->longest_gap_ms;
     return wait_for_service();
 }
 
@@ -162,10 +175,9 @@ int main(int argc, char **argv)
     }
     unsigned long failed = under_load("reloads", n_reloads, reload, NULL);
     unsigned long by_restart = under_load("graceful restarts", n_restarts, restart, &s);
-    /* The goal is none. One call of unknown outcome was seen in some 500 restarts, cause not found.
-     */
-    failed +=
-        by_restart == atomic_load(&unknown) && by_restart <= 1 + n_restarts / 100 ? 0 : by_restart;
+    printf("away for %lld ms at most\n", (long long)s.longest_gap_ms);
+    /* Who finds no server for longer than a client waits for one may be told so. */
+    failed += s.longest_gap_ms < READY_GRACE_MS ? by_restart : atomic_load(&unknown);
     unsigned n_kills = n_restarts / 5 + 1;
     bool kills_ok =
         under_load("kills and starts", n_kills, kill_and_start, &s) >= atomic_load(&unknown) &&

@@ -122,17 +122,24 @@ static void h2_on_eof(struct conn *c)
     conn_break(c);
 }
 
+/* Streams above the one it names are not looked at from now on, however late it is sent. */
+static void say_last(struct h2 *h)
+{
+    if (!h->last) {
+        h->last = true;
+        h->last_id = nghttp2_session_get_last_proc_stream_id(h->s);
+        nghttp2_submit_goaway(h->s, NGHTTP2_FLAG_NONE, h->last_id, NGHTTP2_NO_ERROR, NULL, 0);
+    }
+}
+
 static void h2_shut(struct conn *c, enum conn_shut how)
 {
     struct h2 *h = c->session;
 
     if (how == CONN_SHUT_NOTICE) {
         nghttp2_submit_shutdown_notice(h->s);
-    } else if (!h->last) {
-        h->last = true;
-        nghttp2_submit_goaway(h->s, NGHTTP2_FLAG_NONE,
-                              nghttp2_session_get_last_proc_stream_id(h->s), NGHTTP2_NO_ERROR, NULL,
-                              0);
+    } else {
+        say_last(h);
     }
     conn_touch(c);
 }
@@ -159,6 +166,8 @@ static size_t h2_input(struct conn *c, const char *p, size_t n)
     if (rc < 0) {
         conn_log(c, "%s", nghttp2_strerror((int)rc));
         conn_break(c);
+    } else if (!nghttp2_session_want_read(h->s)) {
+        say_last(h); /* the client's GOAWAY: what it may have sent meanwhile is not carried out */
     }
     return n;
 }

@@ -24,6 +24,7 @@ struct h2 {
     bool got_settings, got_ack;
     bool terminated; /* GOAWAY with an error, or the last one, is on its way: read no more */
     bool last;       /* no new streams: close when those in progress are done */
+    int32_t last_id; /* with `last`: that of the last GOAWAY, which may still wait to be sent */
     int64_t opened_ms, idle_ms, tick_at_ms;
     struct h2_guard guard;
     struct pfs_rtt rtt;

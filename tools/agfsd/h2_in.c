@@ -85,7 +85,8 @@ static int on_begin_headers(nghttp2_session *s, const nghttp2_frame *frame, void
 {
     struct h2 *h = user;
 
-    if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
+    if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST ||
+        (h->last && frame->hd.stream_id > h->last_id)) { /* disowned by the GOAWAY on its way */
         return 0;
     }
     struct http_req *r = req_new(h->c->loop, h->c, &h2_req_ops);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
+#include "base/clock.h"
 #include "net/tls.h"
 #include "rig.h"
 #include <criterion/criterion.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,6 +97,61 @@ Test(server, out_of_descriptors)
     text = peer_talk(&r, "GET /hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     cr_expect_not_null(strstr(text, "hello"));
     free(text);
+    cr_expect(rig_stop(&r));
+}
+
+/* The last GOAWAY tells the client what it may repeat elsewhere: nothing that a handler has seen,
+ * even when it had to wait long to be sent. */
+Test(server, nothing_runs_above_the_last_goaway)
+{
+    struct rig r = RIG_INIT;
+    struct h2_peer p;
+    int n = 1;
+
+    r.options.limits.goaway_ms = 50;
+    rig_start(&r, NULL);
+    h2_peer_open(&p, &r, 1 << 28);
+    nghttp2_session_set_local_window_size(p.s, 0, 0, 1 << 28);
+    h2_peer_get(&p, "/source?n=30000000"); /* more than the socket takes */
+    h2_peer_flush(&p);
+    cr_assert(fake_wait(&fake_requests, 1));
+    server_stop(r.server, 5000);
+    for (bool ran = true; ran && n < 50; n++) {
+        int64_t end = pfs_now() + 300 * PFS_MS;
+
+        h2_peer_get(&p, "/hello");
+        h2_peer_flush(&p);
+        do {
+            poll(NULL, 0, 5);
+            ran = atomic_load(&fake_requests) == n + 1;
+        } while (!ran && pfs_now() < end);
+    }
+    int seen = atomic_load(&fake_requests);
+    h2_peer_until(&p, &never);
+    cr_expect(p.ended);
+    cr_expect_eq(p.n_goaway, 2);
+    cr_expect_eq(p.goaway_last, 2 * seen - 1, "GOAWAY %d, seen %d", p.goaway_last, seen);
+    cr_expect_eq(atomic_load(&fake_requests), seen);
+    cr_expect_eq(p.results[seen - 1].status, 200);
+    h2_peer_close(&p);
+    cr_expect(rig_join(&r));
+}
+
+Test(server, a_clients_goaway_is_answered)
+{
+    struct rig r = RIG_INIT;
+    struct h2_peer p;
+
+    rig_start(&r, NULL);
+    h2_peer_open(&p, &r, 0);
+    cr_assert(h2_peer_finish(&p, h2_peer_get(&p, "/hello")));
+    peer_send(p.fd, "\0\0\10\7\0\0\0\0\0\0\0\0\0\0\0\0", 17); /* GOAWAY(0, NO_ERROR) */
+    h2_peer_until(&p, &never);
+    cr_expect(p.ended);
+    cr_expect_eq(p.n_goaway, 1);
+    cr_expect_eq(p.goaway, NGHTTP2_NO_ERROR);
+    cr_expect_eq(p.goaway_last, 1);
+    h2_peer_close(&p);
     cr_expect(rig_stop(&r));
 }
 
