@@ -20,6 +20,9 @@ struct generation;
 
 enum wire_protocol { PROTOCOL_AUTO, PROTOCOL_H2, PROTOCOL_H1 };
 
+/* Blocked callers up to 32 times as many are told apart when some are woken (wait.c). */
+#define WAKE_WORDS 8
+
 /* What connections need to know; fixed, borrowed for the generation's life. */
 struct conn_config {
     const char *host, *authority; /* authority: "host:port" as in the URL */
@@ -30,8 +33,9 @@ struct conn_config {
     enum wire_protocol protocol;
     int64_t connect_timeout_ns, keepalive_interval_ns, keepalive_timeout_ns;
     unsigned max_connections, max_streams;
-    int64_t spin_ns;        /* how long a lone caller may poll before it sleeps; 0: not at all */
-    atomic_uint *wake_word; /* blocked callers of all generations of the remote sleep on this */
+    int64_t spin_ns; /* how long a lone caller may poll before it sleeps; 0: not at all */
+    /* WAKE_WORDS of them, on which blocked callers of all generations of the remote sleep */
+    atomic_uint *wake_words;
     struct conn_counters *counters;
 };
 

@@ -216,17 +216,17 @@ void conn_collect_locked(struct conn *c, struct batch *b)
 
 /* Notifies one exchange; true: it has more events already. */
 static bool notify_one(struct conn *c, struct exchange *ex, const struct exchange *mine,
-                       uint32_t *bits)
+                       uint32_t bits[WAKE_WORDS])
 {
     unsigned events = ex->notify_events;
 
     if (!ex->notify) {
-        uint32_t bit = ex->wake_bit; /* the caller may reuse the exchange once done is set */
+        unsigned slot = ex->wake_slot; /* the caller may reuse the exchange once done is set */
 
         if (events & EXCHANGE_DONE) {
             atomic_store(&ex->done, 1);
             if (ex != mine) {
-                *bits |= bit;
+                bits[slot / 32] |= 1u << slot % 32;
             }
         }
         return false;
@@ -245,18 +245,16 @@ static bool notify_one(struct conn *c, struct exchange *ex, const struct exchang
 /* True: some have more events already. */
 static bool notify_all(struct conn *c, struct batch *b, const struct exchange *mine)
 {
-    uint32_t bits = 0;
+    uint32_t bits[WAKE_WORDS] = {0};
     bool again = false;
 
     for (struct exchange *ex = b->first; ex;) {
         struct exchange *next = ex->next;
 
-        again |= notify_one(c, ex, mine, &bits);
+        again |= notify_one(c, ex, mine, bits);
         ex = next;
     }
-    if (bits) {
-        wake_callers(c->config->wake_word, bits);
-    }
+    wake_callers(c->config->wake_words, bits);
     return again;
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
 /*
- * Blocked callers. All callers of a remote sleep on one futex word; a batch of finished exchanges
- * is woken by one call with the bits of its waiters. The waker sets `done` first and changes the
+ * Blocked callers. Those of a remote sleep on a few futex words, each thread on a bit of its own as
+ * long as there are no more than bits; a batch of finished exchanges is woken by one call for each
+ * word, with the bits of its waiters. The waker sets `done` first and changes the
  * word afterwards; the waiter reads the word first and `done` afterwards: so it either sees done or
  * its futex call finds the word changed.
  */
@@ -17,30 +18,50 @@
 /* At least so often a sleeper looks again, whatever happens. */
 #define LOOK_AGAIN_NS (500 * PFS_MS)
 
-void wake_callers(atomic_uint *word, uint32_t bits)
+void wake_callers(atomic_uint *words, const uint32_t bits[WAKE_WORDS])
 {
-    atomic_fetch_add(word, 1);
-    syscall(SYS_futex, word, FUTEX_WAKE_BITSET | FUTEX_PRIVATE_FLAG, INT32_MAX, NULL, NULL, bits);
+    for (unsigned i = 0; i < WAKE_WORDS; i++) {
+        if (bits[i]) {
+            atomic_fetch_add(&words[i], 1);
+            syscall(SYS_futex, &words[i], FUTEX_WAKE_BITSET | FUTEX_PRIVATE_FLAG, INT32_MAX, NULL,
+                    NULL, bits[i]);
+        }
+    }
+}
+
+/* Threads take slots in turn, so that few of them share one word and none a bit. */
+static unsigned own_slot(void)
+{
+    static atomic_uint next;
+    static _Thread_local unsigned slot; /* plus 1; 0: none yet */
+
+    if (slot == 0) {
+        slot = 1 + atomic_fetch_add_explicit(&next, 1, memory_order_relaxed) % (32 * WAKE_WORDS);
+    }
+    return slot - 1;
 }
 
 void exchange_finish(struct exchange *ex)
 {
-    atomic_uint *word = ex->wake_word;
-    uint32_t bit = ex->wake_bit;
+    atomic_uint *words = ex->wake_words;
+    uint32_t bits[WAKE_WORDS] = {0};
 
+    bits[ex->wake_slot / 32] = 1u << ex->wake_slot % 32;
     if (ex->notify) {
         ex->notify(ex, EXCHANGE_DONE);
         return;
     }
     atomic_store(&ex->done, 1);
-    wake_callers(word, bit);
+    wake_callers(words, bits);
 }
 
 /* True: done; false: the deadline passed. */
 static bool sleep_until_done(struct exchange *ex, int64_t deadline_ns)
 {
+    atomic_uint *word = &ex->wake_words[ex->wake_slot / 32];
+
     for (;;) {
-        unsigned seen = atomic_load(ex->wake_word);
+        unsigned seen = atomic_load(word);
         int64_t now = pfs_now();
 
         if (atomic_load(&ex->done)) {
@@ -52,16 +73,14 @@ static bool sleep_until_done(struct exchange *ex, int64_t deadline_ns)
         int64_t until = pfs_earlier(deadline_ns, now + LOOK_AGAIN_NS);
         struct timespec ts = {.tv_sec = until / PFS_SEC, .tv_nsec = until % PFS_SEC};
 
-        syscall(SYS_futex, ex->wake_word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, seen, &ts, NULL,
-                ex->wake_bit);
+        syscall(SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, seen, &ts, NULL,
+                1u << ex->wake_slot % 32);
     }
 }
 
 void generation_call(struct generation *g, struct exchange *ex)
 {
-    static atomic_uint next_bit;
-
-    ex->wake_bit = 1u << (atomic_fetch_add_explicit(&next_bit, 1, memory_order_relaxed) & 31);
+    ex->wake_slot = own_slot();
     struct conn *mine = generation_submit_for_caller(g, ex);
     if (mine) {
         conn_drive(mine, ex);

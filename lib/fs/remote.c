@@ -23,7 +23,7 @@ struct remote {
     struct remote *next; /* registry_mu */
     unsigned n_users;    /* registry_mu */
 
-    atomic_uint wake_word;
+    atomic_uint wake_words[WAKE_WORDS];
     struct conn_counters conn_counters;
     struct remote_counters counters;
     atomic_ullong n_reloads;
@@ -113,7 +113,7 @@ static void set_config(struct remote *r)
         .max_connections = o->max_connections,
         .max_streams = o->max_streams,
         .spin_ns = o->spin_ns,
-        .wake_word = &r->wake_word,
+        .wake_words = r->wake_words,
         .counters = &r->conn_counters,
     };
 }

@@ -126,8 +126,8 @@ struct exchange {
 
     /* waking a blocked caller (conn/wait.c) */
     atomic_uint done;
-    atomic_uint *wake_word; /* set by generation_submit */
-    uint32_t wake_bit;
+    atomic_uint *wake_words; /* set by generation_submit */
+    unsigned wake_slot;      /* 32 times the word, plus the bit */
 };
 
 void exchange_init(struct exchange *ex);
