@@ -385,13 +385,8 @@ static bool san_identity(const GENERAL_NAMES *names, int type, const char *prefi
     return false;
 }
 
-bool tls_peer_identity(struct tls *t, char *dst, size_t cap)
+void tls_cert_identity(X509 *cert, char *dst, size_t cap)
 {
-    X509 *cert = SSL_get0_peer_certificate(t->ssl);
-
-    if (!cert || SSL_get_verify_result(t->ssl) != X509_V_OK) {
-        return false;
-    }
     GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
     bool found = names && (san_identity(names, GEN_URI, "uri", dst, cap) ||
                            san_identity(names, GEN_DNS, "dns", dst, cap) ||
@@ -406,5 +401,15 @@ bool tls_peer_identity(struct tls *t, char *dst, size_t cap)
         pfs_escape_line(value, sizeof value, cn, n > 0 ? (size_t)n : 0);
         snprintf(dst, cap, "cn:%s", value);
     }
+}
+
+bool tls_peer_identity(struct tls *t, char *dst, size_t cap)
+{
+    X509 *cert = SSL_get0_peer_certificate(t->ssl);
+
+    if (!cert || SSL_get_verify_result(t->ssl) != X509_V_OK) {
+        return false;
+    }
+    tls_cert_identity(cert, dst, cap);
     return true;
 }

@@ -27,6 +27,9 @@ struct tls_options {
     const char *min_tls;       /* "1.2" (default, NULL) or "1.3" */
     bool insecure_skip_verify; /* client: accept any certificate */
     enum tls_client_cert client_cert; /* server */
+    /* Server: identities (tls_peer_identity) that may connect, up to a NULL, borrowed for the life
+     * of the context. NULL: all whose certificate is good. */
+    const char *const *clients;
     const char *alpn; /* comma-separated, most wanted first: "h2,http/1.1"; NULL: no ALPN */
 };
 

@@ -180,8 +180,30 @@ static enum pfs_class set_protocol(struct tls_ctx *ctx, const struct tls_options
     return set_alpn(ctx, o->alpn, err);
 }
 
-static void set_verification(SSL_CTX *ssl, const struct tls_options *o)
+/* A good certificate may still be that of somebody who is not wanted here. */
+static int on_verify(int ok, X509_STORE_CTX *store)
 {
+    SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+    const struct tls_ctx *ctx = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+    const char *const *who = ctx->clients;
+    char identity[512];
+
+    if (!ok || !who || X509_STORE_CTX_get_error_depth(store) > 0) {
+        return ok;
+    }
+    tls_cert_identity(X509_STORE_CTX_get_current_cert(store), identity, sizeof identity);
+    while (*who && strcmp(*who, identity) != 0) {
+        who++;
+    }
+    if (!*who) {
+        X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_REJECTED);
+    }
+    return *who != NULL;
+}
+
+static void set_verification(struct tls_ctx *ctx, const struct tls_options *o)
+{
+    SSL_CTX *ssl = ctx->ssl;
     int mode = SSL_VERIFY_PEER;
 
     if (o->server) {
@@ -192,7 +214,9 @@ static void set_verification(SSL_CTX *ssl, const struct tls_options *o)
     } else if (o->insecure_skip_verify) {
         mode = SSL_VERIFY_NONE;
     }
-    SSL_CTX_set_verify(ssl, mode, NULL);
+    ctx->clients = o->clients;
+    SSL_CTX_set_app_data(ssl, ctx);
+    SSL_CTX_set_verify(ssl, mode, o->clients ? on_verify : NULL);
     SSL_CTX_set_verify_depth(ssl, MAX_CHAIN_DEPTH);
 }
 
@@ -221,7 +245,7 @@ enum pfs_class tls_ctx_new(const struct tls_options *o, struct tls_ctx **ret, st
         tls_ctx_unref(ctx);
         return cls;
     }
-    set_verification(ctx->ssl, o);
+    set_verification(ctx, o);
     if (ctx->alpn_len && o->server) {
         SSL_CTX_set_alpn_select_cb(ctx->ssl, select_alpn_cb, ctx);
     } else if (ctx->alpn_len) {

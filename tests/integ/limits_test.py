@@ -226,6 +226,56 @@ def test_connections_get_old(world):
         assert s.recv(4096).endswith(b"}\n") and s.recv(1) == b"", "an idle one simply ends"
 
 
+def identified(world, name, server):
+    """The API with that client certificate, and what the mount of another server says that uses it."""
+    context = ssl.create_default_context(cafile=world.pki("ca.pem"))
+    context.load_cert_chain(world.pki(name + ".pem"), world.pki(name + ".key"))
+    return Api(server.tls, context)
+
+
+def test_D1_D20_who_may_connect_and_administrate(world):
+    config = world.path("who.yaml")
+    with open(config, "w") as f:
+        f.write("server: {admin_clients: ['dns:client'], tls: {clients: ['uri:x', 'dns:client', 'dns:revoked-client']}}\n")
+    server = world.start("server", ["-c", config, "--mount", "memfs:/memfs"], tls=True)
+    wait_for("the mount", Api(server.clear).ready)
+    admin, reader = (identified(world, n, server) for n in ("client", "revoked-client"))
+    assert reader.put("/memfs/f", b"x").status == 200
+    for api, status in ((reader, 403), (Api(server.clear), 403), (admin, 200)):
+        r = api.mount("/more", "memfs")
+        assert r.status == status and (status == 200 or "administration is for others" in r.error), r.body
+        assert api.get("mounts").status == api.get("plugins").status == 200
+    assert reader.unmount("/more").status == 403 and admin.unmount("/more").status == 200
+    with open(config, "w") as f:
+        f.write("server: {tls: {clients: ['dns:client']}}\n")
+    server = world.start("closed", ["-c", config], tls=True)
+    assert identified(world, "client", server).get("version").status == 200
+    try:
+        identified(world, "revoked-client", server).get("version")
+        raise AssertionError("served")
+    except OSError as e:
+        assert "alert" in str(e).lower() or "reset" in str(e).lower() or "eof" in str(e).lower(), e
+    near = world.start("near", [])
+    options = world.mtls(client_cert=world.pki("revoked-client.pem"), client_key=world.pki("revoked-client.key"))
+    r = Api(near.clear).mount("/r", "proxyfs", base_url=server.tls, **options)
+    assert r.json()["class"] == "tls_auth" and r.json()["outcome"] == "NA", r.body
+    assert subprocess.run([world.agfsd, "-c", config], capture_output=True, timeout=20).returncode == 2, "no CA to know them by"
+
+
+def test_D15_arguments_are_small(world):
+    server, api = configured(world, "server", {})
+    r = api.call("POST", "digest", b'{"path":"/memfs/README","algorithm":"md5","x":"' + b"x" * (1 << 20) + b'"}')
+    assert r.status == 413 and "1048576" in r.error, r.body
+    assert api.post("grep", {"path": "/memfs/README", "pattern": "a" * 1025}).status == 400
+    assert api.post("grep", {"path": "/memfs/README", "pattern": "a" * 1024}).status == 200
+    assert api.post("digest", json.loads("[" * 40 + "]" * 40)).status == 400
+    assert api.call("POST", "digest", b'{"path":"/a","path":"/memfs/README","algorithm":"md5"}').status in (200, 400)
+    start = time.monotonic()
+    api.put("/memfs/a", b"a" * 60000 + b"!\n")
+    assert api.post("grep", {"path": "/memfs/a", "pattern": "(a+)+$"}).status == 400, "too expensive"
+    assert time.monotonic() - start < 5
+
+
 def test_D17_rights_are_given_up(world):
     """What the process may not do any more, and how its programs are built."""
     server = world.start("server", ["--mount", "memfs:/memfs"])
@@ -356,6 +406,7 @@ def test_A100_what_was_acknowledged_survives_kill_9(world):
 
 
 run([test_20000_idle_connections, test_limits_are_shown_and_configured, test_connections_per_identity, test_handshakes_per_address,
-     test_connections_get_old, test_D17_rights_are_given_up, test_D21_replaced_certificates_are_noticed,
+     test_connections_get_old, test_D1_D20_who_may_connect_and_administrate, test_D15_arguments_are_small,
+     test_D17_rights_are_given_up, test_D21_replaced_certificates_are_noticed,
      test_D16_the_log_is_bounded_and_names_requests, test_A109_out_of_descriptors,
      test_A114_disk_full, test_A100_what_was_acknowledged_survives_kill_9])

@@ -16,6 +16,7 @@
 
 #define BODY_MAX_DEFAULT (64u << 20) /* the stock server's */
 #define BODY_COLLECT_MAX (1u << 20)  /* up to this a body is collected, beyond it is streamed */
+#define JSON_BODY_MAX (1u << 20)     /* arguments: paths, patterns, options of a mount */
 #define HOPS_MAX 8                   /* servers behind each other: more is a ring of mounts */
 #define HANDLE_READ_MAX (16 << 20)   /* one read of a handle is in memory */
 
@@ -26,6 +27,7 @@ struct api {
     size_t max_body;
     const struct server_limits *limits; /* as configured */
     bool admin;                         /* mount, unmount and plugins may be used */
+    const char *const *admins;          /* identities that may, up to a NULL; NULL: everybody */
     struct dedupe *dedupe; /* results of requests that carry an id; NULL: none are kept */
     char boot[96];         /* value of the header agfs-boot, made by api_start */
 };
@@ -47,6 +49,7 @@ struct api_call {
     char *path, *path2, *text; /* owned: what req points to */
     char *clean;               /* owned: the request's own path, where it was spelled oddly */
     char *body;                /* collected */
+    size_t body_max;
     size_t body_len;           /* counts as memory of bodies until the call ends */
     struct json_value json;    /* the body, once read */
     api_handler_fn *next;      /* after the body, or on a worker */
@@ -101,7 +104,9 @@ bool api_query_int(struct api_call *c, const char *key, int base, int64_t *io_va
                    const char *wrong);
 /* Collects the body, then calls next. */
 void api_with_body(struct api_call *c, api_handler_fn *next);
-/* The same and parses it as JSON first. */
+/* The same for a body of JSON, of at most JSON_BODY_MAX bytes. */
+void api_with_arguments(struct api_call *c, api_handler_fn *next);
+/* The same and parses it first. */
 void api_with_json(struct api_call *c, api_handler_fn *next);
 /* Parses the collected body; `detail`: the parser's words are part of the error. False: ended. */
 bool api_parse_json(struct api_call *c, bool detail);

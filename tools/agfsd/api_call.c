@@ -255,7 +255,7 @@ static void body_done(void *arg, char *body, size_t len, const struct pfs_error 
         pfs_free(body);
         if (err->cls == PFS_TOOBIG) {
             api_refuse(c, PFS_TOOBIG, "request body exceeds maximum size of %zu bytes",
-                       c->api->max_body);
+                       c->body_max);
         } else {
             api_respond_error(c, err);
         }
@@ -266,10 +266,21 @@ static void body_done(void *arg, char *body, size_t len, const struct pfs_error 
     c->next(c);
 }
 
-void api_with_body(struct api_call *c, api_handler_fn *next)
+static void collect(struct api_call *c, size_t max, api_handler_fn *next)
 {
     c->next = next;
-    http_collect_body(c->http, c->api->max_body, body_done, c);
+    c->body_max = max < c->api->max_body ? max : c->api->max_body;
+    http_collect_body(c->http, c->body_max, body_done, c);
+}
+
+void api_with_body(struct api_call *c, api_handler_fn *next)
+{
+    collect(c, SIZE_MAX, next);
+}
+
+void api_with_arguments(struct api_call *c, api_handler_fn *next)
+{
+    collect(c, JSON_BODY_MAX, next);
 }
 
 bool api_parse_json(struct api_call *c, bool detail)
@@ -302,7 +313,7 @@ static void parse_then_go_on(struct api_call *c)
 void api_with_json(struct api_call *c, api_handler_fn *next)
 {
     c->with_json = next;
-    api_with_body(c, parse_then_go_on);
+    api_with_arguments(c, parse_then_go_on);
 }
 
 bool api_json_str(struct api_call *c, const char *key, char **ret)
@@ -407,12 +418,30 @@ static void work_run(void *arg)
     http_post(http_loop(c->http), &c->post);
 }
 
+/* False: refused. */
+static bool may_administrate(struct api_call *c)
+{
+    const char *const *who = c->api->admins;
+
+    if (!c->api->admin) {
+        api_refuse(c, PFS_DENIED, "permission denied: administration is switched off here");
+        return false;
+    }
+    while (who && *who && (!c->req.client || strcmp(*who, c->req.client) != 0)) {
+        who++;
+    }
+    if (who && !*who) {
+        api_refuse(c, PFS_DENIED, "permission denied: administration is for others");
+        return false;
+    }
+    return true;
+}
+
 void api_work(struct api_call *c, bool admin, api_handler_fn *fn)
 {
     struct pfs_error err;
 
-    if (admin && !c->api->admin) {
-        api_refuse(c, PFS_DENIED, "permission denied: administration is switched off here");
+    if (admin && !may_administrate(c)) {
         return;
     }
     c->next = fn;

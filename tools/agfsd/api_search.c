@@ -45,7 +45,7 @@ static void digest_body(struct api_call *c)
 
 void api_digest(struct api_call *c)
 {
-    api_with_body(c, digest_body);
+    api_with_arguments(c, digest_body);
 }
 
 /* ---- grep ---- */
@@ -166,5 +166,5 @@ static void grep_body(struct api_call *c)
 
 void api_grep(struct api_call *c)
 {
-    api_with_body(c, grep_body);
+    api_with_arguments(c, grep_body);
 }

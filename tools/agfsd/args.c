@@ -128,19 +128,6 @@ static int add_mount(struct args *a, const char *value)
     return cls == PFS_OK ? -1 : usage("--mount", err.text);
 }
 
-static int add_plugin(struct args *a, const char *value)
-{
-    char **grown =
-        pfs_realloc(a->config.plugin_paths, (a->config.n_plugin_paths + 1) * sizeof *grown);
-
-    if (grown) {
-        a->config.plugin_paths = grown;
-        grown[a->config.n_plugin_paths] = pfs_strdup(value);
-        a->config.n_plugin_paths += grown[a->config.n_plugin_paths] != NULL;
-    }
-    return -1;
-}
-
 enum flag {
     F_CONFIG,
     F_ADDR,
@@ -229,7 +216,7 @@ static int apply(struct args *a, const struct flag_row *row, const char *value)
     case F_MOUNT:
         return add_mount(a, value);
     case F_PLUGIN:
-        return add_plugin(a, value);
+        return config_add(&c->plugin_paths, value) ? -1 : usage("--plugin", "out of memory");
     case F_LOOPS:
         rc = set_number("--loops", value, 256, &n);
         c->loops = (unsigned)n;

@@ -28,6 +28,7 @@ enum pfs_class certs_read(struct certs *s, const struct config *c, struct tls_ct
         .client_cert = c->client_cert_set ? c->client_cert
                        : c->client_ca     ? TLS_CLIENT_CERT_REQUIRED
                                           : TLS_CLIENT_CERT_NONE,
+        .clients = (const char *const *)c->clients.items,
         .alpn = "h2,http/1.1",
     };
 

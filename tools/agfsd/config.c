@@ -16,6 +16,30 @@ void config_init(struct config *c)
         .max_body = BODY_MAX_DEFAULT, .admin = true, .sandbox = true, .limits = SERVER_LIMITS_INIT};
 }
 
+static void list_fini(struct config_list *l)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        pfs_free(l->items[i]);
+    }
+    pfs_free(l->items);
+}
+
+bool config_add(struct config_list *l, const char *value)
+{
+    char **grown = pfs_realloc(l->items, (l->n + 2) * sizeof *grown);
+
+    if (!grown) {
+        return false;
+    }
+    l->items = grown;
+    grown[l->n] = pfs_strdup(value);
+    if (!grown[l->n]) {
+        return false;
+    }
+    grown[++l->n] = NULL;
+    return true;
+}
+
 void config_fini(struct config *c)
 {
     for (size_t i = 0; i < c->n_mounts; i++) {
@@ -24,11 +48,10 @@ void config_fini(struct config *c)
         pfs_free((char *)(uintptr_t)c->mounts[i].instance);
         pfs_free((char *)(uintptr_t)c->mounts[i].config);
     }
-    for (size_t i = 0; i < c->n_plugin_paths; i++) {
-        pfs_free(c->plugin_paths[i]);
-    }
+    list_fini(&c->plugin_paths);
+    list_fini(&c->clients);
+    list_fini(&c->admins);
     pfs_free(c->mounts);
-    pfs_free(c->plugin_paths);
     pfs_free(c->plugin_dir);
     pfs_free(c->address);
     pfs_free(c->log_level);
@@ -116,6 +139,11 @@ enum pfs_class config_check(const struct config *c, struct pfs_error *err)
                           "client certificates are asked for, but no CA to check them with "
                           "(tls.client_ca or --client-ca)");
     }
+    if ((c->clients.n || c->admins.n) && !c->client_ca) {
+        return pfs_refuse(err, PFS_CONFIG,
+                          "clients are named, but no CA to check their certificates with "
+                          "(tls.client_ca or --client-ca)");
+    }
     if (!c->address && !c->tls_address) {
         return pfs_refuse(err, PFS_CONFIG, "no address to listen at");
     }
@@ -129,6 +157,16 @@ static void put_optional(struct jout *j, const char *key, const char *value)
     }
 }
 
+static void put_list(struct jout *j, const char *key, const struct config_list *l)
+{
+    jo_key(j, key);
+    jo_begin(j, '[');
+    for (size_t i = 0; i < l->n; i++) {
+        jo_str(j, l->items[i]);
+    }
+    jo_end(j, ']');
+}
+
 static void put_tls(struct jout *j, const struct config *c)
 {
     static const char *const names[] = {"none", "optional", "required"};
@@ -140,6 +178,7 @@ static void put_tls(struct jout *j, const struct config *c)
     put_optional(j, "key", c->key);
     put_optional(j, "client_ca", c->client_ca);
     put_optional(j, "crl", c->crl);
+    put_list(j, "clients", &c->clients);
     if (c->client_cert_set) {
         jo_member(j, "client_cert", names[c->client_cert]);
     }
@@ -208,6 +247,7 @@ char *config_to_text(const struct config *c)
     jo_int(&j, c->loops);
     jo_key(&j, "admin");
     jo_bool(&j, c->admin);
+    put_list(&j, "admin_clients", &c->admins);
     jo_key(&j, "sandbox");
     jo_bool(&j, c->sandbox);
     jo_key(&j, "limits");
@@ -222,16 +262,11 @@ char *config_to_text(const struct config *c)
     jo_key(&j, "external_plugins");
     jo_begin(&j, '{');
     jo_key(&j, "enabled");
-    jo_bool(&j, c->auto_load || c->n_plugin_paths > 0);
+    jo_bool(&j, c->auto_load || c->plugin_paths.n > 0);
     put_optional(&j, "plugin_dir", c->plugin_dir);
     jo_key(&j, "auto_load");
     jo_bool(&j, c->auto_load);
-    jo_key(&j, "plugin_paths");
-    jo_begin(&j, '[');
-    for (size_t i = 0; i < c->n_plugin_paths; i++) {
-        jo_str(&j, c->plugin_paths[i]);
-    }
-    jo_end(&j, ']');
+    put_list(&j, "plugin_paths", &c->plugin_paths);
     jo_end(&j, '}');
     jo_end(&j, '}');
     return jo_take(&j, &len);

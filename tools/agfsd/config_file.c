@@ -103,6 +103,21 @@ static enum pfs_class read_number(struct reader *r, const char *name, yaml_node_
     return *s && !*end && !errno ? PFS_OK : wrong(r, value, name, "must be a number");
 }
 
+static enum pfs_class read_list(struct reader *r, const char *name, yaml_node_t *list,
+                                struct config_list *field)
+{
+    if (list->type != YAML_SEQUENCE_NODE) {
+        return yaml_is_null(list) ? PFS_OK : wrong(r, list, name, "must be a list");
+    }
+    for (yaml_node_item_t *i = list->data.sequence.items.start; i < list->data.sequence.items.top;
+         i++) {
+        if (!config_add(field, yaml_text(yaml_document_get_node(&r->doc, *i)))) {
+            return pfs_nomem(r->err, name);
+        }
+    }
+    return PFS_OK;
+}
+
 /* ---- server.tls ---- */
 
 #define STRING_KEY(function, field)                                                                \
@@ -124,6 +139,11 @@ static enum pfs_class read_tls_client_cert(struct reader *r, const char *name, y
                : wrong(r, value, name, "must be none, optional or required");
 }
 
+static enum pfs_class read_tls_clients(struct reader *r, const char *name, yaml_node_t *value)
+{
+    return read_list(r, name, value, &r->config->clients);
+}
+
 static enum pfs_class read_tls(struct reader *r, const char *name, yaml_node_t *value)
 {
     static const struct key keys[] = {{"address", read_tls_address},
@@ -132,6 +152,7 @@ static enum pfs_class read_tls(struct reader *r, const char *name, yaml_node_t *
                                       {"client_ca", read_tls_client_ca},
                                       {"client_cert", read_tls_client_cert},
                                       {"crl", read_tls_crl},
+                                      {"clients", read_tls_clients},
                                       {NULL, NULL}};
 
     return read_mapping(r, "tls", value, keys, UNKNOWN_ERROR);
@@ -170,6 +191,11 @@ static enum pfs_class read_admin(struct reader *r, const char *name, yaml_node_t
     return read_bool(r, name, value, &r->config->admin);
 }
 
+static enum pfs_class read_admins(struct reader *r, const char *name, yaml_node_t *value)
+{
+    return read_list(r, name, value, &r->config->admins);
+}
+
 static enum pfs_class read_sandbox(struct reader *r, const char *name, yaml_node_t *value)
 {
     return read_bool(r, name, value, &r->config->sandbox);
@@ -205,6 +231,7 @@ static enum pfs_class read_server(struct reader *r, const char *name, yaml_node_
                                       {"max_request_body_bytes", read_max_body},
                                       {"loops", read_loops},
                                       {"admin", read_admin},
+                                      {"admin_clients", read_admins},
                                       {"sandbox", read_sandbox},
                                       {"limits", read_limits},
                                       {"tls", read_tls},
@@ -303,30 +330,6 @@ static enum pfs_class read_plugins(struct reader *r, const char *name, yaml_node
 
 /* ---- external_plugins ---- */
 
-static enum pfs_class read_plugin_paths(struct reader *r, yaml_node_t *list)
-{
-    struct config *c = r->config;
-
-    if (list->type != YAML_SEQUENCE_NODE) {
-        return wrong(r, list, "plugin_paths", "must be a list");
-    }
-    for (yaml_node_item_t *i = list->data.sequence.items.start; i < list->data.sequence.items.top;
-         i++) {
-        char **grown = pfs_realloc(c->plugin_paths, (c->n_plugin_paths + 1) * sizeof *grown);
-
-        if (!grown) {
-            return pfs_nomem(r->err, "plugin_paths");
-        }
-        c->plugin_paths = grown;
-        grown[c->n_plugin_paths] = pfs_strdup(yaml_text(yaml_document_get_node(&r->doc, *i)));
-        if (!grown[c->n_plugin_paths]) {
-            return pfs_nomem(r->err, "plugin_paths");
-        }
-        c->n_plugin_paths++;
-    }
-    return PFS_OK;
-}
-
 static enum pfs_class read_external(struct reader *r, const char *name, yaml_node_t *value)
 {
     bool enabled = false, auto_load = false;
@@ -354,7 +357,8 @@ static enum pfs_class read_external(struct reader *r, const char *name, yaml_nod
         cls = read_string(r, "plugin_dir", dir, &r->config->plugin_dir);
     }
     r->config->auto_load = auto_load && dir;
-    return cls == PFS_OK && paths ? read_plugin_paths(r, paths) : cls;
+    return cls == PFS_OK && paths ? read_list(r, "plugin_paths", paths, &r->config->plugin_paths)
+                                  : cls;
 }
 
 /* ---- the file ---- */

@@ -47,6 +47,10 @@ static enum pfs_class compile(struct grep *g, struct pfs_error *err)
     int code;
     PCRE2_SIZE at;
 
+    if (strlen(g->pattern) > GREP_PATTERN_MAX) {
+        return pfs_refuse(err, PFS_BADARG, "invalid regex pattern: longer than %d bytes",
+                          GREP_PATTERN_MAX);
+    }
     g->code =
         pcre2_compile((PCRE2_SPTR)g->pattern, PCRE2_ZERO_TERMINATED, options, &code, &at, NULL);
     if (!g->code) {

@@ -9,6 +9,7 @@
  */
 #include "vfs.h"
 
+#define GREP_PATTERN_MAX 1024      /* a longer one is a program, not a question */
 #define GREP_LINE_MAX 65535        /* as the stock server's scanner */
 #define GREP_MATCHES_MAX 100000    /* of one search: the clients' own limit (WIRE_ENTRIES_MAX) */
 #define GREP_BYTES_MAX (16u << 20) /* of the matching lines together, if they are collected */

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #define DRAIN_MS 30000 /* of a graceful end */
+#define EXIT_CUT 3     /* after a signal, when requests had to be cut off */
 #define API_WORKERS 8  /* mounting and the like at once */
 #define API_QUEUE 256
 
@@ -183,8 +184,8 @@ static void load_plugins(struct agfsd *d)
     if (dir) {
         closedir(dir);
     }
-    for (size_t i = 0; i < c->n_plugin_paths; i++) {
-        load_plugin(d, c->plugin_paths[i]);
+    for (size_t i = 0; i < c->plugin_paths.n; i++) {
+        load_plugin(d, c->plugin_paths.items[i]);
     }
 }
 
@@ -203,6 +204,7 @@ static enum pfs_class make_tree(struct agfsd *d, struct pfs_error *err)
     d->api.registry = d->registry;
     d->api.max_body = d->config->max_body;
     d->api.admin = d->config->admin;
+    d->api.admins = (const char *const *)d->config->admins.items;
     d->api.limits = &d->config->limits;
     load_plugins(d);
     for (size_t i = 0; i < d->config->n_mounts; i++) {
@@ -247,7 +249,8 @@ static int next_signal(struct agfsd *d, const sigset_t *signals)
     return sig;
 }
 
-static void serve_until_signal(struct agfsd *d, const sigset_t *signals)
+/* False: something had to be cut off. */
+static bool serve_until_signal(struct agfsd *d, const sigset_t *signals)
 {
     int sig;
 
@@ -260,9 +263,12 @@ static void serve_until_signal(struct agfsd *d, const sigset_t *signals)
     signal(SIGINT, SIG_DFL);
     pthread_sigmask(SIG_UNBLOCK, signals, NULL);
     server_stop(d->server, DRAIN_MS);
-    if (!server_join(d->server)) {
+    bool clean = server_join(d->server);
+
+    if (!clean) {
         log_warn("some requests took too long and were cut off");
     }
+    return clean;
 }
 
 /* From the outside in: nobody below is used any more when it goes. */
@@ -302,19 +308,19 @@ static int run(struct args *a)
         process_give_up_rights(a->config.sandbox);
         cls = server_start(d.server, &err);
     }
-    bool started = cls == PFS_OK;
+    bool started = cls == PFS_OK, clean = true;
 
     if (cls == PFS_OK) {
         cls = announce(&d, a, &err);
     }
     if (cls == PFS_OK) {
-        serve_until_signal(&d, &signals);
+        clean = serve_until_signal(&d, &signals);
     } else if (started) {
         server_stop(d.server, 0);
         server_join(d.server);
     }
     take_apart(&d);
-    return cls == PFS_OK ? 0 : complain(&err);
+    return cls != PFS_OK ? complain(&err) : clean ? 0 : EXIT_CUT;
 }
 
 /* What the configuration names can be read. Returns an exit code. */

@@ -129,7 +129,7 @@ if [ $tests = yes ]; then
     new_cert ca expired-client clientAuth DNS:client "${long_ago[@]}"
     new_cert ca wronghost serverAuth DNS:wrong.example.com
     new_cert ca revoked serverAuth "$hosts"
-    new_cert ca revoked-client clientAuth DNS:client
+    new_cert ca revoked-client clientAuth DNS:revoked-client
     for name in revoked revoked-client; do
         ssl ca -config .ca-ca/conf -cert ca.pem -keyfile ca.key -revoke "$name.pem"
     done

@@ -70,7 +70,7 @@ Test(config, the_stock_servers_file)
     cr_assert_eq(config.max_body, 1000);
     cr_assert(config.admin);
     cr_assert(config.auto_load);
-    cr_assert_eq(config.n_plugin_paths, 2);
+    cr_assert_eq(config.plugin_paths.n, 2);
     cr_assert_eq(config.n_mounts, 2);
     cr_assert_str_eq(config.mounts[0].path, "/memfs");
     cr_assert_str_eq(config.mounts[0].instance, "memfs");
