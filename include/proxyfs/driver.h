@@ -33,6 +33,7 @@ extern "C" {
     X(READDIR, "readdir", R)      /* path -> list */                                               \
     X(STAT, "stat", R)            /* path -> stat */                                               \
     X(RENAME, "rename", M)        /* path, path2 = new path */                                     \
+    X(COPY, "copy", M)            /* path, path2 = the copy -> count */                            \
     X(CHMOD, "chmod", W)          /* path, mode */                                                 \
     X(TRUNCATE, "truncate", W)    /* path, size */                                                 \
     X(TOUCH, "touch", M)          /* path */                                                       \
@@ -139,7 +140,7 @@ struct pfs_stream;
 struct pfs_request {
     enum pfs_op op;
     const char *path;  /* begins with '/', relative to the driver; NULL only where unused */
-    const char *path2; /* RENAME: the new path; SYMLINK: the target */
+    const char *path2; /* RENAME, COPY: the new path; SYMLINK: the target */
     const char *text;  /* DIGEST: algorithm; GREP: pattern; MOUNT: type */
     const void *data;  /* WRITE, HANDLE_WRITE, MOUNT */
     size_t len;        /* bytes at data */
@@ -176,7 +177,7 @@ struct pfs_reply {
     struct pfs_error err;
     void *data; /* owned; len bytes; NULL when empty */
     size_t len;
-    int64_t count;         /* WRITE: bytes written; HANDLE_SEEK: position */
+    int64_t count;         /* WRITE, COPY: bytes written; HANDLE_SEEK: position */
     char *text;            /* owned: READLINK target, DIGEST hex, server's message */
     struct pfs_stat stat;  /* STAT, HANDLE_STAT */
     struct pfs_stat *list; /* READDIR: n_list entries */

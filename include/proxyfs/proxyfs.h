@@ -123,6 +123,14 @@ PFS_API PFS_MUST_CHECK enum pfs_class pfs_remove_all(struct pfs_client *c, const
                                                      struct pfs_error *err);
 PFS_API PFS_MUST_CHECK enum pfs_class pfs_rename(struct pfs_client *c, const char *from,
                                                  const char *to, struct pfs_error *err);
+/*
+ * Copies a file; its content does not leave the remote. `to` is replaced as by pfs_write, only once
+ * the copy is complete. May take up to an hour. *ret_written (may be NULL): bytes. UNSUPPORTED,
+ * outcome NA, where the remote cannot: read and write then.
+ */
+PFS_API PFS_MUST_CHECK enum pfs_class pfs_copy(struct pfs_client *c, const char *from,
+                                               const char *to, int64_t *ret_written,
+                                               struct pfs_error *err);
 /* mode: permission bits, 0 to 07777. */
 PFS_API PFS_MUST_CHECK enum pfs_class pfs_chmod(struct pfs_client *c, const char *path,
                                                 uint32_t mode, struct pfs_error *err);

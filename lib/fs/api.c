@@ -138,6 +138,21 @@ enum pfs_class pfs_rename(struct pfs_client *c, const char *from, const char *to
     return call_two_paths(c, PFS_OP_RENAME, from, to, err);
 }
 
+enum pfs_class pfs_copy(struct pfs_client *c, const char *from, const char *to,
+                        int64_t *ret_written, struct pfs_error *err)
+{
+    struct pfs_request req = PFS_REQUEST_INIT;
+    struct pfs_reply reply;
+
+    req.op = PFS_OP_COPY;
+    req.path = from;
+    req.path2 = to;
+    if (pfs_call(c, &req, &reply) == PFS_OK && ret_written) {
+        *ret_written = reply.count;
+    }
+    return finish(&reply, err);
+}
+
 enum pfs_class pfs_symlink(struct pfs_client *c, const char *target, const char *link,
                            struct pfs_error *err)
 {

@@ -54,6 +54,17 @@ bool control_blocks(const struct pfs_request *req)
 
 bool pfs_stat_add_meta(struct pfs_stat *st, const char *key, const char *value)
 {
+    for (size_t i = 0; i < st->n_meta; i++) {
+        if (strcmp(st->meta[i].key, key) == 0) { /* of a mount further away: the nearest says it */
+            char *fresh = pfs_strdup(value);
+
+            if (fresh) {
+                pfs_free(st->meta[i].value);
+                st->meta[i].value = fresh;
+            }
+            return fresh != NULL;
+        }
+    }
     struct pfs_pair *more = pfs_realloc(st->meta, (st->n_meta + 1) * sizeof *more);
     char *k = pfs_strdup(key), *v = pfs_strdup(value);
 

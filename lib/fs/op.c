@@ -39,7 +39,7 @@ static enum pfs_class remote_name(const struct pfs_client *c, const char *path, 
 static enum pfs_class set_paths(struct op *op, const struct pfs_request *req, struct pfs_error *err)
 {
     char first[PFS_PATH_MAX + 1], second[PFS_PATH_MAX + 1]; /* not zeroed: 8 KiB a call */
-    bool two = req->op == PFS_OP_RENAME;
+    bool two = op_has_two_paths(req->op);
 
     second[0] = '\0';
     enum pfs_class cls = remote_name(op->client, req->path, first, err);
@@ -70,6 +70,10 @@ static void set_deadline(struct op *op, const struct pfs_request *req)
     int64_t own = op->client->options.timeout_ns + (int64_t)(req->len >> 20) * NS_PER_MIB;
 
     op->began_ns = now;
+    if (req->op ==
+        PFS_OP_COPY) { /* as long as it takes there; a dead peer is found by its silence */
+        own = DEADLINE_CAP_NS;
+    }
     op->deadline_ns = pfs_after(now, own);
     if (req->deadline_ns > 0) {
         op->deadline_ns = pfs_earlier(req->deadline_ns, now + DEADLINE_CAP_NS);
@@ -346,6 +350,11 @@ static bool next_step(struct op *op, struct pfs_reply *reply)
 /* Servers without handles, or without this one: the write cannot be done there, and was not. */
 static void explain_unsupported(const struct op *op, struct pfs_error *err)
 {
+    if (op->req.op == PFS_OP_COPY && err->http_status == 404 &&
+        strstr(err->text, "page not found")) {
+        pfs_refuse(err, PFS_UNSUPPORTED, "copy: not supported by the remote");
+        err->phase = PFS_PHASE_REPLY;
+    }
     bool no_way = err->cls == PFS_UNSUPPORTED || (op->step == STEP_OPEN && err->http_status == 405);
 
     if (op->step == STEP_OPEN && no_way) {
@@ -381,19 +390,26 @@ void op_decode(struct op *op, struct pfs_reply *reply)
  * one. */
 static bool writes_content(enum pfs_op op)
 {
-    return op == PFS_OP_WRITE || op == PFS_OP_OPEN_WRITE || op == PFS_OP_TRUNCATE;
+    return op == PFS_OP_WRITE || op == PFS_OP_OPEN_WRITE || op == PFS_OP_TRUNCATE ||
+           op == PFS_OP_COPY;
+}
+
+/* Where it leaves that. */
+static const char *written_path(const struct op *op)
+{
+    return op->req.op == PFS_OP_COPY ? op->req.path2 : op->req.path;
 }
 
 bool op_must_wait(const struct op *op)
 {
     return op->step == STEP_MAIN && writes_content(op->req.op) &&
-           fences_block(remote_fences(op->client->remote), op->req.path);
+           fences_block(remote_fences(op->client->remote), written_path(op));
 }
 
 void op_raise_fence(struct op *op)
 {
     if (writes_content(op->req.op) && op->ex.header_sent) {
-        fences_raise(remote_fences(op->client->remote), op->req.path, &op->ex);
+        fences_raise(remote_fences(op->client->remote), written_path(op), &op->ex);
     }
 }
 

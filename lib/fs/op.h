@@ -78,6 +78,10 @@ PFS_MUST_CHECK enum pfs_class op_check(const struct pfs_client *c, const struct 
                                        struct pfs_error *err);
 /* True for operations on the path of a file. */
 bool op_needs_path(enum pfs_op op);
+static inline bool op_has_two_paths(enum pfs_op op)
+{
+    return op == PFS_OP_RENAME || op == PFS_OP_COPY;
+}
 /* Makes op->ex for the step at hand. Errors: NOMEM, INVALID, UNSUPPORTED; the operation is over
  * then. */
 PFS_MUST_CHECK enum pfs_class op_prepare(struct op *op);

@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "fs/control.h"
+#include "fs/op.h"
 #include "fs/options.h"
 #include <stdatomic.h>
 #include <string.h>
@@ -33,7 +34,7 @@ static bool is_server_op(enum pfs_op op)
 static bool is_control(const struct pfs_request *req)
 {
     return (req->path && control_is(req->path)) ||
-           (req->op == PFS_OP_RENAME && req->path2 && control_is(req->path2));
+           (op_has_two_paths(req->op) && req->path2 && control_is(req->path2));
 }
 
 static bool needs_finish(const struct pfs_request *req)
@@ -67,7 +68,7 @@ static struct pfs_request stripped(const struct pfs_request *req)
     struct pfs_request out = *req;
 
     out.path = control_strip(req->path);
-    if (req->op == PFS_OP_RENAME) {
+    if (op_has_two_paths(req->op)) {
         out.path2 = control_strip(req->path2);
     }
     return out;
@@ -81,6 +82,8 @@ static void proxyfs_call(struct pfs_driver *d, const struct pfs_request *req,
     if (is_server_op(req->op)) {
         pfs_refuse(&reply->err, PFS_UNSUPPORTED, "%s: not supported by proxyfs",
                    pfs_op_name(req->op));
+    } else if (is_control(req) && req->op == PFS_OP_COPY) { /* they are not the remote's */
+        pfs_refuse(&reply->err, PFS_UNSUPPORTED, "copy: not supported on a control file");
     } else if (is_control(req)) {
         control_call(p->client, p->url, req, reply);
     } else {

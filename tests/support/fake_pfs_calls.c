@@ -48,6 +48,13 @@ enum pfs_class pfs_rename(struct pfs_client *c, const char *from, const char *to
     return simple(c, PFS_OP_RENAME, from, to, err);
 }
 
+enum pfs_class pfs_copy(struct pfs_client *c, const char *from, const char *to,
+                        int64_t *ret_written, struct pfs_error *err)
+{
+    (void)ret_written;
+    return simple(c, PFS_OP_COPY, from, to, err);
+}
+
 enum pfs_class pfs_symlink(struct pfs_client *c, const char *target, const char *link,
                            struct pfs_error *err)
 {

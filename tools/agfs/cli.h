@@ -25,6 +25,7 @@ struct cli {
     bool terminal;             /* out is a terminal: names are made harmless */
     bool progress;             /* err is a terminal: show long transfers */
     bool quit;                 /* `exit` was given */
+    bool no_copy;              /* the server has no operation to copy by itself */
 };
 
 /* Fills *cli for `client`, with cwd "/"; cli_fini frees what cli owns (not the client). */

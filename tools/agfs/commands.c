@@ -22,11 +22,12 @@ const struct command_spec commands[] = {
     {"rm", cmd_rm, "rRf", 1, -1, true, "[-r] [-f] PATH...",
      "remove files and empty directories\n-r removes everything below, -f accepts missing files."},
     {"cp", cmd_cp, "rR", 2, -1, true, "[-r] SOURCE... TARGET",
-     "copy\nlocal:PATH names a file of this machine on either side. Content is streamed; a target "
-     "is\nreplaced only by a complete copy."},
+     "copy\nlocal:PATH names a file of this machine on either side. Within the server the "
+     "content\nstays there where the server can; else it is streamed. A target is replaced only by "
+     "a\ncomplete copy."},
     {"mv", cmd_mv, "", 2, -1, true, "SOURCE... TARGET",
-     "move or rename\nBetween mounts, and from or to local:PATH: a copy that is read back and "
-     "compared, then the\nremoval of the source."},
+     "move or rename\nBetween mounts, and from or to local:PATH: a copy that is compared, then "
+     "the\nremoval of the source."},
     {"upload", cmd_upload, "rR", 2, 2, true, "[-r] LOCALPATH PATH", "cp local:LOCALPATH PATH"},
     {"download", cmd_download, "rR", 2, 2, false, "[-r] PATH LOCALPATH", "cp PATH local:LOCALPATH"},
     {"touch", cmd_touch, "", 1, -1, true, "PATH...", "set the time to now, create when missing"},

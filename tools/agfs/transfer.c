@@ -35,7 +35,7 @@ static int pump(struct cli *cli, struct source *in, struct sink *out, int64_t *r
     return code;
 }
 
-int transfer_copy(struct cli *cli, const struct place *from, const struct place *to)
+static int copy_through(struct cli *cli, const struct place *from, const struct place *to)
 {
     struct source in;
     struct sink out;
@@ -57,6 +57,47 @@ int transfer_copy(struct cli *cli, const struct place *from, const struct place 
     }
     source_close(&in);
     return code;
+}
+
+/* Has the server copy by itself. False: it cannot. */
+static bool copy_there(struct cli *cli, const struct place *from, const struct place *to,
+                       int *ret_code)
+{
+    struct pfs_error err;
+    enum pfs_class cls = pfs_copy(cli->client, from->path, to->path, NULL, &err);
+    *ret_code = 0;
+    if (cls == PFS_UNSUPPORTED && err.outcome == PFS_OUTCOME_NA) {
+        cli->no_copy = true;
+        return false;
+    }
+    if (cls != PFS_OK)
+        *ret_code = cli_fail_change(cli, from->path, &err);
+    return true;
+}
+
+int transfer_copy(struct cli *cli, const struct place *from, const struct place *to)
+{
+    int code;
+    if (!from->local && !to->local && !cli->no_copy && copy_there(cli, from, to, &code))
+        return code;
+    return copy_through(cli, from, to);
+}
+
+/* Asks the server for the digests of both. False: it does not say. */
+static bool compare_there(struct cli *cli, const struct place *a, const struct place *b,
+                          int *ret_code)
+{
+    struct pfs_error err;
+    char *da = NULL, *db = NULL;
+    bool known = pfs_digest(cli->client, a->path, "xxh3", &da, &err) == PFS_OK &&
+                 pfs_digest(cli->client, b->path, "xxh3", &db, &err) == PFS_OK;
+    *ret_code =
+        known && strcmp(da, db) != 0
+            ? cli_error(cli, EXIT_OTHER, "%s: the copy %s reads back differently", a->path, b->path)
+            : 0;
+    free(da);
+    free(db);
+    return known;
 }
 
 /* Fills buf as far as the content goes. */
@@ -95,7 +136,10 @@ static int compare(struct cli *cli, struct source *a, struct source *b)
 int transfer_verify(struct cli *cli, const struct place *a, const struct place *b)
 {
     struct source sa, sb;
-    int code = source_open(cli, a, &sa);
+    int code;
+    if (!a->local && !b->local && compare_there(cli, a, b, &code))
+        return code;
+    code = source_open(cli, a, &sa);
     if (code)
         return code;
     code = source_open(cli, b, &sb);

@@ -39,9 +39,12 @@ int sink_finish(struct cli *cli, struct sink *s);
 /* Frees the sink; without sink_finish before, the old content stays. */
 void sink_close(struct sink *s);
 
-/* Copies one file, with a progress line on a terminal. */
+/*
+ * Copies one file: the server does it where it can, else content passes through here, with a
+ * progress line on a terminal.
+ */
 int transfer_copy(struct cli *cli, const struct place *from, const struct place *to);
-/* Reads both files and compares every byte. */
+/* Compares both files: by digests that the server makes, else every byte. */
 int transfer_verify(struct cli *cli, const struct place *a, const struct place *b);
 /* Prints a file to cli->out. */
 int transfer_print(struct cli *cli, const struct place *from);

@@ -29,6 +29,7 @@ static const struct route routes[] = {
     {"/mkdir", {NULL, NULL, api_dirs_post, NULL}},
     {"/write", {NULL, NULL, api_write, NULL}},
     {"/rename", {NULL, NULL, api_rename, NULL}},
+    {"/copy", {NULL, NULL, api_copy, NULL}},
     {"/chmod", {NULL, NULL, api_chmod, NULL}},
     {"/truncate", {NULL, NULL, api_truncate, NULL}},
     {"/touch", {NULL, NULL, api_touch, NULL}},

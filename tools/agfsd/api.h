@@ -73,7 +73,8 @@ struct api_call {
 /* Handlers by endpoint. */
 api_handler_fn api_files_get, api_files_put, api_files_post, api_files_delete, api_write;
 api_handler_fn api_dirs_get, api_dirs_post;
-api_handler_fn api_stat, api_rename, api_chmod, api_truncate, api_touch, api_symlink, api_readlink;
+api_handler_fn api_stat, api_rename, api_copy, api_chmod, api_truncate, api_touch, api_symlink,
+    api_readlink;
 api_handler_fn api_digest, api_grep;
 api_handler_fn api_capabilities, api_health, api_ready, api_version, api_banner, api_limits;
 api_handler_fn api_mounts, api_mount, api_unmount, api_plugins, api_plugin_load, api_plugin_unload;
@@ -97,6 +98,8 @@ void api_respond_data(struct api_call *c, char *body, size_t len);
 void api_respond_again(struct api_call *c, const struct dedupe_response *r);
 void api_respond_stream(struct api_call *c, const char *type, struct pfs_stream *s);
 
+/* Reads newPath of the body as the request's second path. False: call ended. */
+bool api_take_new_path(struct api_call *c);
 /* Puts the query's path into the request; `fallback` NULL: it is required. False: call ended. */
 bool api_need_path(struct api_call *c, const char *fallback);
 /* A number from the query. False: it is wrong, the call has ended with `wrong`. */

@@ -178,6 +178,21 @@ void api_write(struct api_call *c)
     api_with_body(c, type && strstr(type, "application/json") ? write_json : write_collected);
 }
 
+/* Not of the stock API: the content stays where it is, at the far end of a chain of mounts. */
+static void copy_parsed(struct api_call *c)
+{
+    if (api_take_new_path(c)) {
+        api_submit(c, PFS_OP_COPY, answer_write);
+    }
+}
+
+void api_copy(struct api_call *c)
+{
+    if (api_need_path(c, NULL)) {
+        api_with_json(c, copy_parsed);
+    }
+}
+
 /* ---- making and removing ---- */
 
 void api_files_post(struct api_call *c)

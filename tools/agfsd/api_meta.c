@@ -62,17 +62,24 @@ void api_stat(struct api_call *c)
     }
 }
 
-static void rename_parsed(struct api_call *c)
+bool api_take_new_path(struct api_call *c)
 {
     if (!api_json_str(c, "newPath", &c->path2)) {
-        return;
+        return false;
     }
     if (!c->path2) {
         api_refuse(c, PFS_BADARG, "newPath is required");
-        return;
+        return false;
     }
     c->req.path2 = c->path2;
-    api_submit_message(c, PFS_OP_RENAME, 200, "renamed");
+    return true;
+}
+
+static void rename_parsed(struct api_call *c)
+{
+    if (api_take_new_path(c)) {
+        api_submit_message(c, PFS_OP_RENAME, 200, "renamed");
+    }
 }
 
 void api_rename(struct api_call *c)

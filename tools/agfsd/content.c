@@ -2,13 +2,14 @@
  * Copyright the ProxyFS authors */
 #include "content.h"
 #include "base/alloc.h"
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include <pthread.h>
 
 #define PIECE (256u << 10)
 
-/* A read under way; a stream may answer from another thread. */
+/* A call under way; a stream may answer from another thread. */
 struct waiter {
     pthread_mutex_t mu;
     pthread_cond_t cond;
@@ -35,7 +36,7 @@ static void waiter_fini(struct waiter *w)
     pthread_mutex_destroy(&w->mu);
 }
 
-static void read_done(void *arg, size_t n, const struct pfs_error *err)
+static void io_done(void *arg, size_t n, const struct pfs_error *err)
 {
     struct waiter *w = arg;
 
@@ -47,22 +48,26 @@ static void read_done(void *arg, size_t n, const struct pfs_error *err)
     pthread_mutex_unlock(&w->mu);
 }
 
-/* One read; false: the deadline passed and the stream is still at it. */
-static bool wait_read(struct waiter *w, struct pfs_stream *s, char *buf, int64_t deadline)
+/* The end of what was begun; false: the deadline passed and the stream is still at it. */
+static bool wait_io(struct waiter *w, int64_t deadline)
 {
     struct timespec until = {.tv_sec = deadline / PFS_SEC, .tv_nsec = deadline % PFS_SEC};
     int rc = 0;
 
-    w->done = false;
-    s->ops->read(s, buf, PIECE, read_done, w);
     pthread_mutex_lock(&w->mu);
     while (!w->done && rc == 0) {
         rc = pthread_cond_timedwait(&w->cond, &w->mu, &until);
     }
     bool done = w->done;
 
+    w->done = false;
     pthread_mutex_unlock(&w->mu);
     return done;
+}
+
+static enum pfs_class too_late(struct pfs_error *err)
+{
+    return pfs_fail(err, PFS_TIMEOUT, PFS_OUTCOME_UN, PFS_PHASE_BODY, "the deadline passed");
 }
 
 /* Takes the stream. */
@@ -75,8 +80,9 @@ static enum pfs_class read_stream(struct pfs_stream *s, int64_t deadline, conten
 
     waiter_init(&w);
     while (cls == PFS_OK) {
-        if (!wait_read(&w, s, buf, deadline)) {
-            cls = pfs_fail(err, PFS_TIMEOUT, PFS_OUTCOME_UN, PFS_PHASE_BODY, "the deadline passed");
+        s->ops->read(s, buf, PIECE, io_done, &w);
+        if (!wait_io(&w, deadline)) {
+            cls = too_late(err);
         } else if (w.err.cls != PFS_OK) {
             cls = w.err.cls;
             *err = w.err;
@@ -112,5 +118,109 @@ enum pfs_class content_read(struct vfs *v, const struct pfs_request *req, conten
         fn(arg, reply.data, reply.len);
     }
     pfs_reply_fini(&reply);
+    return cls;
+}
+
+/* ---- writing ---- */
+
+struct content_put {
+    struct pfs_driver *driver;
+    const struct pfs_request *req;
+    struct pfs_stream *stream; /* NULL: gathered */
+    struct pfs_buf gathered;
+    struct waiter w;
+};
+
+enum pfs_class content_put_begin(struct pfs_driver *d, const struct pfs_request *req,
+                                 struct content_put **ret, struct pfs_error *err)
+{
+    struct content_put *p = pfs_calloc(1, sizeof *p);
+    struct pfs_request open = *req;
+    struct pfs_reply reply = {0};
+    pfs_op_fn *fn = d->ops->op[PFS_OP_OPEN_WRITE];
+
+    if (!p) {
+        return pfs_nomem(err, "a file's content");
+    }
+    p->driver = d;
+    p->req = req;
+    waiter_init(&p->w);
+    open.op = PFS_OP_OPEN_WRITE;
+    open.offset = open.size = -1;
+    open.flags = PFS_WRITE_CREATE | PFS_WRITE_TRUNCATE;
+    if (fn) {
+        fn(d, &open, &reply);
+    }
+    if (reply.err.cls != PFS_OK && reply.err.cls != PFS_UNSUPPORTED) {
+        *err = reply.err;
+        content_put_end(p, false, NULL);
+        return err->cls;
+    }
+    p->stream = reply.stream;
+    *ret = p;
+    return PFS_OK;
+}
+
+enum pfs_class content_put(struct content_put *p, const char *data, size_t n, struct pfs_error *err)
+{
+    if (!p->stream && pfs_buf_len(&p->gathered) + n > CONTENT_GATHER_MAX) {
+        return pfs_refuse(err, PFS_TOOBIG, "%s: a file there has at most %u bytes", p->req->path,
+                          CONTENT_GATHER_MAX);
+    }
+    if (!p->stream) {
+        return pfs_buf_add(&p->gathered, data, n) ? PFS_OK : pfs_nomem(err, "a file's content");
+    }
+    p->stream->ops->write(p->stream, data, n, io_done, &p->w);
+    if (!wait_io(&p->w, p->req->deadline_ns)) {
+        p->stream->ops->close(p->stream); /* now: `data` is the caller's */
+        p->stream = NULL;
+        return too_late(err);
+    }
+    *err = p->w.err;
+    return err->cls;
+}
+
+static enum pfs_class commit_gathered(struct content_put *p, struct pfs_error *err)
+{
+    struct pfs_request req = *p->req;
+    struct pfs_reply reply = {0};
+    pfs_op_fn *fn = p->driver->ops->op[PFS_OP_WRITE];
+
+    req.op = PFS_OP_WRITE;
+    req.offset = req.size = -1;
+    req.flags = PFS_WRITE_CREATE | PFS_WRITE_TRUNCATE;
+    req.data = pfs_buf_data(&p->gathered);
+    req.len = pfs_buf_len(&p->gathered);
+    if (fn) {
+        fn(p->driver, &req, &reply);
+    } else {
+        pfs_refuse(&reply.err, PFS_UNSUPPORTED, "write: %s: operation not supported", req.path);
+    }
+    *err = reply.err;
+    pfs_reply_fini(&reply);
+    return err->cls;
+}
+
+enum pfs_class content_put_end(struct content_put *p, bool commit, struct pfs_error *err)
+{
+    enum pfs_class cls = PFS_OK;
+
+    if (commit && p->stream) {
+        p->stream->ops->finish(p->stream, io_done, &p->w);
+        if (!wait_io(&p->w, p->req->deadline_ns)) {
+            cls = too_late(err);
+        } else if (p->w.err.cls != PFS_OK) {
+            *err = p->w.err;
+            cls = err->cls;
+        }
+    } else if (commit) {
+        cls = commit_gathered(p, err);
+    }
+    if (p->stream) {
+        p->stream->ops->close(p->stream);
+    }
+    pfs_buf_fini(&p->gathered);
+    waiter_fini(&p->w);
+    pfs_free(p);
     return cls;
 }

@@ -3,7 +3,7 @@
 #ifndef AGFSD_CONTENT_H
 #define AGFSD_CONTENT_H
 
-/* Reading a file of the tree piece by piece on the calling thread, which may block. */
+/* Files piece by piece on the calling thread, which may block. */
 #include "vfs.h"
 
 /* One piece of the content; false ends the reading (which is no error). */
@@ -12,5 +12,19 @@ typedef bool content_fn(void *arg, const char *data, size_t n);
 /* Hands the content of req->path to fn. req gives deadline, hops and identity. Errors: any. */
 enum pfs_class content_read(struct vfs *v, const struct pfs_request *req, content_fn *fn, void *arg,
                             struct pfs_error *err);
+
+/*
+ * Writes a file of driver d piece by piece, likewise: as a stream where the driver has them, else
+ * gathered (TOOBIG beyond CONTENT_GATHER_MAX). It is replaced by content_put_end only.
+ */
+#define CONTENT_GATHER_MAX (64u << 20)
+struct content_put;
+/* req gives path, deadline, hops and identity, and is borrowed. Errors: any. */
+enum pfs_class content_put_begin(struct pfs_driver *d, const struct pfs_request *req,
+                                 struct content_put **ret, struct pfs_error *err);
+enum pfs_class content_put(struct content_put *p, const char *data, size_t n,
+                           struct pfs_error *err);
+/* Commits, or leaves the old content; frees p. */
+enum pfs_class content_put_end(struct content_put *p, bool commit, struct pfs_error *err);
 
 #endif

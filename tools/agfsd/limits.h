@@ -94,9 +94,9 @@ void limits_each(const struct server_limits *limits,
 #define H2_GLITCH_BURST 1000    /* odd but legal frames */
 #define H2_GLITCH_RATE 100
 #define H2_SETTINGS_PER_MIN 10
-#define H2_PING_STRIKES 2 /* PINGs within 5 s of each other while nothing else happens */
-#define H2_PING_WINDOW_MS 5000
-#define H2_BOMB_FACTOR 4 /* a header this many times over the limit ends the connection */
+#define H2_PING_STRIKES 2     /* PINGs so soon after each other while nothing else happens: */
+#define H2_PING_WINDOW_MS 900 /* who is to find a dead peer fast asks each second */
+#define H2_BOMB_FACTOR 4      /* a header this many times over the limit ends the connection */
 
 #define READ_CHUNK (64 * 1024)
 #define READS_PER_TURN 4         /* then the other connections of the loop have their turn */

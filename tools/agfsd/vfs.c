@@ -149,6 +149,8 @@ static void run_op(struct vcall *c)
         vfs_local_touch(c);
     } else if (c->req.op == PFS_OP_DIGEST) {
         vfs_local_digest(c);
+    } else if (c->req.op == PFS_OP_COPY) {
+        vfs_copy(c);
     } else {
         vfs_local_grep(c);
     }
@@ -182,7 +184,7 @@ static void submitted_done(void *arg, struct pfs_reply *reply)
 /* True: the operation is done by the mount layer where the driver does not know it. */
 static bool is_local(enum pfs_op op)
 {
-    return op == PFS_OP_TOUCH || op == PFS_OP_DIGEST || op == PFS_OP_GREP;
+    return op == PFS_OP_TOUCH || op == PFS_OP_DIGEST || op == PFS_OP_GREP || op == PFS_OP_COPY;
 }
 
 static void unsupported(struct vcall *c)
@@ -200,7 +202,7 @@ static void choose_op(struct vcall *c)
     if (ops && c->req.op == PFS_OP_OPEN_READ && !ops->op[PFS_OP_OPEN_READ]) {
         c->req.op = PFS_OP_READ;
     }
-    c->fn = ops ? ops->op[c->req.op] : NULL;
+    c->fn = ops && c->req.op != PFS_OP_COPY ? ops->op[c->req.op] : NULL; /* see vfs_copy */
 }
 
 /* Has the driver answer later, if it does. A change has begun when the driver has it. */
@@ -248,31 +250,6 @@ void vfs_start(struct vcall *c)
 
 /* ---- finding out what it is about ---- */
 
-static void refuse_rename(struct vcall *c, const char *why)
-{
-    pfs_refuse(&c->reply.err, PFS_BADARG, "cannot rename%s", why);
-    vfs_finish_here(c);
-}
-
-static void start_rename(struct vcall *c, const char *rest)
-{
-    const char *to;
-    struct mount *m = vfs_take(c->vfs, c->req.path2, &to, NULL);
-
-    if (m) {
-        vfs_release(m); /* c holds it when it is the same */
-    }
-    if (!m) {
-        refuse_rename(c, ": paths not in same mounted filesystem");
-    } else if (m != c->mount) {
-        refuse_rename(c, " across different mounts");
-    } else {
-        c->req.path = rest;
-        c->req.path2 = to;
-        vfs_start(c);
-    }
-}
-
 static void start_by_path(struct vcall *c)
 {
     const char *rest = "/";
@@ -302,7 +279,7 @@ static void start_by_path(struct vcall *c)
         vfs_virtual(c->vfs, pfs_op_name(c->req.op), c);
         vfs_finish_here(c);
     } else if (c->req.op == PFS_OP_RENAME) {
-        start_rename(c, rest);
+        vfs_start_rename(c, rest);
     } else if (c->req.op == PFS_OP_READLINK && !c->mount->driver->ops->op[PFS_OP_READLINK]) {
         pfs_refuse(&c->reply.err, PFS_NOTFOUND, "readlink: %s: not found", c->full);
         vfs_finish_here(c);
@@ -359,12 +336,12 @@ static enum pfs_class resolve(struct vfs *v, const struct pfs_request *req, char
     if (cls == PFS_OK) {
         cls = links_resolve(v->links, asked, vfs_follows_last(req->op), full, err);
     }
-    if (cls == PFS_OK && req->op == PFS_OP_RENAME) {
+    if (cls == PFS_OK && (req->op == PFS_OP_RENAME || req->op == PFS_OP_COPY)) {
         char to[PFS_PATH_MAX + 1];
 
         cls = pfs_path_normalize(req->path2, strlen(req->path2), to, err);
         if (cls == PFS_OK) {
-            cls = links_resolve(v->links, to, false, second, err);
+            cls = links_resolve(v->links, to, vfs_follows_last(req->op), second, err);
         }
     }
     return cls;
@@ -384,7 +361,9 @@ static struct vcall *call_new(struct vfs *v, struct loop *loop, const struct pfs
     c->loop = loop;
     c->req = *req;
     if (c->req.deadline_ns == 0) {
-        c->req.deadline_ns = pfs_after(pfs_now(), OP_DEADLINE_MS * PFS_MS);
+        int64_t ms = req->op == PFS_OP_COPY ? COPY_DEADLINE_MS : OP_DEADLINE_MS;
+
+        c->req.deadline_ns = pfs_after(pfs_now(), ms * PFS_MS);
     }
     if (full[0]) {
         c->asked = memcpy((char *)(c + 1), asked, n_asked);

@@ -14,12 +14,13 @@
 #include <proxyfs/driver.h>
 #include <stdatomic.h>
 
-#define MOUNTS_MAX 10000       /* administrators make them; a listing shows them all */
-#define MOUNT_WORKERS 16       /* of one mount: requests that block at once */
-#define MOUNT_QUEUE 1024       /* behind them; further ones are OVERLOAD */
-#define OP_DEADLINE_MS 30000   /* of an operation whose request names none */
-#define UNMOUNT_WAIT_MS 30000  /* for calls in flight */
-#define INLINE_READ_MAX 262144 /* a file up to this size is read on the way of its opening */
+#define MOUNTS_MAX 10000         /* administrators make them; a listing shows them all */
+#define MOUNT_WORKERS 16         /* of one mount: requests that block at once */
+#define MOUNT_QUEUE 1024         /* behind them; further ones are OVERLOAD */
+#define OP_DEADLINE_MS 30000     /* of an operation whose request names none */
+#define COPY_DEADLINE_MS 3600000 /* a file of any size; clients that went are noticed otherwise */
+#define UNMOUNT_WAIT_MS 30000    /* for calls in flight */
+#define INLINE_READ_MAX 262144   /* a file up to this size is read on the way of its opening */
 
 struct vfs;
 struct mount;
@@ -54,7 +55,7 @@ bool vfs_changes(enum pfs_op op);
  * - OPEN_READ answers with data instead of a stream when the content is small, or the driver has no
  *   streams.
  * - HANDLE_*: handles are the server's; HANDLE_OPEN takes a lease in seconds in `size`.
- * - DIGEST, GREP and TOUCH work with drivers that have no such operation.
+ * - DIGEST, GREP, TOUCH and COPY work with drivers that have no such operation.
  */
 void vfs_submit(struct vfs *v, struct loop *loop, const struct pfs_request *req, pfs_done_fn *done,
                 void *arg);

@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "vfs_internal.h"
 #include <string.h>
+#include <sys/random.h>
 
 struct vhandle {
     struct list link;
@@ -20,6 +21,16 @@ struct vhandle {
     int64_t ends;                  /* CLOCK_MONOTONIC */
     int64_t created_ns, access_ns; /* wall clock */
 };
+
+uint64_t vfs_first_handle(void)
+{
+    uint64_t r;
+
+    if (getrandom(&r, sizeof r, GRND_NONBLOCK) != (ssize_t)sizeof r) {
+        r = (uint64_t)pfs_wall_now();
+    }
+    return r >> 12; /* JSON numbers are exact up to 2^53 */
+}
 
 static struct list *bucket(struct vfs *v, uint64_t id)
 {
@@ -128,7 +139,9 @@ bool vfs_handle_take(struct vcall *c, struct pfs_error *err)
     }
     pthread_mutex_unlock(&v->handle_mu);
     if (!up) {
-        pfs_refuse(err, PFS_NOTFOUND, "handle %llu: not found", (unsigned long long)c->handle);
+        pfs_refuse(err, PFS_NOTFOUND,
+                   "handle %llu: not found (closed, its lease ended, or the server restarted)",
+                   (unsigned long long)c->handle);
     }
     return up;
 }

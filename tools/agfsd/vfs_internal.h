@@ -138,6 +138,11 @@ bool vfs_fill_entry(struct pfs_stat *st, const char *name, const char *meta_name
 
 /* ---- vfs_handles.c ---- */
 
+/*
+ * Where the numbers of handles begin: anywhere, so that a number of before a restart, which a mount
+ * elsewhere may still hold, is not somebody else's handle afterwards.
+ */
+uint64_t vfs_first_handle(void);
 /* Enters the driver's handle of a successful HANDLE_OPEN and makes the reply's the server's.
  * False: no room; reply->err says so, and the driver's handle must be closed. */
 bool vfs_handle_enter(struct vcall *c);
@@ -157,6 +162,13 @@ struct pfs_stream *vfs_stream_wrap(struct vfs *v, struct mount *m, const char *p
                                    struct pfs_stream *s);
 /* Reads a small blocking stream on this thread into the reply's data, if it is one. */
 void vfs_stream_inline(struct pfs_reply *reply);
+
+/* ---- vfs_pair.c ---- */
+
+/* RENAME of rest in c->mount, which is held, to req.path2 if that is in the same. */
+void vfs_start_rename(struct vcall *c, const char *rest);
+/* On a worker; req.path2 is the normalised path in the tree. */
+void vfs_copy(struct vcall *c);
 
 /* ---- vfs_local.c: operations that a driver lacks, on a worker ---- */
 

@@ -402,6 +402,7 @@ struct vfs *vfs_new(void)
     pthread_cond_init(&v->idle, &attr);
     pthread_condattr_destroy(&attr);
     pthread_mutex_init(&v->handle_mu, NULL);
+    v->last_handle = vfs_first_handle();
     pthread_mutex_init(&v->orphan_mu, NULL);
     list_init(&v->orphans);
     for (size_t i = 0; i < HANDLE_BUCKETS; i++) {

@@ -35,6 +35,8 @@ static const struct row {
     {REQ(-1, -1, .op = PFS_OP_STAT, .path = "/a b"), "GET", "/stat?path=/a%20b"},
     {REQ(-1, -1, .op = PFS_OP_RENAME, .path = "/a", .path2 = "/b\"<"), "POST", "/rename?path=/a",
      "{\"newPath\":\"/b\\\"\\u003c\"}"},
+    {REQ(-1, -1, .op = PFS_OP_COPY, .path = "/a", .path2 = "/b"), "POST", "/copy?path=/a",
+     "{\"newPath\":\"/b\"}"},
     {REQ(-1, -1, .op = PFS_OP_CHMOD, .path = "/a", .mode = 0644), "POST", "/chmod?path=/a",
      "{\"mode\":420}"},
     {REQ(-1, 0, .op = PFS_OP_TRUNCATE, .path = "/a"), "POST", "/truncate?path=/a&size=0"},
