@@ -157,6 +157,8 @@ void conn_feed_locked(struct conn *c, size_t n_received);
 char *conn_recv_room_locked(struct conn *c, size_t *ret_cap);
 /* What recv() answered: bytes, end, or error. */
 void conn_received_locked(struct conn *c, ssize_t n, int eno);
+/* Gives empty buffers back. Nobody sits in recv(): the owner is not CALLER. */
+void conn_rest_locked(struct conn *c);
 /* Watches what owner and out_blocked ask for. */
 void conn_watch_locked(struct conn *c);
 

@@ -158,6 +158,21 @@ char *conn_recv_room_locked(struct conn *c, size_t *ret_cap)
     return NULL;
 }
 
+void conn_rest_locked(struct conn *c)
+{
+    if (c->tls) {
+        tls_release_idle(c->tls);
+    }
+    if (pfs_buf_len(&c->plain_out) == 0) {
+        pfs_buf_fini(&c->plain_out);
+    }
+    pfs_free(c->raw);
+    c->raw = NULL;
+    if (c->session->ops->rest) {
+        c->session->ops->rest(c->session);
+    }
+}
+
 static void feed_session(struct conn *c, const char *data, size_t n)
 {
     struct pfs_error err;

@@ -93,7 +93,10 @@ void conn_tick_locked(struct conn *c, int64_t now)
     if (c->state == CONN_DEAD) {
         return;
     }
-    c->slow_timer = n_open == 0 && !c->held && c->ping_sent_ns == 0;
+    c->slow_timer = n_open == 0 && !c->held && c->ping_sent_ns == 0 && c->owner != OWNER_CALLER;
+    if (c->slow_timer) {
+        conn_rest_locked(c);
+    }
     io_timer_set(c->io, &c->timer, next_tick(c, now));
 }
 

@@ -21,7 +21,7 @@ void async_unref(struct async_op *a)
     if (atomic_fetch_sub(&a->refs, 1) == 1) {
         op_fini(&a->op);
         if (a->is_stream) {
-            stream_fini(&a->stream);
+            stream_fini(a->stream);
         }
         pthread_mutex_destroy(&a->mu);
         pfs_free(a);
@@ -64,7 +64,7 @@ static void on_exchange(struct exchange *ex, unsigned events);
 /* The reply is a stream, which lives on with a reference of its own. */
 static void announce_stream(struct async_op *a, bool is_write)
 {
-    struct pfs_reply reply = {.stream = stream_init(&a->stream, a, is_write)};
+    struct pfs_reply reply = {.stream = stream_init(a->stream, a, is_write)};
 
     async_ref(a);
     a->is_stream = true;
@@ -150,7 +150,7 @@ static bool take_done(struct async_op *a)
 static void after_done(struct async_op *a)
 {
     if (a->is_stream) {
-        stream_on_done(&a->stream);
+        stream_on_done(a->stream);
     } else {
         judge(a);
     }
@@ -164,7 +164,7 @@ static void on_exchange(struct exchange *ex, unsigned events)
         announce_stream(a, false);
     }
     if (a->is_stream && (events & (EXCHANGE_DATA | EXCHANGE_WRITABLE))) {
-        stream_on_news(&a->stream);
+        stream_on_news(a->stream);
     }
     if ((events & EXCHANGE_DONE) && take_done(a)) {
         after_done(a);
@@ -225,7 +225,8 @@ static void answer(pfs_done_fn *done, void *arg, struct pfs_reply *reply)
 
 static void start(struct pfs_client *c, const struct pfs_request *req, pfs_done_fn *done, void *arg)
 {
-    struct async_op *a = pfs_calloc(1, sizeof *a);
+    size_t n_streams = op_is_stream(req->op) ? 1 : 0;
+    struct async_op *a = pfs_calloc(1, sizeof *a + n_streams * sizeof *a->stream);
     struct pfs_reply reply = {0};
 
     if (!a) {

@@ -94,8 +94,7 @@ enum pfs_class pfs_call(struct pfs_client *c, const struct pfs_request *req,
     struct op op;
 
     *reply = (struct pfs_reply){0};
-    if (req->op == PFS_OP_OPEN_READ || req->op == PFS_OP_OPEN_WRITE ||
-        req->op == PFS_OP_HANDLE_STREAM) {
+    if (op_is_stream(req->op)) {
         return submit_and_wait(c, req, reply);
     }
     if (op_init(&op, c, req, reply) == PFS_OK) {

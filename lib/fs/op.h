@@ -76,6 +76,11 @@ void op_fini(struct op *op);
 /* op_check.c: refuses a request that must not be sent. */
 PFS_MUST_CHECK enum pfs_class op_check(const struct pfs_client *c, const struct pfs_request *req,
                                        struct pfs_error *err);
+/* True for operations whose result is a stream. */
+static inline bool op_is_stream(enum pfs_op op)
+{
+    return op == PFS_OP_OPEN_READ || op == PFS_OP_OPEN_WRITE || op == PFS_OP_HANDLE_STREAM;
+}
 /* True for operations on the path of a file. */
 bool op_needs_path(enum pfs_op op);
 static inline bool op_has_two_paths(enum pfs_op op)

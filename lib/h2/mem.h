@@ -20,7 +20,7 @@ struct h2_mem {
 
 /* m stays where it is while nghttp2 uses it. */
 void h2_mem_init(struct h2_mem *m);
-/* After nghttp2 gave everything back. */
+/* Frees what is kept; what nghttp2 holds stays, and m can be used on. */
 void h2_mem_fini(struct h2_mem *m);
 
 #endif

@@ -249,6 +249,16 @@ static void h2_fail_all(struct session *s, const struct pfs_error *why)
     }
 }
 
+static void h2_rest(struct session *s)
+{
+    struct h2_session *h = h2_of(s);
+
+    h2_mem_fini(&h->mem);
+    if (pfs_buf_len(&h->rest) == 0) {
+        pfs_buf_fini(&h->rest);
+    }
+}
+
 static void h2_free(struct session *s)
 {
     struct h2_session *h = h2_of(s);
@@ -271,6 +281,7 @@ static const struct session_ops h2_ops = {
     .ping = h2_ping,
     .shutdown = h2_shutdown,
     .fail_all = h2_fail_all,
+    .rest = h2_rest,
     .free = h2_free,
 };
 

@@ -66,6 +66,8 @@ struct session_ops {
     void (*eof)(struct session *s);
     /* The connection is lost: every open exchange ends with *why as far as each had come. */
     void (*fail_all)(struct session *s, const struct pfs_error *why);
+    /* Nothing is open and nothing came lately: gives back memory kept for use. NULL: keeps none. */
+    void (*rest)(struct session *s);
     void (*free)(struct session *s);
 };
 

@@ -66,6 +66,10 @@ Test(h2_mem, what_is_kept_has_a_limit)
     }
     cr_assert_eq(kept, 32);
     h2_mem_fini(&m);
+    void *again = m.face.malloc(64, &m);
+    cr_assert_not_null(again, "a session that rested goes on");
+    m.face.free(again, &m);
+    h2_mem_fini(&m);
 }
 
 Test(h2_mem, no_memory_is_said)
