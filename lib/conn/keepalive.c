@@ -93,7 +93,8 @@ void conn_tick_locked(struct conn *c, int64_t now)
     if (c->state == CONN_DEAD) {
         return;
     }
-    c->slow_timer = n_open == 0 && !c->held && c->ping_sent_ns == 0 && c->owner != OWNER_CALLER;
+    c->slow_timer = n_open == 0 && !c->held && c->ping_sent_ns == 0 && c->owner != OWNER_CALLER &&
+                    now - c->last_use_ns >= TICK_NS;
     if (c->slow_timer) {
         conn_rest_locked(c);
     }

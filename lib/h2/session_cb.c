@@ -260,6 +260,11 @@ static void fail_stream(struct h2_session *h, struct exchange *ex, uint32_t code
         exchange_fail_at(ex, FAILURE_GOAWAY, &why);
         return;
     }
+    if (code == NGHTTP2_REFUSED_STREAM && !ex->header_sent) { /* nghttp2 itself, before sending */
+        pfs_nomem(&why, "a request");
+        exchange_fail_at(ex, FAILURE_LOCAL, &why);
+        return;
+    }
     h->base.state.n_resets++;
     if (code == NGHTTP2_REFUSED_STREAM && ex->head.status < 200 && !ex->local_reset) {
         pfs_fail(&why, PFS_REFUSED, PFS_OUTCOME_NA, PFS_PHASE_WAIT,
