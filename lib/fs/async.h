@@ -25,7 +25,7 @@ struct async_op {
     bool backing_off;         /* the timer starts the next attempt */
     enum pfs_class cancelled; /* != OK: no further attempt */
     bool is_stream;           /* the reply was given: events go to `stream` */
-    struct stream stream[]; /* one, when op_is_stream */
+    struct stream stream[];   /* one, when op_is_stream */
 };
 
 struct async_op *async_ref(struct async_op *a);
