@@ -41,21 +41,25 @@ static void op_mkdir(struct pfs_driver *d, const struct pfs_request *req, struct
 {
     const char *base;
     int dir = lfs_open_parent((struct localfs *)d, req->path, &base);
+    int eno = dir < 0                                    ? errno
+              : !req->path[1]                            ? EEXIST
+              : mkdirat(dir, base, req->mode & 0777) < 0 ? errno
+                                                         : 0;
 
-    if (dir < 0) {
-        pfs_refuse(&reply->err, pfs_class_of_errno(errno), "%s: parent of %s",
-                   errno == ENOTDIR ? "not a directory"
-                                    : "parent directory does not exist: no such "
-                                      "file or directory",
+    if (dir < 0 && (eno == ENOENT || eno == ENOTDIR)) {
+        pfs_refuse(&reply->err, pfs_class_of_errno(eno), "%s: parent of %s",
+                   eno == ENOTDIR ? "not a directory"
+                                  : "parent directory does not exist: no such "
+                                    "file or directory",
                    req->path);
-        return;
-    }
-    if (!req->path[1] || (mkdirat(dir, base, req->mode & 0777) < 0 && errno == EEXIST)) {
+    } else if (eno == EEXIST) {
         pfs_refuse(&reply->err, PFS_EXISTS, "directory already exists: %s", req->path);
-    } else if (faccessat(dir, base, F_OK, AT_SYMLINK_NOFOLLOW) < 0) {
-        lfs_fail(&reply->err, errno, req->path);
+    } else if (eno) {
+        lfs_fail(&reply->err, eno, req->path);
     }
-    close(dir);
+    if (dir >= 0) {
+        close(dir);
+    }
 }
 
 static void op_remove(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
@@ -250,9 +254,15 @@ static void list_entries(DIR *list, const char *path, struct pfs_reply *reply)
             break;
         }
         if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
-            strncmp(e->d_name, TEMP_PREFIX, sizeof TEMP_PREFIX - 1) == 0 ||
-            fstatat(dirfd(list), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-            continue; /* removed just now, or none of the caller's business */
+            strncmp(e->d_name, TEMP_PREFIX, sizeof TEMP_PREFIX - 1) == 0) {
+            continue; /* none of the caller's business */
+        }
+        if (fstatat(dirfd(list), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+            if (errno == ENOENT) {
+                continue; /* removed just now */
+            }
+            lfs_fail(&reply->err, errno, path);
+            break;
         }
         struct pfs_stat *out = reply_add_entry(reply, &cap);
 
@@ -370,6 +380,7 @@ static void op_touch(struct pfs_driver *d, const struct pfs_request *req, struct
     if (fd >= 0) {
         if (futimens(fd, NULL) < 0) {
             lfs_fail(&reply->err, errno, req->path);
+            reply->err.outcome = PFS_OUTCOME_UN; /* it may have been made just now */
         }
         close(fd);
     }
@@ -433,7 +444,8 @@ enum pfs_class localfs_open(const struct pfs_option *options, size_t n, struct p
     struct localfs *fs = fd >= 0 ? pfs_calloc(1, sizeof *fs) : NULL;
 
     if (!fs) {
-        cls = pfs_refuse(err, PFS_CONFIG, "%s: %s",
+        cls = pfs_class_of_errno(errno);
+        cls = pfs_refuse(err, cls == PFS_NOFILE || cls == PFS_NOMEM ? cls : PFS_CONFIG, "%s: %s",
                          errno == ENOENT    ? "base path does not exist"
                          : errno == ENOTDIR ? "base path is not a directory"
                                             : strerrordesc_np(errno),

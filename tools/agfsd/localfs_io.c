@@ -14,6 +14,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define OPEN_TRIES 1000 /* no client may keep a worker busy by moving directories for ever */
+
 int lfs_open(const struct localfs *fs, const char *path, int flags, unsigned mode)
 {
     struct open_how how = {
@@ -21,11 +23,12 @@ int lfs_open(const struct localfs *fs, const char *path, int flags, unsigned mod
         .mode = flags & (O_CREAT | __O_TMPFILE) ? mode : 0,
         .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
     };
-    long fd;
+    long fd = -1;
 
-    do { /* EAGAIN: somebody moved a directory on the way just now */
+    errno = EAGAIN; /* somebody moved a directory on the way just now */
+    for (int i = 0; fd < 0 && (errno == EAGAIN || errno == EINTR) && i < OPEN_TRIES; i++) {
         fd = syscall(SYS_openat2, fs->dir, path[1] ? path + 1 : ".", &how, sizeof how);
-    } while (fd < 0 && (errno == EAGAIN || errno == EINTR));
+    }
     return (int)fd;
 }
 
@@ -315,23 +318,29 @@ static int put_into_place(struct lfs_put *p)
 
 enum pfs_class lfs_put_commit(struct lfs_put *p, const char *path, struct pfs_error *err)
 {
-    int eno = p->sync && fsync(p->fd) < 0 ? errno : 0;
+    /* For the new name to be on the disk as well; whatever can fail before it is there, does. */
+    int dir = p->sync ? openat(p->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    int eno = p->sync && (dir < 0 || fsync(p->fd) < 0) ? errno : 0;
+    bool placed = false;
 
     if (eno == 0) {
         eno = put_into_place(p);
+        placed = eno == 0;
     }
-    if (eno == 0 && p->sync) { /* the new name as well */
-        int dir = openat(p->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-        if (dir < 0 || fsync(dir) < 0) {
-            eno = errno;
-        }
-        if (dir >= 0) {
-            close(dir);
-        }
+    if (placed && dir >= 0 && fsync(dir) < 0) {
+        eno = errno;
+    }
+    if (dir >= 0) {
+        close(dir);
     }
     lfs_put_abort(p);
-    return eno ? lfs_fail(err, eno, path) : PFS_OK;
+    if (eno) {
+        lfs_fail(err, eno, path);
+        if (placed && err) {
+            err->outcome = PFS_OUTCOME_UN; /* it can be read, and may be lost with the machine */
+        }
+    }
+    return eno ? pfs_class_of_errno(eno) : PFS_OK;
 }
 
 void lfs_put_abort(struct lfs_put *p)
