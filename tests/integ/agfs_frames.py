@@ -39,10 +39,12 @@ def request_block(method, path, fields=()):
 class Http2:
     """One connection. Frames that come are kept in .frames as (type, flags, stream, payload)."""
 
-    def __init__(self, url, hello=True, settings=b""):
+    def __init__(self, url, hello=True, settings=b"", context=None):
         host, port = url.split("://")[1].split(":")
         self.socket = socket.create_connection((host, int(port)), timeout=10)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if context:
+            self.socket = context.wrap_socket(self.socket, server_hostname="localhost")
         self.held, self.input, self.frames, self.pings = None, b"", [], 0
         self.ended = False
         self.window, self.first_window, self.stream_window = 65535, 65535, {}

@@ -50,7 +50,9 @@ class Server:
                  lambda: os.path.exists(addr_file) and open(addr_file).read().endswith("\n")
                  or self.process.poll() is not None)
         if self.process.poll() is not None:
-            raise AssertionError(name + " ended: " + open(self.log_path).read())
+            error = AssertionError(name + " ended: " + open(self.log_path).read())
+            error.exit_code = self.process.returncode
+            raise error
         urls = open(addr_file).read().split()
         self.clear = next((u for u in urls if u.startswith("http:")), None)
         self.tls = next((u for u in urls if u.startswith("https:")), None)
