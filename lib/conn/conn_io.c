@@ -43,12 +43,13 @@ static void drop_out(struct conn *c, size_t n)
 /*
  * The peer takes nothing any more, but what it said before may still lie in the socket (a refusal,
  * and then a reset because it did not read on): so nothing ends here, the reader comes to the end
- * of it.
+ * of it. A socket that lives on (ENOBUFS) would have none: the peer is told that no more will come.
  */
 static void sending_failed(struct conn *c, int eno)
 {
     log_debug("c%u cannot send: %s", c->id, strerror(eno));
     c->send_errno = eno;
+    shutdown(c->fd, SHUT_WR);
     if (c->session) {
         c->session->state.is_closing = true;
     }

@@ -61,9 +61,9 @@ static void wake(struct io *io)
 {
     if (atomic_exchange(&io->sleeping, false)) {
         uint64_t one = 1;
-        ssize_t n = write(io->wake_fd, &one, sizeof one);
 
-        (void)n; /* can only fail when the counter is full: it is awake then */
+        while (write(io->wake_fd, &one, sizeof one) < 0 && errno == EINTR) {
+        } /* else it can only fail when the counter is full: it is awake then */
     }
 }
 
@@ -242,7 +242,8 @@ static enum pfs_class io_new(struct io **ret, struct pfs_error *err)
     io->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (io->wake_fd < 0 || io->epoll_fd < 0 ||
         epoll_ctl(io->epoll_fd, EPOLL_CTL_ADD, io->wake_fd, &e) != 0) {
-        enum pfs_class cls = pfs_class_of_errno(errno);
+        bool none = errno == EMFILE || errno == ENFILE || errno == ENOSPC; /* of epoll: too many */
+        enum pfs_class cls = none ? PFS_NOFILE : PFS_NOMEM;
 
         pfs_refuse(err, cls, "I/O thread: %s", strerror(errno));
         io_free(io);
