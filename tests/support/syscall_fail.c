@@ -57,6 +57,9 @@ __attribute__((constructor)) static void map_file(void)
 void syscall_fail_nth(const char *call, int fault, unsigned long nth)
 {
     atomic_store(&told->nth, 0);
+    if (nth == 0) {
+        return;
+    }
     strncpy(told->call, call, sizeof told->call - 1);
     atomic_store(&told->fault, fault);
     atomic_store(&told->count, 0);

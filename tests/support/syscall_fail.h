@@ -29,7 +29,7 @@ struct syscall_fail {
 
 /* For the process itself: call number nth of that name from now on fails. nth 0: none does. */
 void syscall_fail_nth(const char *call, int fault, unsigned long nth);
-/* How often it was called since then. */
+/* How often it was called since it was last told to fail, until none was. */
 unsigned long syscall_fail_count(void);
 
 #endif
