@@ -3,7 +3,9 @@
 #include "delay_proxy.h"
 #include <arpa/inet.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -25,9 +27,12 @@ struct piece {
     char *bytes;
 };
 
+struct connection;
+
 /* One direction of one connection: a thread that receives and a thread that sends. */
 struct line {
     const struct delay_proxy *proxy;
+    struct connection *connection;
     int from, to;
     pthread_mutex_t mu;
     pthread_cond_t changed;
@@ -35,6 +40,22 @@ struct line {
     unsigned first, n;
     bool broken;
 };
+
+/* Its threads hold it; the last one closes both ends and frees it. */
+struct connection {
+    struct line lines[2];
+    int near, far;
+    atomic_uint refs;
+};
+
+static void connection_unref(struct connection *c)
+{
+    if (atomic_fetch_sub(&c->refs, 1) == 1) {
+        close(c->near);
+        close(c->far);
+        free(c);
+    }
+}
 
 static int64_t now_ns(void)
 {
@@ -75,6 +96,7 @@ static void *receive(void *arg)
         p.due_ns = free_ns + l->proxy->delay_ns;
         push(l, &p);
         if (p.n == 0) {
+            connection_unref(l->connection);
             return NULL;
         }
     }
@@ -119,26 +141,37 @@ static void *deliver(void *arg)
         free(p.bytes);
         if (p.n == 0) {
             shutdown(l->to, SHUT_WR);
+            connection_unref(l->connection);
             return NULL;
         }
     }
 }
 
-static bool start_line(const struct delay_proxy *p, int from, int to)
+static bool start_thread(void *(*fn)(void *), struct line *l)
 {
-    struct line *l = calloc(1, sizeof *l);
     pthread_t thread;
 
-    if (!l) {
+    atomic_fetch_add(&l->connection->refs, 1);
+    if (pthread_create(&thread, NULL, fn, l) != 0) {
+        connection_unref(l->connection);
         return false;
     }
-    l->proxy = p;
+    pthread_detach(thread);
+    return true;
+}
+
+/* The test needs every connection: one that cannot be carried ends the program. */
+static void start_line(struct connection *c, struct line *l, int from, int to)
+{
+    l->connection = c;
     l->from = from;
     l->to = to;
     pthread_mutex_init(&l->mu, NULL);
     pthread_cond_init(&l->changed, NULL);
-    return pthread_create(&thread, NULL, receive, l) == 0 && pthread_detach(thread) == 0 &&
-           pthread_create(&thread, NULL, deliver, l) == 0 && pthread_detach(thread) == 0;
+    if (!start_thread(receive, l) || !start_thread(deliver, l)) {
+        perror("a thread of the delay proxy");
+        exit(1);
+    }
 }
 
 static void *serve(void *arg)
@@ -150,12 +183,21 @@ static void *serve(void *arg)
                                 .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
                                 .sin_port = htons(p->target_port)};
         int far = socket(AF_INET, SOCK_STREAM, 0);
+        struct connection *c = calloc(1, sizeof *c);
 
-        if (connect(far, (struct sockaddr *)&a, sizeof a) != 0 || !start_line(p, near, far) ||
-            !start_line(p, far, near)) {
+        if (!c || connect(far, (struct sockaddr *)&a, sizeof a) != 0) {
+            free(c);
             close(near);
             close(far);
+            continue;
         }
+        c->lines[0].proxy = c->lines[1].proxy = p;
+        c->near = near;
+        c->far = far;
+        atomic_init(&c->refs, 1); /* until both lines were started */
+        start_line(c, &c->lines[0], near, far);
+        start_line(c, &c->lines[1], far, near);
+        connection_unref(c);
     }
     return NULL;
 }
