@@ -193,6 +193,7 @@ void tls_out_sent(struct tls *t, size_t n)
 
 void tls_release_idle(struct tls *t)
 {
+    SSL_free_buffers(t->ssl); /* its two of 17 KiB, unless something is in them */
     if (pfs_buf_len(&t->in) == 0) {
         pfs_buf_fini(&t->in);
     }

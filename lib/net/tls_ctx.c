@@ -174,9 +174,6 @@ static enum pfs_class set_protocol(struct tls_ctx *ctx, const struct tls_options
     SSL_CTX_set_session_cache_mode(ctx->ssl, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_num_tickets(ctx->ssl, 0);
     SSL_CTX_set_mode(ctx->ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    if (o->server) { /* thousands of idle connections: their record buffers go back */
-        SSL_CTX_set_mode(ctx->ssl, SSL_MODE_RELEASE_BUFFERS);
-    }
     return set_alpn(ctx, o->alpn, err);
 }
 
