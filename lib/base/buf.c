@@ -6,11 +6,11 @@
 #include <stdio.h>
 #include <string.h>
 
-char *pfs_buf_room(struct pfs_buf *b, size_t n)
+/* Enough for a number or a short line, so that most are printed once. */
+#define PRINTF_ROOM 64
+
+char *pfs_buf_grow(struct pfs_buf *b, size_t n)
 {
-    if (b->cap - b->end >= n && b->mem) {
-        return b->mem + b->end;
-    }
     size_t len = pfs_buf_len(b);
 
     if (b->cap - len >= n && b->start >= len && b->mem) { /* moving costs less than was consumed */
@@ -40,20 +40,6 @@ char *pfs_buf_room(struct pfs_buf *b, size_t n)
     return b->mem + b->end;
 }
 
-bool pfs_buf_add(struct pfs_buf *b, const void *p, size_t n)
-{
-    char *to = pfs_buf_room(b, n);
-
-    if (!to) {
-        return false;
-    }
-    if (n) {
-        memcpy(to, p, n);
-    }
-    pfs_buf_added(b, n);
-    return true;
-}
-
 bool pfs_buf_add_str(struct pfs_buf *b, const char *s)
 {
     return pfs_buf_add(b, s, strlen(s));
@@ -62,20 +48,22 @@ bool pfs_buf_add_str(struct pfs_buf *b, const char *s)
 bool pfs_buf_printf(struct pfs_buf *b, const char *format, ...)
 {
     va_list args, again;
-    bool ok = false;
+    char *to = pfs_buf_room(b, PRINTF_ROOM);
+    int n = -1;
 
     va_start(args, format);
     va_copy(again, args);
-    int n = vsnprintf(NULL, 0, format, args);
-    char *to = n < 0 ? NULL : pfs_buf_room(b, (size_t)n + 1);
     if (to) {
-        vsnprintf(to, (size_t)n + 1, format, again);
-        pfs_buf_added(b, (size_t)n);
-        ok = true;
+        n = vsnprintf(to, PRINTF_ROOM, format, args);
     }
+    if (n >= PRINTF_ROOM) {
+        to = pfs_buf_room(b, (size_t)n + 1);
+        n = to ? vsnprintf(to, (size_t)n + 1, format, again) : -1;
+    }
+    pfs_buf_added(b, n > 0 ? (size_t)n : 0);
     va_end(again);
     va_end(args);
-    return ok;
+    return n >= 0;
 }
 
 void pfs_buf_consume(struct pfs_buf *b, size_t n)

@@ -7,6 +7,7 @@
  */
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/decimal.h"
 #include "base/err.h"
 #include "h2/h2_internal.h"
 #include <string.h>
@@ -144,19 +145,6 @@ static size_t request_fields(const struct h2_session *h, const struct exchange *
     return n;
 }
 
-/* content-length in decimal at the end of buf; returns where it begins. */
-static const char *format_length(char buf[24], int64_t v)
-{
-    char *p = buf + 23;
-
-    *p = '\0';
-    do {
-        *--p = (char)('0' + v % 10);
-        v /= 10;
-    } while (v);
-    return p;
-}
-
 static enum pfs_class h2_submit(struct session *s, struct exchange *ex, struct pfs_error *err)
 {
     struct h2_session *h = h2_of(s);
@@ -164,7 +152,7 @@ static enum pfs_class h2_submit(struct session *s, struct exchange *ex, struct p
     nghttp2_data_provider body = {.read_callback = h2_read_body_cb};
     bool has_body = ex->body_stream || ex->body_len > 0;
     int64_t length = ex->body_stream ? ex->body_stream_len : (int64_t)ex->body_len;
-    char digits[24];
+    char digits[PFS_DECIMAL_MAX];
 
     if (s->state.is_closing) {
         return pfs_refuse(err, PFS_SHUTDOWN, "the connection is closing");
@@ -174,7 +162,7 @@ static enum pfs_class h2_submit(struct session *s, struct exchange *ex, struct p
     }
     size_t n = request_fields(h, ex, nv);
     if (length > 0 || (length == 0 && ex->content_type)) {
-        const char *text = format_length(digits, length);
+        const char *text = pfs_decimal(digits, (uint64_t)length);
         nv[n] = field("content-length", 14, text, 0);
         nv[n++].flags = NGHTTP2_NV_FLAG_NO_COPY_NAME; /* the text is gone after this */
     }

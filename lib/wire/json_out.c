@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
 #include "wire/json_out.h"
+#include "base/decimal.h"
 #include "base/utf8.h"
 #include "wire/time.h"
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -84,12 +84,16 @@ bool json_out_str(struct pfs_buf *b, const char *s)
 
 bool json_out_int(struct pfs_buf *b, int64_t v)
 {
-    return pfs_buf_printf(b, "%" PRId64, v);
+    char digits[PFS_DECIMAL_MAX];
+
+    return pfs_buf_add_str(b, pfs_decimal_signed(digits, v));
 }
 
 bool json_out_uint(struct pfs_buf *b, uint64_t v)
 {
-    return pfs_buf_printf(b, "%" PRIu64, v);
+    char digits[PFS_DECIMAL_MAX];
+
+    return pfs_buf_add_str(b, pfs_decimal(digits, v));
 }
 
 bool json_out_bool(struct pfs_buf *b, bool v)

@@ -104,6 +104,14 @@ int64_t wire_time_parse(const char *s, size_t n)
     return ns;
 }
 
+static char *put(char *dst, int n_digits, int v)
+{
+    for (int i = n_digits; i-- > 0; v /= 10) {
+        dst[i] = (char)('0' + v % 10);
+    }
+    return dst + n_digits;
+}
+
 size_t wire_time_format(int64_t ns, char dst[WIRE_TIME_MAX])
 {
     time_t sec = (time_t)(ns / PFS_SEC);
@@ -117,17 +125,28 @@ size_t wire_time_format(int64_t ns, char dst[WIRE_TIME_MAX])
     if (ns == PFS_TIME_UNKNOWN || !gmtime_r(&sec, &tm)) {
         return (size_t)snprintf(dst, WIRE_TIME_MAX, "0001-01-01T00:00:00Z");
     }
-    size_t n = strftime(dst, WIRE_TIME_MAX, "%Y-%m-%dT%H:%M:%S", &tm);
+    char *p = put(dst, 4, tm.tm_year + 1900);
 
+    *p++ = '-';
+    p = put(p, 2, tm.tm_mon + 1);
+    *p++ = '-';
+    p = put(p, 2, tm.tm_mday);
+    *p++ = 'T';
+    p = put(p, 2, tm.tm_hour);
+    *p++ = ':';
+    p = put(p, 2, tm.tm_min);
+    *p++ = ':';
+    p = put(p, 2, tm.tm_sec);
     if (frac) {
-        n += (size_t)snprintf(dst + n, WIRE_TIME_MAX - n, ".%09ld", frac);
-        while (dst[n - 1] == '0') {
-            n--;
+        *p++ = '.';
+        p = put(p, 9, (int)frac);
+        while (p[-1] == '0') {
+            p--;
         }
     }
-    dst[n++] = 'Z';
-    dst[n] = '\0';
-    return n;
+    *p++ = 'Z';
+    *p = '\0';
+    return (size_t)(p - dst);
 }
 
 bool wire_http_date_parse(const char *s, int64_t *ret_s)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
+#include "base/decimal.h"
 #include "h2.h"
-#include <stdio.h>
 #include <string.h>
 
 #define FRAME_HEAD 9
@@ -135,17 +135,15 @@ static void on_respond(struct http_req *r, const struct resp_head *head)
     struct h2 *h = r->conn->session;
     nghttp2_nv fields[MAX_FIELDS];
     nghttp2_data_provider body = {.source = {.ptr = r}, .read_callback = on_read};
-    char status[16], length[24];
+    char status[PFS_DECIMAL_MAX], length[PFS_DECIMAL_MAX];
     size_t n = 0;
 
-    snprintf(status, sizeof(status), "%d", head->status);
-    fields[n++] = nv(":status", status);
+    fields[n++] = nv(":status", pfs_decimal(status, (uint64_t)head->status));
     if (head->content_type) {
         fields[n++] = nv("content-type", head->content_type);
     }
     if (head->length >= 0 && head->status != 204 && head->status != 304) {
-        snprintf(length, sizeof(length), "%lld", (long long)head->length);
-        fields[n++] = nv("content-length", length);
+        fields[n++] = nv("content-length", pfs_decimal(length, (uint64_t)head->length));
     }
     for (size_t i = 0; i < head->n_extra && n < MAX_FIELDS; i++) {
         if (resp_value_is_safe(head->extra[i].value)) {

@@ -379,10 +379,11 @@ static struct vcall *call_new(struct vfs *v, struct loop *loop, const struct pfs
 void vfs_submit(struct vfs *v, struct loop *loop, const struct pfs_request *req, pfs_done_fn *done,
                 void *arg)
 {
-    char asked[PFS_PATH_MAX + 1] = "", full[PFS_PATH_MAX + 1] = "", second[PFS_PATH_MAX + 1] = "";
+    char asked[PFS_PATH_MAX + 1], full[PFS_PATH_MAX + 1], second[PFS_PATH_MAX + 1];
     struct pfs_reply failed = {0};
     struct vcall *c = NULL;
 
+    asked[0] = full[0] = second[0] = '\0'; /* not zeroed: 12 KiB a call */
     if (is_handle_op(req->op) || resolve(v, req, asked, full, second, &failed.err) == PFS_OK) {
         c = call_new(v, loop, req, asked, full, second);
         if (!c) {
