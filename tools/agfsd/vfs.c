@@ -205,20 +205,27 @@ static void choose_op(struct vcall *c)
     c->fn = ops && c->req.op != PFS_OP_COPY ? ops->op[c->req.op] : NULL; /* see vfs_copy */
 }
 
-/* Has the driver answer later, if it does. A change has begun when the driver has it. */
+/*
+ * Has the driver answer later, if it does, and in a time of its own (a mount's option timeout)
+ * unless the request names one. A change has begun when the driver has it.
+ */
 static bool submit(struct vcall *c)
 {
     const struct pfs_driver_ops *ops = c->mount ? c->mount->driver->ops : NULL;
     struct vfs_fate *f = c->req.host;
+    struct pfs_request req = c->req;
 
     if (!c->fn || !ops->submit) {
         return false;
+    }
+    if (c->own_deadline) {
+        req.deadline_ns = 0;
     }
     if (f) {
         atomic_store(&f->state, FATE_BEGUN); /* on the loop: nobody has given it up */
         f->path = c->full;
     }
-    if (ops->submit(c->mount->driver, &c->req, submitted_done, c)) {
+    if (ops->submit(c->mount->driver, &req, submitted_done, c)) {
         return true;
     }
     if (f) {
@@ -360,7 +367,8 @@ static struct vcall *call_new(struct vfs *v, struct loop *loop, const struct pfs
     c->vfs = v;
     c->loop = loop;
     c->req = *req;
-    if (c->req.deadline_ns == 0) {
+    c->own_deadline = c->req.deadline_ns == 0;
+    if (c->own_deadline) {
         int64_t ms = req->op == PFS_OP_COPY ? COPY_DEADLINE_MS : OP_DEADLINE_MS;
 
         c->req.deadline_ns = pfs_after(pfs_now(), ms * PFS_MS);

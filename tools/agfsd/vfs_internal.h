@@ -63,7 +63,8 @@ struct vcall {
     pfs_op_fn *fn;          /* what a worker runs; NULL: the driver's own */
     pfs_done_fn *done;
     void *arg;
-    uint64_t handle; /* the server's */
+    uint64_t handle;   /* the server's */
+    bool own_deadline; /* the request names none: req.deadline_ns is the server's */
     struct pfs_reply reply;
     char *full;  /* normalised path in the tree, links resolved; behind the struct, as is: */
     char *asked; /* the same before links were resolved */
