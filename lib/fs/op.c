@@ -428,8 +428,8 @@ bool op_judge(struct op *op, int64_t *ret_delay_ns)
     } else {
         reply.err = ex->err;
     }
-    if (reply.err.cls != PFS_OK && reply.err.outcome == PFS_OUTCOME_UN) {
-        op_raise_fence(op);
+    if (ex->failure != FAILURE_NONE && reply.err.outcome == PFS_OUTCOME_UN) {
+        op_raise_fence(op); /* what was answered is on its way no more */
     }
     if (reply.err.cls == PFS_OK) {
         remote_token_change(op->client->remote, 1);
