@@ -167,6 +167,11 @@ void conn_watch_locked(struct conn *c);
  */
 bool conn_submit(struct conn *c, struct exchange *ex, bool may_drive);
 void conn_drain_inbox_locked(struct conn *c);
+/*
+ * Held exchanges go once the PING was answered, or elsewhere when the connection is no more. They
+ * leave with the next flush.
+ */
+void conn_release_held_locked(struct conn *c);
 /* True while ex is in the session of c or held by it; only then may ex be looked at under c's lock.
  */
 static inline bool conn_has(const struct conn *c, const struct exchange *ex)

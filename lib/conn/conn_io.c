@@ -191,6 +191,7 @@ static void feed_session(struct conn *c, const char *data, size_t n)
         c->pings_acked_before = c->session->state.pings_acked;
         atomic_store(&c->pulse->pings_acked, c->pings_acked_before);
         c->ping_sent_ns = 0;
+        conn_release_held_locked(c);
     }
 }
 

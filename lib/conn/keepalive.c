@@ -76,6 +76,7 @@ void conn_tick_locked(struct conn *c, int64_t now)
 
     if (c->ping_sent_ns && c->last_rx_ns > c->ping_sent_ns) {
         c->ping_sent_ns = 0; /* any byte is a sign of life */
+        conn_release_held_locked(c);
     }
     if (c->ping_sent_ns && now - c->ping_sent_ns >= c->config->keepalive_timeout_ns) {
         die_of_silence(c, now);

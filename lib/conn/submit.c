@@ -73,8 +73,7 @@ static void hold_exchange(struct conn *c, struct exchange *ex)
     c->held_tail = &ex->next;
 }
 
-/* Held exchanges go once the PING was answered, or elsewhere when the connection is no more. */
-static void release_held(struct conn *c)
+void conn_release_held_locked(struct conn *c)
 {
     struct exchange *ex = c->held;
 
@@ -120,7 +119,7 @@ void conn_drain_inbox_locked(struct conn *c)
         }
         oldest = next;
     }
-    release_held(c);
+    conn_release_held_locked(c);
 }
 
 /* What the session's state asks of the connection. */
@@ -190,7 +189,7 @@ static void collect_one(struct conn *c, struct exchange *ex, struct batch *b)
 void conn_collect_locked(struct conn *c, struct batch *b)
 {
     if (c->session) {
-        release_held(c);
+        conn_release_held_locked(c);
         follow_session(c);
         list_for_each (n, &c->session->ready) {
             struct exchange *ex = list_entry(n, struct exchange, ready);

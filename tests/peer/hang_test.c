@@ -3,8 +3,10 @@
 /* Over loopback: peers that stall. Every call ends in its time, and others are not held up. */
 #include "world.h"
 #include <criterion/criterion.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define OPTIONS(...)                                                                               \
     (const char *const[])                                                                          \
@@ -308,6 +310,70 @@ Test(hang, A019_frames_on_an_idle_connection)
         cr_assert(h2server_await(&w.server, i), "the PING was not answered");
     }
     cr_assert_eq(atomic_load(&w.server.n_conns), 1);
+    world_close(&w);
+}
+
+/* Answers one request on the first connection; `arg`: then nothing more, like one that a NAT
+ * forgot. */
+static void forgotten(struct h2server *s, struct h2peer *p)
+{
+    h2peer_hello(p, 0, NULL);
+    for (struct h2req *r; (r = h2peer_request(p)) != NULL;) {
+        h2server_count(s);
+        world_reply(p, r);
+        h2peer_forget(r);
+        p->answers_pings = p->index > 0 || !s->arg;
+    }
+}
+
+/* Longer than keepalive_interval: after that a call asks for a sign of life before it is sent. */
+static void stay_silent(void)
+{
+    const struct timespec t = {.tv_sec = 1, .tv_nsec = 100000000};
+
+    nanosleep(&t, NULL);
+}
+
+static void got_through(void *arg, struct pfs_reply *reply)
+{
+    cr_expect_eq(reply->err.cls, PFS_OK, "%s", reply->err.text);
+    pfs_reply_fini(reply);
+    sem_post(arg);
+}
+
+Test(hang, A010_a_call_after_a_long_silence_leaves_with_the_answer_to_the_ping)
+{
+    struct world w = {0};
+    struct pfs_request req = PFS_REQUEST_INIT;
+    sem_t through;
+
+    sem_init(&through, 0, 0);
+    world_open(&w, forgotten, NULL,
+               OPTIONS("keepalive_interval", "1s", "keepalive_timeout", "30s"));
+    cr_assert_eq(world_stat(&w), PFS_OK, "%s", w.err.text);
+    stay_silent();
+    req.op = PFS_OP_STAT;
+    req.path = "/f";
+    pfs_submit(w.c, &req, got_through, &through); /* the I/O thread reads that answer */
+    sem_wait(&through);
+    stay_silent();
+    cr_assert_eq(world_stat(&w), PFS_OK, "%s", w.err.text); /* the caller does */
+    cr_assert_eq(atomic_load(&w.server.n_conns), 1);
+    world_close(&w);
+    sem_destroy(&through);
+}
+
+Test(hang, A010_a_forgotten_connection_is_replaced_before_anything_is_sent)
+{
+    struct world w = {0};
+
+    world_open(&w, forgotten, &w,
+               OPTIONS("keepalive_interval", "1s", "keepalive_timeout", "200ms"));
+    cr_assert_eq(world_stat(&w), PFS_OK, "%s", w.err.text);
+    stay_silent();
+    cr_assert_eq(world_write(&w, "x"), PFS_OK, "%s", w.err.text);
+    cr_assert_eq(atomic_load(&w.server.n_conns), 2);
+    cr_assert_eq(atomic_load(&w.server.n_requests), 2, "sent twice");
     world_close(&w);
 }
 
