@@ -85,7 +85,7 @@ class World:
         self.agfsd = os.path.join(build, "tools/agfsd/agfsd")
         self.agfs = os.path.join(build, "tools/agfs/agfs")
         self.dir = tempfile.mkdtemp(prefix="agfs-test.")
-        self.servers = []
+        self.servers, self.upstreams = [], []  # processes; scripted ones of the test itself
         subprocess.run([os.path.join(SOURCE, "tools/dev/certs.sh"), os.path.join(self.dir, "pki"), "--tests"],
                        check=True, stdout=subprocess.DEVNULL)
 
@@ -111,6 +111,8 @@ class World:
         return ["--mount", "proxyfs:%s:%s" % (path, ",".join(pairs))]
 
     def close(self):
+        for u in self.upstreams:
+            u.close()
         for s in self.servers:
             if s.process.poll() is None:
                 s.process.kill()
