@@ -156,6 +156,19 @@ void conn_unref(struct conn *c)
     }
 }
 
+/*
+ * Throws away what the kernel has not delivered: it would go on trying, and a request given up
+ * would arrive behind a later one. Where a caller in recv() is in the way, the close does it.
+ */
+static void discard_unsent(int fd)
+{
+    const struct linger no_time = {.l_onoff = 1, .l_linger = 0};
+    const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &no_time, sizeof no_time);
+    (void)connect(fd, &nobody, sizeof nobody);
+}
+
 void conn_die_locked(struct conn *c, const struct pfs_error *why)
 {
     if (c->state == CONN_DEAD) {
@@ -169,6 +182,9 @@ void conn_die_locked(struct conn *c, const struct pfs_error *why)
     }
     if (c->fd >= 0) {
         conn_watch_locked(c);
+        if (c->is_silent || (c->session && c->session->state.gave_up)) {
+            discard_unsent(c->fd);
+        }
         shutdown(c->fd, SHUT_RDWR); /* wakes a caller that sits in recv() */
     }
 }

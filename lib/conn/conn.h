@@ -101,6 +101,7 @@ struct conn {
     bool has_more_room; /* than the generation knows */
     bool is_suspect; /* asked for a sign of life after a timeout or a long silence: no new exchanges
                       */
+    bool is_silent;  /* died of it */
     int64_t keepalive_ns; /* interval; doubles when the peer complains */
     int64_t max_age_ns;
     struct pfs_error death;

@@ -31,6 +31,7 @@ static void die_of_silence(struct conn *c, int64_t now)
     pfs_fail(&why, PFS_CONN_LOST, PFS_OUTCOME_UN, PFS_PHASE_WAIT,
              "%s has been silent for %lld s and does not answer a PING", c->config->authority,
              (long long)((now - c->last_rx_ns) / PFS_SEC));
+    c->is_silent = true;
     conn_die_locked(c, &why);
 }
 

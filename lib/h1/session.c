@@ -126,6 +126,7 @@ static enum pfs_class h1_submit(struct session *s, struct exchange *ex, struct p
 static void h1_cancel(struct session *s, struct exchange *ex, const struct pfs_error *why)
 {
     s->state.is_closing |= ex->header_sent;
+    s->state.gave_up |= ex->header_sent;
     exchange_fail_at(ex, FAILURE_DEADLINE, why);
     end_exchange(h1_of(s));
 }
