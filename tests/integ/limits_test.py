@@ -142,7 +142,7 @@ def tls_client(world, alpn):
     return context
 
 
-def test_limits_are_shown_and_configured(world):
+def test_D22_limits_are_shown_and_configured(world):
     server, api = configured(world, "server", {"connections_per_address": 16, "body_memory": "1MiB"})
     kept = http.client.HTTPConnection(*address(server.clear), timeout=20)
 
@@ -172,6 +172,40 @@ def test_limits_are_shown_and_configured(world):
     kept.close()
 
 
+def test_D09_bodies_in_memory_count_both_ways(world):
+    """Responses that are not read, uploads that are not complete, copies that are gathered: then 503, nothing is changed."""
+    server, api = configured(world, "server", {"body_memory": "8MiB"})
+    in_use = lambda: api.get("limits").json()["in_use"]["body_memory"]
+    big = b"x" * (3 << 20)
+    assert api.put("/memfs/big", big).status == 200 and in_use() == 0
+    slow = []
+    for n in range(1, 4):  # the last may pass the limit: by one response a loop at most
+        s = socket.socket()
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        s.connect(address(server.clear))
+        s.sendall(b"GET /api/v1/files?path=/memfs/big HTTP/1.1\r\nHost: x\r\n\r\n")
+        slow.append(s)
+        wait_for("response %d" % n, lambda: in_use() >= n * len(big))
+    for r in (api.read("/memfs/README"), api.get("directories", path="/memfs"), api.put("/memfs/f", big)):
+        assert r.status == 503 and r.headers["not-applied"] == "1" and r.json()["outcome"] == "NA", (r.status, r.body)
+    assert api.get("stat", path="/memfs/f").status == 404 and api.get("health").status == 200
+    assert api.get("limits").json()["hit"]["body_memory"]["last_peer"] == "127.0.0.1"
+    for s in slow:
+        s.close()
+    wait_for("the memory", lambda: in_use() == 0)
+    assert api.read("/memfs/big").body == big and in_use() == 0
+    assert api.mount("/more", "memfs").status == 200 and api.put("/memfs/bigger", big * 2).status == 200
+    half = socket.create_connection(address(server.clear))
+    half.sendall(b"PUT /api/v1/files?path=/memfs/f HTTP/1.1\r\nHost: x\r\nContent-Length: 4000000\r\n\r\n" + big)
+    wait_for("half of an upload", lambda: in_use() == len(big))
+    assert api.post("copy", {"newPath": "/more/copy"}, path="/memfs/big").status == 200, "3 + 3 MiB"
+    r = api.post("copy", {"newPath": "/more/bigger"}, path="/memfs/bigger")
+    assert r.status == 503 and r.json()["outcome"] == "NA", r.body
+    assert api.get("stat", path="/more/bigger").status == 404
+    half.close()
+    wait_for("the memory", lambda: in_use() == 0)
+
+
 def test_idle_connections_end(world):
     server, api = configured(world, "server", {"idle_timeout_http1": "250ms"})
     assert api.get("limits").json()["limits"]["idle_timeout_http1"] == 250
@@ -181,7 +215,7 @@ def test_idle_connections_end(world):
     assert api.get("limits").json()["hit"]["idle_timeout"]["hits"] >= 1
 
 
-def test_connections_per_identity(world):
+def test_D03_connections_per_identity(world):
     server, api = configured(world, "server", {"connections_per_identity": 2}, tls=True)
     connect = lambda alpn: tls_client(world, alpn).wrap_socket(socket.create_connection(address(server.tls)), server_hostname="localhost")
     ask = b"GET /api/v1/version HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -210,7 +244,7 @@ def test_connections_per_identity(world):
         assert s.recv(4096).startswith(b"HTTP/1.1 200 ")
 
 
-def test_handshakes_per_address(world):
+def test_D03_handshakes_per_address(world):
     """Who opens connections and says nothing holds up nobody but himself, and him for the time of a handshake only."""
     server, api = configured(world, "server", {"handshakes_per_address": 4, "handshake_timeout": "1s"}, tls=True)
     silent = [socket.create_connection(address(server.tls)) for _ in range(6)]
@@ -227,7 +261,7 @@ def test_handshakes_per_address(world):
     assert "limit handshake_timeout reached by 127.0.0.1" in open(server.log_path).read()
 
 
-def test_connections_get_old(world):
+def test_D21_connections_get_old(world):
     """An old connection is told so and ends after what is in flight; over HTTP/2 no call fails."""
     server, api = configured(world, "server", {"connection_age": "1s", "connection_age_grace": "2s"}, tls=True)
     near = world.start("near", world.mount_arg("/r", server.tls, **world.mtls()))
@@ -248,7 +282,7 @@ def identified(world, name, server):
     return Api(server.tls, context)
 
 
-def test_D1_D20_who_may_connect_and_administrate(world):
+def test_D01_D20_who_may_connect_and_administrate(world):
     config = world.path("who.yaml")
     with open(config, "w") as f:
         f.write("server: {admin_clients: ['dns:client'], tls: {clients: ['uri:x', 'dns:client', 'dns:revoked-client']}}\n")
@@ -352,7 +386,7 @@ def test_D16_the_log_is_bounded_and_names_requests(world):
     assert "no\\x0a\\x1b[31mne" in line[0], line[0]
 
 
-def test_A109_out_of_descriptors(world):
+def test_A109_D18_out_of_descriptors(world):
     """New connections are turned away, those that are there are served, and nothing spins."""
     server, api = configured(world, "server", {}, wrapper=["prlimit", "--nofile=64:64"])
     with socket.create_connection(address(server.clear)) as first:
@@ -420,9 +454,10 @@ def test_A100_what_was_acknowledged_survives_kill_9(world):
     assert api.read("/volatile/q/size").body == b"0" and api.get("stat", path="/memfs/f").status == 404
 
 
-run([test_20000_idle_connections, test_limits_are_shown_and_configured, test_idle_connections_end,
-     test_connections_per_identity, test_handshakes_per_address,
-     test_connections_get_old, test_D1_D20_who_may_connect_and_administrate, test_D15_arguments_are_small,
+run([test_20000_idle_connections, test_D22_limits_are_shown_and_configured,
+     test_D09_bodies_in_memory_count_both_ways, test_idle_connections_end,
+     test_D03_connections_per_identity, test_D03_handshakes_per_address,
+     test_D21_connections_get_old, test_D01_D20_who_may_connect_and_administrate, test_D15_arguments_are_small,
      test_D17_rights_are_given_up, test_D21_replaced_certificates_are_noticed,
-     test_D16_the_log_is_bounded_and_names_requests, test_A109_out_of_descriptors,
+     test_D16_the_log_is_bounded_and_names_requests, test_A109_D18_out_of_descriptors,
      test_A114_disk_full, test_A100_what_was_acknowledged_survives_kill_9])

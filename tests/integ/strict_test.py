@@ -175,6 +175,22 @@ def test_http2_preface(world):
     assert Api(server.clear).ready()
 
 
+def test_D08_a_header_without_end(world):
+    """A block in endless pieces ends the connection, whatever is in them; the server goes on."""
+    server = started(world)
+    for piece in b"", literal(b"x", b"y"), literal(b"x", b"y" * 16000):
+        peer = Http2(server.clear)
+        peer.send(frame(HEADERS, END_STREAM, 1, GET))
+        for _ in range(10000):
+            if peer.ended:
+                break
+            peer.send(frame(CONTINUATION, 0, 1, piece))
+        peer.goaway()
+        assert peer.ended and not any(f[2] == 1 for f in peer.frames), peer.frames
+        peer.close()
+    assert Api(server.clear).get("version").status == 200
+
+
 def test_http2_window_of_one_byte(world):
     """6.9.1 and 6.9.2: not a byte more than the window, however it comes about."""
     server = started(world)
@@ -286,4 +302,4 @@ def test_http1_request_by_request(world):
     print("# %d cases of HTTP/1.1" % len(REQUESTS))
 
 
-run([test_http2_frame_by_frame, test_http2_preface, test_http2_window_of_one_byte, test_http1_request_by_request])
+run([test_http2_frame_by_frame, test_http2_preface, test_D08_a_header_without_end, test_http2_window_of_one_byte, test_http1_request_by_request])

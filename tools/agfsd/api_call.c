@@ -359,10 +359,21 @@ static void on_gone(void *arg)
     vfs_give_up(c->api->vfs, &c->fate);
 }
 
+/* Its answer may be large. */
+static bool brings_content(enum pfs_op op)
+{
+    return op == PFS_OP_READ || op == PFS_OP_OPEN_READ || op == PFS_OP_READDIR ||
+           op == PFS_OP_GREP || op == PFS_OP_HANDLE_READ || op == PFS_OP_HANDLE_STREAM;
+}
+
 void api_submit(struct api_call *c, enum pfs_op op, api_answer_fn *answer)
 {
     c->req.op = op;
     c->answer = answer;
+    if (brings_content(op) && !http_body_room(c->http)) {
+        api_refuse(c, PFS_OVERLOAD, "too many bodies are in memory; try again later");
+        return;
+    }
     if (!api_once(c)) {
         return;
     }

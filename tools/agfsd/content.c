@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "meters.h"
 #include <pthread.h>
 
 #define PIECE (256u << 10)
@@ -161,6 +162,22 @@ enum pfs_class content_put_begin(struct pfs_driver *d, const struct pfs_request 
     return PFS_OK;
 }
 
+/* What is gathered counts with the bodies of requests. */
+static enum pfs_class gather(struct content_put *p, const char *data, size_t n,
+                             struct pfs_error *err)
+{
+    if (!gauge_take(GAUGE_BODY_MEMORY, (int64_t)n)) {
+        meter_hit(METER_BODY_MEMORY, NULL, NULL);
+        return pfs_refuse(err, PFS_OVERLOAD,
+                          "%s: too many bodies are in memory; nothing has changed", p->req->path);
+    }
+    if (!pfs_buf_add(&p->gathered, data, n)) {
+        gauge_add(GAUGE_BODY_MEMORY, -(int64_t)n);
+        return pfs_nomem(err, "a file's content");
+    }
+    return PFS_OK;
+}
+
 enum pfs_class content_put(struct content_put *p, const char *data, size_t n, struct pfs_error *err)
 {
     if (!p->stream && pfs_buf_len(&p->gathered) + n > CONTENT_GATHER_MAX) {
@@ -168,7 +185,7 @@ enum pfs_class content_put(struct content_put *p, const char *data, size_t n, st
                           CONTENT_GATHER_MAX);
     }
     if (!p->stream) {
-        return pfs_buf_add(&p->gathered, data, n) ? PFS_OK : pfs_nomem(err, "a file's content");
+        return gather(p, data, n, err);
     }
     p->stream->ops->write(p->stream, data, n, io_done, &p->w);
     if (!wait_io(&p->w, p->req->deadline_ns)) {
@@ -219,6 +236,7 @@ enum pfs_class content_put_end(struct content_put *p, bool commit, struct pfs_er
     if (p->stream) {
         p->stream->ops->close(p->stream);
     }
+    gauge_add(GAUGE_BODY_MEMORY, -(int64_t)pfs_buf_len(&p->gathered));
     pfs_buf_fini(&p->gathered);
     waiter_fini(&p->w);
     pfs_free(p);

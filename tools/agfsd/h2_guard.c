@@ -50,9 +50,8 @@ bool h2_guard_note(struct h2_guard *g, enum h2_event ev, int64_t now_ms)
 {
     switch (ev) {
     case H2_EV_PEER_RESET:
-        return bucket_take(&g->peer_resets, H2_RESET_BURST, H2_RESET_RATE, now_ms);
-    case H2_EV_OWN_RESET:
-        return bucket_take(&g->own_resets, H2_RESET_BURST, H2_RESET_RATE, now_ms);
+    case H2_EV_OWN_RESET: /* what makes us reset a stream costs as much as a reset */
+        return bucket_take(&g->resets, H2_RESET_BURST, H2_RESET_RATE, now_ms);
     case H2_EV_WINDOW_UPDATE: /* Envoy's formula: windows follow what we send */
         return ++g->n_window_updates <= 5 + 2 * (g->n_streams + 10 * g->n_data_sent) ||
                glitch(g, now_ms);

@@ -18,7 +18,7 @@ struct bucket {
 };
 
 struct h2_guard {
-    struct bucket peer_resets, own_resets, glitches;
+    struct bucket resets, glitches; /* resets: of either side */
     uint64_t n_streams, n_data_sent, n_window_updates, n_priorities;
     int64_t settings_since_ms;
     unsigned n_settings;

@@ -55,6 +55,8 @@ typedef void http_body_fn(void *arg, char *body, size_t len, const struct pfs_er
 void http_collect_body(struct http_req *r, size_t max, http_body_fn *done, void *arg);
 /* A block of len bytes that `done` got has been freed. Any thread. */
 void http_body_freed(size_t len);
+/* Is there room for content in memory? Asked before an operation that brings some. */
+bool http_body_room(struct http_req *r);
 /*
  * Pumps the body into `sink` with back-pressure and calls done once: OK and n bytes when the whole
  * body arrived, verified against content-length, and was written; the sink is neither finished nor

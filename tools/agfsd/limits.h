@@ -23,7 +23,7 @@ struct server_limits {
                                            find what has changed (names, certificates) */
     int64_t age_grace_ms;               /* for what is in flight then */
     int64_t cert_poll_ms;               /* between two looks whether certificates were replaced */
-    size_t body_memory;                 /* of all request bodies gathered at once */
+    size_t body_memory;                 /* of all bodies in memory, both ways */
     int64_t header_ms;                  /* first to last byte of a request's header */
     int64_t settings_ms;                /* HTTP/2: SETTINGS of the peer, and its answer to ours */
     int64_t body_window_ms;             /* a body must bring body_min bytes in each such time ... */
@@ -89,7 +89,7 @@ void limits_each(const struct server_limits *limits,
 #define H2_MAX_SETTINGS 32
 #define H2_MAX_OUTBOUND_ACK 1000
 #define H2_OUTBOUND_FRAMES 1000 /* then the socket is not read */
-#define H2_RESET_BURST 100      /* resets by the peer, and in a second bucket by us ... */
+#define H2_RESET_BURST 100      /* resets, by the peer and by us together ... */
 #define H2_RESET_RATE 10        /* ... per second */
 #define H2_GLITCH_BURST 1000    /* odd but legal frames */
 #define H2_GLITCH_RATE 100

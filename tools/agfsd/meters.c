@@ -17,6 +17,7 @@ static const char *const names[N_METERS] = {
 static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER; /* of the states */
 static struct meter_state states[N_METERS];
 static _Atomic int64_t gauges[N_GAUGES];
+static _Atomic int64_t gauge_limits[N_GAUGES]; /* 0: none */
 
 /* Appends s, with what would break a line or a terminal as \xNN. */
 static void add_escaped(char *dst, size_t cap, const char *s)
@@ -71,13 +72,27 @@ void gauge_add(enum gauge g, int64_t n)
     atomic_fetch_add_explicit(&gauges[g], n, memory_order_relaxed);
 }
 
-bool gauge_take(enum gauge g, int64_t n, int64_t max)
+bool gauge_take(enum gauge g, int64_t n)
 {
-    if (atomic_fetch_add_explicit(&gauges[g], n, memory_order_relaxed) + n <= max) {
+    int64_t max = atomic_load_explicit(&gauge_limits[g], memory_order_relaxed);
+
+    if (atomic_fetch_add_explicit(&gauges[g], n, memory_order_relaxed) + n <= max || max == 0) {
         return true;
     }
     gauge_add(g, -n);
     return false;
+}
+
+bool gauge_is_full(enum gauge g)
+{
+    int64_t max = atomic_load_explicit(&gauge_limits[g], memory_order_relaxed);
+
+    return max > 0 && gauge_read(g) >= max;
+}
+
+void gauge_set_limit(enum gauge g, int64_t max)
+{
+    atomic_store_explicit(&gauge_limits[g], max, memory_order_relaxed);
 }
 
 bool meter_may_log(const struct client_key *key)

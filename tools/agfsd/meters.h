@@ -71,8 +71,11 @@ bool meter_may_log(const struct client_key *key);
 enum gauge { GAUGE_CONNECTIONS, GAUGE_HANDSHAKES, GAUGE_BODY_MEMORY, N_GAUGES };
 
 void gauge_add(enum gauge g, int64_t n);
-/* Adds n > 0 unless that made it more than max. */
-bool gauge_take(enum gauge g, int64_t n, int64_t max);
+/* Adds n > 0 unless that made it more than its limit. */
+bool gauge_take(enum gauge g, int64_t n);
+bool gauge_is_full(enum gauge g);
+/* Without it there is none. */
+void gauge_set_limit(enum gauge g, int64_t max);
 int64_t gauge_read(enum gauge g);
 
 #endif

@@ -65,7 +65,7 @@ void req_bury(struct loop *l)
         struct http_req *r = list_entry(node, struct http_req, node);
 
         req_body_drop(r);
-        pfs_free(r->block);
+        req_block_drop(r);
         if (r->arena != r->small_arena) {
             pfs_free(r->arena);
         }

@@ -94,6 +94,7 @@ struct http_req {
     bool in_read;         /* inside req_read_response: no resume */
     struct stream_io *io; /* sink of the body, then source of the response */
     char *block;          /* RESP_BLOCK: malloc'ed */
+    size_t n_block;       /* of it, what counts as memory of bodies */
     const char *ready;    /* bytes to send: in block or in io */
     size_t n_ready;
     int64_t resp_left; /* of the declared length, -1: unknown */
@@ -166,6 +167,8 @@ void req_body_drop(struct http_req *r);
 /* Fails or ends the body's consumer when the stream is over. */
 void req_body_gone(struct http_req *r);
 void req_resp_gone(struct http_req *r);
+/* Frees the block of the response. */
+void req_block_drop(struct http_req *r);
 /* Pumps what came in during the turn: what came together is written together. */
 void req_pump_fed(struct loop *l);
 /* Recycles what was given back during the turn. */

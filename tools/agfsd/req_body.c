@@ -19,13 +19,23 @@ static const char client_ended[] = "the client ended before its request was comp
 const char req_too_slow[] = "the request body came too slowly";
 static const char no_room[] = "too many request bodies are in memory; nothing has changed";
 
-/* ---- the memory of all bodies together ---- */
+/* ---- the memory of all bodies together, those of responses included ---- */
 
 void http_body_freed(size_t len)
 {
     if (len > 0) {
         gauge_add(GAUGE_BODY_MEMORY, -(int64_t)len);
     }
+}
+
+bool http_body_room(struct http_req *r)
+{
+    bool full = gauge_is_full(GAUGE_BODY_MEMORY);
+
+    if (full && r->conn) {
+        conn_trip(r->conn, METER_BODY_MEMORY);
+    }
+    return !full;
 }
 
 void req_body_drop(struct http_req *r)
@@ -37,7 +47,7 @@ void req_body_drop(struct http_req *r)
 /* Keeps n bytes. False: there is no room for them. */
 static bool keep(struct http_req *r, const char *p, size_t n)
 {
-    if (!gauge_take(GAUGE_BODY_MEMORY, (int64_t)n, (int64_t)r->loop->limits->body_memory)) {
+    if (!gauge_take(GAUGE_BODY_MEMORY, (int64_t)n)) {
         return false;
     }
     if (r->body_mode == BODY_PUMP && !r->body.mem) { /* not by doubling: each time is a copy */

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
 #include "base/alloc.h"
+#include "meters.h"
 #include "req.h"
 #include "stream_io.h"
+
+#define COUNTED_BLOCK 4096 /* the number of requests bounds smaller ones */
 
 /*
  * The response of a request on its way out: a block, or a stream that is read one chunk ahead of
@@ -22,6 +25,14 @@ bool resp_value_is_safe(const char *value)
         }
     }
     return true;
+}
+
+void req_block_drop(struct http_req *r)
+{
+    pfs_free(r->block);
+    r->block = NULL;
+    http_body_freed(r->n_block);
+    r->n_block = 0;
 }
 
 static void source_close(struct http_req *r)
@@ -60,6 +71,8 @@ void http_respond(struct http_req *r, int status, const char *content_type, char
         r->resp = RESP_END;
     } else {
         r->block = body;
+        r->n_block = len >= COUNTED_BLOCK ? len : 0;
+        gauge_add(GAUGE_BODY_MEMORY, (int64_t)r->n_block);
         r->ready = body;
         r->n_ready = len;
         r->resp = RESP_BLOCK;
@@ -153,8 +166,7 @@ void req_took(struct http_req *r, size_t n)
     r->progress_ms = loop_now_ms(r->loop);
     if (end) {
         r->resp = RESP_END;
-        pfs_free(r->block);
-        r->block = NULL;
+        req_block_drop(r);
         source_close(r);
     }
 }

@@ -9,6 +9,7 @@
 #include "clients.h"
 #include "listen.h"
 #include "loop.h"
+#include "meters.h"
 #include <signal.h>
 #include <unistd.h>
 
@@ -60,6 +61,7 @@ enum pfs_class server_new(const struct server_options *o, struct server **ret,
     }
     signal(SIGPIPE, SIG_IGN); /* TLS libraries and drivers write too */
     s->limits = o->limits;
+    gauge_set_limit(GAUGE_BODY_MEMORY, (int64_t)s->limits.body_memory);
     s->workers = pfs_pool_new(o->stream_workers ? o->stream_workers : STREAM_WORKERS, STREAM_QUEUE);
     s->clients = clients_new(&s->limits);
     enum pfs_class cls = s->workers && s->clients ? PFS_OK : pfs_nomem(err, "server");

@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/pool.h"
 #include "loop.h"
+#include "meters.h"
 #include <string.h>
 
 enum io_op { IO_READ, IO_WRITE };
@@ -18,7 +19,7 @@ struct stream_io {
     bool abandoned; /* to be closed and freed once nothing is in flight */
     bool inside;    /* the loop is inside a call of the stream ... */
     bool finished;  /* ... which has reported its end already */
-    char *buf;      /* `cap` bytes for reads, what is being written for writes */
+    char *buf;      /* `cap` bytes for reads (counted),  what is being written for writes */
     size_t cap, at, len;
     pfs_io_fn *done;
     void *arg;
@@ -49,6 +50,7 @@ const char *stream_io_data(const struct stream_io *io)
 void stream_io_drop_data(struct stream_io *io)
 {
     pfs_free(io->buf);
+    http_body_freed(io->cap);
     io->buf = NULL;
     io->cap = 0;
 }
@@ -56,7 +58,7 @@ void stream_io_drop_data(struct stream_io *io)
 void stream_io_free(struct stream_io *io)
 {
     io->loop->n_ios--;
-    pfs_free(io->buf);
+    stream_io_drop_data(io);
     pfs_free(io);
 }
 
@@ -184,6 +186,7 @@ void stream_io_read(struct stream_io *io, size_t cap, pfs_io_fn *done, void *arg
         stream_io_drop_data(io);
         io->buf = pfs_malloc(cap);
         io->cap = io->buf ? cap : 0;
+        gauge_add(GAUGE_BODY_MEMORY, (int64_t)io->cap);
     }
     if (io->buf && io->blocking && io->s->ops->read_now &&
         io->s->ops->read_now(io->s, io->buf, io->cap, &io->n)) {
@@ -197,9 +200,8 @@ void stream_io_read(struct stream_io *io, size_t cap, pfs_io_fn *done, void *arg
 void stream_io_write(struct stream_io *io, char *buf, size_t at, size_t len, pfs_io_fn *done,
                      void *arg)
 {
-    pfs_free(io->buf);
+    stream_io_drop_data(io);
     io->buf = buf;
-    io->cap = 0;
     io->at = at;
     io->len = len;
     io_start(io, IO_WRITE, done, arg);

@@ -56,7 +56,7 @@ Test(h1_parse, good_headers)
     cr_expect_eq(memcmp(head.fields[2].value.p, "\xff\tz", head.fields[2].value.n), 0);
 }
 
-Test(h1_parse, smuggling_is_refused)
+Test(h1_parse, D10_smuggling_is_refused)
 {
 #define GET "GET /x HTTP/1.1\r\n"
     static const struct {
@@ -119,7 +119,7 @@ Test(h1_parse, smuggling_is_refused)
     }
 }
 
-Test(h1_parse, limits_of_the_header)
+Test(h1_parse, D10_limits_of_the_header)
 {
     char *text = malloc(REQ_BLOCK_MAX + 1000);
     size_t scan = 0;
@@ -194,7 +194,7 @@ Test(h1_parse, chunks)
     }
 }
 
-Test(h1_parse, bad_chunks)
+Test(h1_parse, D10_bad_chunks)
 {
     static const char *const bad[] = {
         "\r\n",

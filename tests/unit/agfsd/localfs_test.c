@@ -90,7 +90,7 @@ Test(localfs, files_and_directories)
     cr_assert_eq(access(base, F_OK), 0, "the base directory is never removed");
 }
 
-Test(localfs, nothing_outside_the_base_can_be_reached)
+Test(localfs, D14_nothing_outside_the_base_can_be_reached)
 {
     host_put("secret", "secret");
     cr_assert_eq(symlink("../secret", host("base/up")), 0);

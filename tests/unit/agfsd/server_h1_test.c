@@ -276,7 +276,7 @@ Test(server_h1, client_gone)
     cr_expect(rig_stop(&r));
 }
 
-Test(server_h1, deadlines)
+Test(server_h1, D02_deadlines)
 {
     struct rig r = RIG_INIT;
 

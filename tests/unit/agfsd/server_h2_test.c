@@ -170,7 +170,7 @@ Test(server_h2, resets_end_what_they_must)
 }
 
 /* Rapid Reset: a stream that is reset does not make room for more work. */
-Test(server_h2, work_counts_until_it_stops)
+Test(server_h2, D04_work_counts_until_it_stops)
 {
     struct rig r = RIG_INIT;
     struct h2_peer p;
@@ -205,7 +205,7 @@ Test(server_h2, work_counts_until_it_stops)
     cr_expect(rig_stop(&r));
 }
 
-Test(server_h2, reset_flood_ends_the_connection)
+Test(server_h2, D05_reset_flood_ends_the_connection)
 {
     struct rig r = RIG_INIT;
     struct h2_peer p;
@@ -227,7 +227,7 @@ Test(server_h2, reset_flood_ends_the_connection)
 }
 
 /* MadeYouReset: the same with resets that we are made to send. */
-Test(server_h2, resets_of_our_own_count_too)
+Test(server_h2, D06_resets_of_our_own_count_too)
 {
     struct rig r = RIG_INIT;
     struct h2_peer p;
@@ -270,7 +270,7 @@ static int submit_fields(struct h2_peer *p, int n, size_t len)
     return (id - 1) / 2;
 }
 
-Test(server_h2, header_bombs)
+Test(server_h2, D08_header_bombs)
 {
     struct rig r = RIG_INIT;
     struct h2_peer p;
@@ -316,7 +316,7 @@ Test(server_h2, header_bombs)
     cr_expect(rig_stop(&r));
 }
 
-Test(server_h2, floods_of_small_frames)
+Test(server_h2, D07_floods_of_small_frames)
 {
     static const struct {
         uint8_t frame[17];
@@ -355,7 +355,7 @@ Test(server_h2, floods_of_small_frames)
     cr_expect(rig_stop(&r));
 }
 
-Test(server_h2, deadlines)
+Test(server_h2, D02_deadlines)
 {
     struct rig r = RIG_INIT;
     struct h2_peer p;

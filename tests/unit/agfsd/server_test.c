@@ -50,7 +50,7 @@ Test(server, many_loops)
     cr_expect(rig_stop(&r));
 }
 
-Test(server, limits_of_connections)
+Test(server, D03_limits_of_connections)
 {
     struct rig r = RIG_INIT;
 
@@ -74,7 +74,7 @@ Test(server, limits_of_connections)
     cr_expect(rig_stop(&r));
 }
 
-Test(server, out_of_descriptors)
+Test(server, D18_out_of_descriptors)
 {
     struct rig r = RIG_INIT;
     struct rlimit lim;
@@ -102,7 +102,7 @@ Test(server, out_of_descriptors)
 
 /* The last GOAWAY tells the client what it may repeat elsewhere: nothing that a handler has seen,
  * even when it had to wait long to be sent. */
-Test(server, nothing_runs_above_the_last_goaway)
+Test(server, D11_nothing_runs_above_the_last_goaway)
 {
     struct rig r = RIG_INIT;
     struct h2_peer p;
@@ -155,7 +155,7 @@ Test(server, a_clients_goaway_is_answered)
     cr_expect(rig_stop(&r));
 }
 
-Test(server, graceful_stop_drains)
+Test(server, D11_graceful_stop_drains)
 {
     struct rig r = RIG_INIT;
     struct h2_peer p;
@@ -200,7 +200,7 @@ Test(server, graceful_stop_drains)
     cr_expect(rig_join(&r));
 }
 
-Test(server, stop_cuts_what_does_not_end)
+Test(server, D11_stop_cuts_what_does_not_end)
 {
     struct rig r = RIG_INIT;
 
