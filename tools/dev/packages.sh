@@ -14,6 +14,7 @@ build=(gcc libc6-dev meson ninja-build pkg-config
     libssl-dev libnghttp2-dev libjson-c-dev libhttp-parser-dev # lib/
     libuv1-dev libyaml-dev libpcre2-dev libxxhash-dev libsqlite3-dev # tools/agfsd
     libedit-dev # tools/agfs
+    zlib1g-dev # tools/bench: HdrHistogram logs are deflated
     openssl curl ca-certificates)
 check=("${build[@]}" git g++ clang llvm clang-format libcriterion-dev python3
     valgrind mandoc spin # spin: tests/model

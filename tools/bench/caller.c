@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#include "caller.h"
+#include "util.h"
+#include <errno.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#define NAP_NS (20 * NS_PER_MS) /* longest sleep without a look at run->stop */
+
+void caller_init(struct caller *c, struct run *run, unsigned number)
+{
+    const struct load *l = run->load;
+
+    *c = (struct caller){.run = run, .number = number};
+    rng_seed(&c->rng, l->seed * 4099 + number);
+    for (int op = 0; op < N_OPS; op++) {
+        if (l->target->limit ? op == (int)l->target->limit_op
+                             : workload_has(l->workload, (enum bench_op)op))
+            c->hists[op] = hist_new(3);
+    }
+    c->late = run->open_loop ? hist_new(3) : NULL;
+    c->slot_hist = hist_new(2);
+}
+
+void caller_fini(struct caller *c)
+{
+    for (int op = 0; op < N_OPS; op++)
+        hist_free(c->hists[op]);
+    hist_free(c->late);
+    hist_free(c->slot_hist);
+}
+
+/* ---- the timeline ---- */
+
+static void hand_over_slot(struct caller *c)
+{
+    struct run *run = c->run;
+
+    if (c->slot_calls + c->slot_errors == 0)
+        return;
+    pthread_mutex_lock(&run->mu);
+    struct timeline_point *p = &run->step->timeline[c->slot];
+    p->calls += c->slot_calls;
+    p->errors += c->slot_errors;
+    if (p->hist == NULL)
+        p->hist = hist_new(2);
+    hist_add(p->hist, c->slot_hist);
+    if (c->slot >= run->step->n_timeline)
+        run->step->n_timeline = c->slot + 1;
+    pthread_mutex_unlock(&run->mu);
+    hist_clear(c->slot_hist);
+    c->slot_calls = c->slot_errors = 0;
+}
+
+static void note_slot(struct caller *c, int64_t due, int64_t took, bool ok)
+{
+    uint64_t slot = (uint64_t)((due - c->run->begin_ns) / c->run->slot_ns);
+    unsigned last = c->run->first_slot + c->run->load->slots - 1;
+
+    slot = c->run->first_slot + slot < last ? c->run->first_slot + slot : last;
+    if (slot != c->slot) {
+        hand_over_slot(c);
+        c->slot = (unsigned)slot;
+    }
+    c->slot_calls += ok;
+    c->slot_errors += !ok;
+    if (ok)
+        hist_record(c->slot_hist, took);
+}
+
+/* ---- a call ---- */
+
+static void note_error(struct caller *c, enum bench_op op, const struct pfs_error *err)
+{
+    c->errors[op]++;
+    c->classes[err->cls]++;
+    c->outcomes[err->outcome]++;
+    if (atomic_fetch_add_explicit(&c->failures, 1, memory_order_relaxed) == 0) {
+        pthread_mutex_lock(&c->run->mu);
+        if (c->run->step->first_error.cls == PFS_OK)
+            c->run->step->first_error = *err;
+        pthread_mutex_unlock(&c->run->mu);
+    }
+}
+
+/* False: the round was stopped meanwhile. */
+static bool wait_until(struct run *run, int64_t due)
+{
+    for (int64_t now; (now = now_ns()) < due;) {
+        int64_t until = due - now < NAP_NS ? due : now + NAP_NS;
+        struct timespec t = {.tv_sec = until / NS_PER_S, .tv_nsec = until % NS_PER_S};
+        if (atomic_load_explicit(&run->stop, memory_order_relaxed))
+            return false;
+        clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL);
+    }
+    return true;
+}
+
+/* Takes the next planned call and waits for its time. False: there is none any more. */
+static bool wait_for_turn(struct caller *c, int64_t *ret_due)
+{
+    struct run *run = c->run;
+    int64_t due = schedule_take(&run->schedule), now = now_ns();
+
+    if (due >= run->end_ns)
+        return false;
+    if (now < due) {
+        if (!wait_until(run, due))
+            return false;
+        if (due >= run->begin_ns)
+            hist_record(c->late, now_ns() - due);
+    } else if (now >= run->end_ns) {
+        /* Nobody was free in time. It waited at least that long, and that must not be lost. */
+        if (due >= run->begin_ns) {
+            const struct workload *w = run->load->workload;
+            enum bench_op op = w->parts[workload_pick(w, rng_next(&c->rng))].op;
+            hist_record(c->hists[op], run->end_ns - due);
+            c->unstarted++;
+        }
+        return false;
+    }
+    *ret_due = due;
+    return true;
+}
+
+static bool make_call(struct caller *c)
+{
+    struct run *run = c->run;
+    const struct load *l = run->load;
+    const struct workload_part limit = {l->target->limit_op, l->target->limit_op, 1};
+    const struct workload_part *part =
+        l->target->limit ? &limit
+                         : &l->workload->parts[workload_pick(l->workload, rng_next(&c->rng))];
+    struct pfs_error err;
+    int64_t due = 0;
+
+    if (run->open_loop && !wait_for_turn(c, &due))
+        return false;
+    enum bench_op op = session_next(&c->session, part);
+    int64_t start = now_ns();
+    if (!run->open_loop)
+        due = start;
+    bool measured = due >= run->begin_ns;
+    if (start >= run->end_ns || atomic_load_explicit(&run->stop, memory_order_relaxed) ||
+        (measured && l->duration_ns == 0 && atomic_fetch_sub(&run->tickets, 1) <= 0))
+        return false;
+    if (measured && c->first_ns == 0) {
+        c->first_ns = start;
+        c->session.bytes_read = c->session.bytes_written = 0;
+    }
+    bool ok = session_call(&c->session, op, &err) == PFS_OK;
+    int64_t end = now_ns();
+    if (!measured)
+        return true;
+    c->last_ns = end;
+    if (ok) {
+        hist_record(c->hists[op], end - due);
+        atomic_fetch_add_explicit(&c->calls, 1, memory_order_relaxed);
+    } else {
+        note_error(c, op, &err);
+    }
+    note_slot(c, due, end - due, ok);
+    return true;
+}
+
+/* ---- the thread ---- */
+
+static bool wait_for_go(struct caller *c, const struct pfs_error *err)
+{
+    struct run *run = c->run;
+
+    pthread_mutex_lock(&run->mu);
+    if (err->cls != PFS_OK && run->error.cls == PFS_OK)
+        run->error = *err;
+    run->ready++;
+    pthread_cond_broadcast(&run->changed);
+    while (!run->go)
+        pthread_cond_wait(&run->changed, &run->mu);
+    bool ok = run->error.cls == PFS_OK;
+    pthread_mutex_unlock(&run->mu);
+    return ok;
+}
+
+void *caller_main(void *arg)
+{
+    struct caller *c = arg;
+    struct run *run = c->run;
+    struct pfs_error err = {.cls = PFS_OK};
+
+    prctl(PR_SET_TIMERSLACK, 1ul); /* planned times are to be kept */
+    session_open(&c->session, run->load->target, run->load->setup, c->number, &err);
+    c->slot = run->first_slot;
+    if (wait_for_go(c, &err)) {
+        while (make_call(c)) {
+        }
+    }
+    hand_over_slot(c);
+    if (c->first_ns == 0)
+        c->session.bytes_read = c->session.bytes_written = 0;
+    uint64_t bytes_read = c->session.bytes_read, bytes_written = c->session.bytes_written;
+    session_close(&c->session);
+    c->session.bytes_read = bytes_read;
+    c->session.bytes_written = bytes_written;
+    atomic_fetch_add(&run->finished, 1);
+    return NULL;
+}
+
+void caller_add_up(const struct caller *c, struct step *s, struct hist *round[N_OPS])
+{
+    for (int op = 0; op < N_OPS; op++) {
+        if (c->hists[op])
+            hist_add(round[op], c->hists[op]);
+        s->ops[op].errors += c->errors[op];
+    }
+    for (int i = 0; i < PFS_N_CLASSES; i++)
+        s->errors[i] += c->classes[i];
+    for (int i = 0; i < 3; i++)
+        s->outcomes[i] += c->outcomes[i];
+    if (c->late) {
+        if (s->late == NULL)
+            s->late = hist_new(3);
+        hist_add(s->late, c->late);
+    }
+    s->n_errors += atomic_load(&c->failures);
+    s->calls += atomic_load(&c->calls);
+    s->unstarted += c->unstarted;
+    s->bytes_read += c->session.bytes_read;
+    s->bytes_written += c->session.bytes_written;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#include "interrupt.h"
+#include "util.h"
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static atomic_int asked;
+
+/* Only async-signal-safe calls. */
+static void on_signal(int sig)
+{
+    static const char text[] =
+        "\nagfs-bench: ended at once; a directory agfs-bench-* may be left on the server\n";
+
+    if (atomic_fetch_add(&asked, 1) == 0)
+        return;
+    ssize_t ignored = write(STDERR_FILENO, text, sizeof text - 1);
+    (void)ignored;
+    _exit(sig == SIGINT ? EXIT_INTERRUPTED : 128 + sig);
+}
+
+void interrupt_install(void)
+{
+    struct sigaction sa = {.sa_handler = on_signal};
+
+    sigemptyset(&sa.sa_mask);
+    sigaction(SIGINT, &sa, NULL);
+    sigaction(SIGTERM, &sa, NULL);
+    sa.sa_handler = SIG_IGN;
+    sigaction(SIGPIPE, &sa, NULL);
+}
+
+bool interrupted(void)
+{
+    return atomic_load_explicit(&asked, memory_order_relaxed) != 0;
+}
+
+void interrupt_sleep(long long ns)
+{
+    /* In pieces, since the signal may have been taken by another thread. */
+    for (int64_t end = now_ns() + ns; !interrupted() && now_ns() < end;) {
+        int64_t left = end - now_ns(), piece = left < 50 * NS_PER_MS ? left : 50 * NS_PER_MS;
+        struct timespec t = {.tv_nsec = piece > 0 ? piece : 0};
+        nanosleep(&t, NULL);
+    }
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#include "interrupt.h"
+#include "options.h"
+#include "output.h"
+#include "process.h"
+#include "run.h"
+#include "util.h"
+#include <errno.h>
+#include <proxyfs/proxyfs.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void log_cb(void *arg, enum pfs_log_level level, const char *line)
+{
+    (void)arg;
+    (void)level;
+    fprintf(stderr, "agfs-bench: %s\n", line);
+}
+
+/* The command as it was given, without passwords in URLs. */
+static void keep_command(struct report *r, int argc, char **argv)
+{
+    r->command = xcalloc((size_t)argc, sizeof *r->command);
+    r->n_command = (size_t)argc;
+    for (int i = 0; i < argc; i++) {
+        const char *host = strstr(argv[i], "://");
+        const char *at = host ? memchr(host + 3, '@', strcspn(host + 3, "/,")) : NULL;
+        r->command[i] =
+            at ? xasprintf("%.*s***%s", (int)(host + 3 - argv[i]), argv[i], at) : xstrdup(argv[i]);
+    }
+}
+
+static int open_outputs(const struct options *o, struct outputs *out)
+{
+    int code = outputs_add(out, o->json, report_write_json);
+
+    if (code == 0)
+        code = outputs_add(out, o->csv, report_write_csv);
+    if (code == 0)
+        code = outputs_add(out, o->hdr, report_write_hdr);
+    return code;
+}
+
+/* What the exit code says of a run that has a report. */
+static int verdict(const struct report *r)
+{
+    int code = r->interrupted ? EXIT_INTERRUPTED : 0;
+
+    for (size_t i = 0; i < r->n_targets; i++) {
+        const struct report_target *t = &r->targets[i];
+        for (size_t k = 0; k < t->n_steps && code == 0; k++) {
+            char warning[300];
+            step_warning(&t->steps[k], warning, sizeof warning);
+            if (t->steps[k].n_errors)
+                code = EXIT_OTHER;
+            else if (r->sweep != SWEEP_RATE && strncmp(warning, "only", 4) == 0)
+                code = pfs_class_exit(PFS_OVERLOAD);
+        }
+        if (code == 0 && t->queue.used && !t->queue.conserved)
+            code = EXIT_OTHER;
+    }
+    return code;
+}
+
+/* Takes the report that holds the command. */
+static int bench(const struct options *o, struct report *command)
+{
+    struct outputs out = {.n = 0};
+    struct report r = {.knee = -1};
+    int code = open_outputs(o, &out);
+
+    if (code == 0 && o->cpu >= 0) {
+        int eno = process_pin(o->cpu);
+        if (eno)
+            code = complain(EXIT_USAGE, "--cpu %d: %s", o->cpu, strerror(eno));
+    }
+    if (code == 0) {
+        instructions_start();
+        interrupt_install();
+        code = run_all(o, &r);
+    }
+    if (code == 0) {
+        r.command = command->command;
+        r.n_command = command->n_command;
+        command->n_command = 0;
+        command->command = NULL;
+        if (!out.stdout_taken)
+            report_write_table(stdout, &r);
+        code = outputs_write(&out, &r);
+        if (code == 0 && fflush(stdout) != 0)
+            code = complain(EXIT_OTHER, "cannot write to standard output: %s", strerror(errno));
+    }
+    if (code == 0)
+        code = verdict(&r);
+    outputs_fini(&out);
+    report_fini(&r);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    struct options o;
+    struct report command = {.knee = -1};
+
+    keep_command(&command, argc, argv); /* before getopt changes the order */
+    int code = options_parse(argc, argv, &o);
+    if (code == 0 && o.help) {
+        fputs(options_help, stdout);
+    } else if (code == 0 && o.version) {
+        printf("agfs-bench %s\n%s\n", PFS_VERSION, pfs_version());
+    } else if (code == 0) {
+        if (o.verbose)
+            pfs_log_to(log_cb, NULL, o.verbose > 1 ? PFS_LOG_DEBUG : PFS_LOG_INFO);
+        code = bench(&o, &command);
+    }
+    options_fini(&o);
+    report_fini(&command);
+    return code;
+}

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#include "report.h"
+#include "limit.h"
+#include "stats.h"
+#include "units.h"
+#include "util.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysinfo.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+#define RATE_REACHED 0.98 /* of the planned rate: below it the run did not do what it was told */
+
+void per_round_add(struct per_round *r, double v)
+{
+    r->v = xrealloc(r->v, (r->n + 1) * sizeof *r->v);
+    r->v[r->n++] = v;
+}
+
+/* ---- life ---- */
+
+static void op_fini(struct op_result *o)
+{
+    hist_free(o->hist);
+    free(o->p50_us.v);
+}
+
+void step_fini(struct step *s)
+{
+    for (int op = 0; op < N_OPS; op++)
+        op_fini(&s->ops[op]);
+    op_fini(&s->all);
+    hist_free(s->late);
+    free(s->rates.v);
+    for (unsigned i = 0; i < s->n_timeline; i++)
+        hist_free(s->timeline[i].hist);
+}
+
+void report_fini(struct report *r)
+{
+    for (size_t i = 0; i < r->n_targets; i++) {
+        struct report_target *t = &r->targets[i];
+        for (size_t k = 0; k < t->n_steps; k++)
+            step_fini(&t->steps[k]);
+        free(t->steps);
+        free(t->name);
+        free(t->url);
+        free(t->path);
+    }
+    free(r->targets);
+    for (size_t i = 0; i < r->n_command; i++)
+        free(r->command[i]);
+    free(r->command);
+    free(r->knee_reason);
+    *r = (struct report){.knee = -1};
+}
+
+void report_describe_machine(struct report *r)
+{
+    char line[256];
+    struct utsname u;
+    struct sysinfo info;
+    struct timespec t;
+    struct tm tm;
+    FILE *f = fopen("/proc/cpuinfo", "re");
+
+    clock_gettime(CLOCK_REALTIME, &t);
+    gmtime_r(&t.tv_sec, &tm);
+    strftime(r->started, sizeof r->started, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    r->started_s = (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    r->machine.cpus = cpus > 0 ? (unsigned)cpus : 0;
+    while (f && r->machine.model[0] == '\0' && fgets(line, sizeof line, f)) {
+        char *colon = strncmp(line, "model name", 10) == 0 ? strchr(line, ':') : NULL;
+        if (colon)
+            snprintf(r->machine.model, sizeof r->machine.model, "%.*s",
+                     (int)strcspn(colon + 2, "\n"), colon + 2);
+    }
+    if (f)
+        fclose(f);
+    if (uname(&u) == 0)
+        snprintf(r->machine.kernel, sizeof r->machine.kernel, "%s %.60s", u.sysname, u.release);
+    if (sysinfo(&info) == 0)
+        r->machine.memory_bytes = (double)info.totalram * info.mem_unit;
+}
+
+/* ---- sums ---- */
+
+double op_percentile_us(const struct op_result *o, double percent)
+{
+    return o->hist && hist_enough(o->hist->total, percent)
+               ? (double)hist_percentile(o->hist, percent) / 1e3
+               : NAN;
+}
+
+static void finish_step(struct step *s)
+{
+    for (int op = 0; op < N_OPS; op++) {
+        struct op_result *o = &s->ops[op];
+        /* What was never started has a time, but is no call: spread over the operations by it. */
+        o->calls = o->hist ? o->hist->total : 0;
+    }
+    s->all.calls = s->calls;
+    s->all.errors = s->n_errors;
+    if (s->rates.n)
+        s->reached_rate = s->arrival == ARRIVAL_CLOSED ? stats_median(s->rates.v, s->rates.n)
+                          : s->seconds > 0             ? (double)s->calls / s->seconds
+                                                       : 0;
+}
+
+static void find_limits(struct report *r)
+{
+    struct per_round trips = {NULL, 0}, pipes = {NULL, 0};
+
+    for (size_t i = 0; i < r->n_targets; i++) {
+        for (size_t k = 0; k < r->targets[i].n_steps; k++) {
+            const struct step *s = &r->targets[i].steps[k];
+            const struct op_result *ping = &s->ops[OP_PING];
+            for (size_t n = 0; n < ping->p50_us.n; n++)
+                per_round_add(&trips, ping->p50_us.v[n]);
+            for (size_t n = 0; s->ops[OP_PIPE].hist && n < s->rates.n; n++)
+                per_round_add(&pipes, s->rates.v[n] * LIMIT_PIECE / 1e6);
+        }
+    }
+    r->limits.measured = trips.n && pipes.n;
+    if (r->limits.measured) {
+        r->limits.round_trip_us = stats_median(trips.v, trips.n);
+        r->limits.pipe_mb_per_s = stats_median(pipes.v, pipes.n);
+    }
+    free(trips.v);
+    free(pipes.v);
+}
+
+static void find_knee(struct report *r)
+{
+    const struct report_target *t = r->n_targets ? &r->targets[0] : NULL;
+    struct sweep_point points[SWEEP_VALUES_MAX];
+    size_t n = 0;
+
+    r->knee = -1;
+    free(r->knee_reason);
+    r->knee_reason = NULL;
+    if (t == NULL || t->is_limit || r->sweep == SWEEP_NONE)
+        return;
+    for (; n < t->n_steps && n < SWEEP_VALUES_MAX; n++) {
+        const struct step *s = &t->steps[n];
+        points[n] = (struct sweep_point){s->value, s->reached_rate, op_percentile_us(&s->all, 99),
+                                         s->planned_rate};
+    }
+    r->knee = sweep_knee(r->sweep, points, n, &r->knee_reason);
+}
+
+void report_finish(struct report *r)
+{
+    for (size_t i = 0; i < r->n_targets; i++) {
+        for (size_t k = 0; k < r->targets[i].n_steps; k++)
+            finish_step(&r->targets[i].steps[k]);
+    }
+    find_limits(r);
+    find_knee(r);
+}
+
+struct ratio ratio_of(const struct per_round *a, const struct per_round *b)
+{
+    size_t n = a->n < b->n ? a->n : b->n;
+    struct ratio r = {NAN, NAN, NAN, false};
+    double *v = xcalloc(n, sizeof *v);
+
+    for (size_t i = 0; i < n; i++) {
+        v[i] = b->v[i] / a->v[i];
+        r.least = i == 0 || v[i] < r.least ? v[i] : r.least;
+        r.greatest = i == 0 || v[i] > r.greatest ? v[i] : r.greatest;
+    }
+    if (n) {
+        r.median = stats_median(v, n);
+        r.more_than_noise = stats_rank_sum_p(a->v, n, b->v, n) <= STATS_SIGNIFICANT;
+    }
+    free(v);
+    return r;
+}
+
+void step_warning(const struct step *s, char *buf, size_t cap)
+{
+    buf[0] = '\0';
+    if (s->planned_rate > 0 && s->reached_rate < RATE_REACHED * s->planned_rate)
+        snprintf(buf, cap,
+                 "only %.0f of %.0f planned calls/s were reached; %llu calls that were due never "
+                 "started (they count in the times with what they had waited)",
+                 s->reached_rate, s->planned_rate, (unsigned long long)s->unstarted);
+    else if (s->late && s->late->total && s->all.hist &&
+             hist_percentile(s->late, 99) * 2 > hist_percentile(s->all.hist, 50))
+        snprintf(buf, cap,
+                 "this machine itself started calls late (p99 %.0f us); that is in the times",
+                 (double)hist_percentile(s->late, 99) / 1e3);
+}

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+/* Opening and closing targets. What is made there: prepare.c. */
+#include "target.h"
+#include "limit.h"
+#include "process.h"
+#include "util.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+/* The text with each "%n" replaced by the number. */
+static char *numbered(const char *text, unsigned number)
+{
+    const char *at = strstr(text, "%n");
+
+    if (at == NULL)
+        return xstrdup(text);
+    char *rest = numbered(at + 2, number);
+    char *whole = xasprintf("%.*s%u%s", (int)(at - text), text, number, rest);
+    free(rest);
+    return whole;
+}
+
+static const char *option(const struct target_spec *spec, const char *key)
+{
+    for (size_t i = 0; i < spec->n_options; i++) {
+        if (strcmp(spec->options[i].key, key) == 0)
+            return spec->options[i].value;
+    }
+    return NULL;
+}
+
+/* A client; `extra` options (NULL key: unused) after those of the command line. */
+static enum pfs_class new_client(const struct target_spec *spec, const char *url,
+                                 const struct pfs_option extra[2], struct pfs_client **ret,
+                                 struct pfs_error *err)
+{
+    size_t n = spec->n_options + 1;
+    struct pfs_option *o = xcalloc(n + 2, sizeof *o);
+
+    o[0] = (struct pfs_option){"base_url", url};
+    memcpy(o + 1, spec->options, spec->n_options * sizeof *o);
+    for (int i = 0; i < 2; i++) {
+        if (extra[i].key && option(spec, extra[i].key) == NULL)
+            o[n++] = extra[i];
+    }
+    enum pfs_class cls = pfs_client_new(o, n, ret, err);
+    free(o);
+    return cls;
+}
+
+/*
+ * Clients of one URL with the same options share connections. Where the URL has no "%n", a
+ * keep-alive time that differs by milliseconds makes each a remote of its own, as if it were
+ * another server.
+ */
+static enum pfs_class open_remote(struct target *t, unsigned number, struct pfs_error *err)
+{
+    struct remote *r = &t->remotes[number];
+    char apart[32];
+    struct pfs_option extra[2] = {{NULL, NULL}, {NULL, NULL}};
+
+    char *url = numbered(t->spec->url, number + 1);
+    if (number && strstr(t->spec->url, "%n") == NULL) {
+        snprintf(apart, sizeof apart, "%ums", 10000 + number);
+        extra[0] = (struct pfs_option){"keepalive_interval", apart};
+    }
+    enum pfs_class cls = new_client(t->spec, url, extra, &r->client, err);
+    if (cls == PFS_OK) {
+        extra[1] = (struct pfs_option){"timeout", "20s"};
+        cls = new_client(t->spec, url, extra, &r->control, err);
+    }
+    if (cls == PFS_OK)
+        cls = pfs_health(r->client, err);
+    free(url);
+    return cls;
+}
+
+/* The library does not say what was negotiated, so it is tried out. */
+static const char *find_protocol(const struct target_spec *spec)
+{
+    const char *wanted = option(spec, "protocol");
+    bool tls = strncmp(spec->url, "https:", 6) == 0, h2 = wanted && strcmp(wanted, "h2") == 0;
+
+    if (tls && !h2 && (wanted == NULL || strcmp(wanted, "auto") == 0)) {
+        struct pfs_option extra[2] = {{"protocol", "h2"}, {NULL, NULL}};
+        struct target_spec plain = *spec;
+        struct pfs_client *c = NULL;
+        struct pfs_error err;
+        char *url = numbered(spec->url, 1);
+
+        h2 = wanted == NULL && new_client(&plain, url, extra, &c, &err) == PFS_OK &&
+             pfs_health(c, &err) == PFS_OK;
+        pfs_client_free(c);
+        free(url);
+    }
+    return tls  ? h2 ? "HTTP/2 over TLS" : "HTTP/1.1 over TLS"
+           : h2 ? "HTTP/2, clear"
+                : "HTTP/1.1, clear";
+}
+
+/* The URL without user and password. */
+static char *shown_url(const char *url)
+{
+    const char *host = strstr(url, "://"), *at = NULL;
+
+    host = host ? host + 3 : url;
+    for (const char *p = host; *p && *p != '/'; p++)
+        at = *p == '@' ? p : at;
+    return at ? xasprintf("%.*s***%s", (int)(host - url), url, at) : xstrdup(url);
+}
+
+static void make_id(char id[16])
+{
+    unsigned char random[6] = {0};
+
+    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
+        snprintf((char *)random, sizeof random, "%05x", (unsigned)now_ns() & 0xfffff);
+    for (size_t i = 0; i < sizeof random; i++)
+        snprintf(id + 2 * i, 3, "%02x", random[i]);
+}
+
+enum pfs_class target_open(const struct target_spec *spec, unsigned n_remotes, struct target **ret,
+                           struct pfs_error *err)
+{
+    struct target *t = xcalloc(1, sizeof *t);
+    enum pfs_class cls = PFS_OK;
+
+    t->spec = spec;
+    t->url = shown_url(spec->url);
+    t->name = xstrdup(spec->name ? spec->name : t->url);
+    t->n_remotes = n_remotes;
+    t->remotes = xcalloc(n_remotes, sizeof *t->remotes);
+    make_id(t->id);
+    for (unsigned i = 0; i < n_remotes && cls == PFS_OK; i++)
+        cls = open_remote(t, i, err);
+    if (cls != PFS_OK) {
+        target_free(t);
+        return cls;
+    }
+    t->protocol = find_protocol(spec);
+    char *url = numbered(spec->url, 1);
+    t->server = process_of_url(url);
+    free(url);
+    *ret = t;
+    return PFS_OK;
+}
+
+struct target *target_of_limit(struct limit *l, enum bench_op op)
+{
+    struct target *t = xcalloc(1, sizeof *t);
+
+    t->limit = l;
+    t->limit_op = op;
+    t->server = limit_pid(l);
+    t->name = xstrdup(op == OP_PING ? "bare TLS round trip" : "bare TLS pipe");
+    t->url = xstrdup("");
+    t->path = xstrdup("");
+    t->protocol = "TLS 1.3, AES-128-GCM, loopback";
+    return t;
+}
+
+void target_free(struct target *t)
+{
+    if (t == NULL)
+        return;
+    for (unsigned i = 0; i < t->n_remotes; i++) {
+        pfs_client_free(t->remotes[i].client);
+        pfs_client_free(t->remotes[i].control);
+        free(t->remotes[i].base);
+        free(t->remotes[i].queue);
+    }
+    free(t->remotes);
+    free(t->name);
+    free(t->url);
+    free(t->path);
+    free(t);
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#include "target_spec.h"
+#include "util.h"
+#include <stdlib.h>
+#include <string.h>
+
+static void replace(char **to, const char *value)
+{
+    free(*to);
+    *to = value ? xstrdup(value) : NULL;
+}
+
+static int set_path(char **to, const char *key, const char *value)
+{
+    if (value[0] != '/')
+        return complain(EXIT_USAGE, "%s=%s: a path begins with '/'", key, value);
+    replace(to, value);
+    return 0;
+}
+
+int spec_set(struct target_spec *s, const char *key, const char *value)
+{
+    if (strcmp(key, "name") == 0) {
+        replace(&s->name, value);
+        return 0;
+    }
+    if (strcmp(key, "path") == 0)
+        return set_path(&s->path, key, value);
+    if (strcmp(key, "queue") == 0)
+        return set_path(&s->queue, key, value);
+    if (strcmp(key, "base_url") == 0)
+        return complain(EXIT_USAGE, "base_url=%s: the URL is the target itself", value);
+    for (size_t i = 0; i < s->n_options; i++) {
+        if (strcmp(s->options[i].key, key) == 0) {
+            free((char *)(uintptr_t)s->options[i].value);
+            s->options[i].value = xstrdup(value);
+            return 0;
+        }
+    }
+    s->options = xrealloc(s->options, (s->n_options + 1) * sizeof *s->options);
+    s->options[s->n_options++] = (struct pfs_option){xstrdup(key), xstrdup(value)};
+    return 0;
+}
+
+int spec_set_pair(struct target_spec *s, const char *pair)
+{
+    const char *equals = strchr(pair, '=');
+
+    if (equals == NULL || equals == pair)
+        return complain(EXIT_USAGE, "%s: KEY=VALUE expected", pair);
+    char *key = xasprintf("%.*s", (int)(equals - pair), pair);
+    int code = spec_set(s, key, equals + 1);
+    free(key);
+    return code;
+}
+
+int spec_parse(const char *text, const struct target_spec *common, struct target_spec *ret)
+{
+    char *copy = xstrdup(text), *rest;
+    int code = 0;
+
+    *ret = (struct target_spec){.name = NULL};
+    replace(&ret->path, common->path);
+    replace(&ret->queue, common->queue ? common->queue : "/queuefs");
+    replace(&ret->name, common->name);
+    for (size_t i = 0; i < common->n_options; i++)
+        spec_set(ret, common->options[i].key, common->options[i].value);
+    char *url = strtok_r(copy, ",", &rest);
+    if (url == NULL || url[0] == '/' || strchr(url, '=') == url)
+        code = complain(EXIT_USAGE, "target '%s': URL[,KEY=VALUE]... expected", text);
+    for (char *pair; code == 0 && (pair = strtok_r(NULL, ",", &rest));)
+        code = spec_set_pair(ret, pair);
+    if (code == 0)
+        ret->url = xasprintf("%s%s", strstr(url, "://") ? "" : "http://", url);
+    free(copy);
+    return code;
+}
+
+void spec_fini(struct target_spec *s)
+{
+    for (size_t i = 0; i < s->n_options; i++) {
+        free((char *)(uintptr_t)s->options[i].key);
+        free((char *)(uintptr_t)s->options[i].value);
+    }
+    free(s->options);
+    free(s->name);
+    free(s->url);
+    free(s->path);
+    free(s->queue);
+    *s = (struct target_spec){.name = NULL};
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#ifndef BENCH_TARGET_SPEC_H
+#define BENCH_TARGET_SPEC_H
+
+/* Targets as the command line names them: "URL[,KEY=VALUE]...". */
+#include "target.h"
+
+/*
+ * Sets name, path, queue or an option of the connection; a later value replaces an earlier one.
+ * Both return 0, or EXIT_USAGE after an error line on stderr.
+ */
+int spec_set(struct target_spec *s, const char *key, const char *value);
+int spec_set_pair(struct target_spec *s, const char *pair);
+/* Reads one; what it does not say itself is as `common` says. *ret: spec_fini, in any case. */
+int spec_parse(const char *text, const struct target_spec *common, struct target_spec *ret);
+void spec_fini(struct target_spec *s);
+
+#endif
