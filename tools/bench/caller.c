@@ -104,6 +104,10 @@ static bool wait_for_turn(struct caller *c, int64_t *ret_due)
     struct run *run = c->run;
     int64_t due = schedule_take(&run->schedule), now = now_ns();
 
+    if (due < run->begin_ns && now >= run->begin_ns) { /* what the warm-up left is not measured */
+        schedule_skip(&run->schedule, run->begin_ns);
+        due = schedule_take(&run->schedule);
+    }
     if (due >= run->end_ns)
         return false;
     if (now < due) {
@@ -125,6 +129,19 @@ static bool wait_for_turn(struct caller *c, int64_t *ret_due)
     return true;
 }
 
+/*
+ * A closed loop is over when the caller has called for the whole duration; its first measured call
+ * may begin late, since the last one of the warm-up has to end before.
+ */
+static bool is_over(const struct caller *c, int64_t start)
+{
+    const struct run *run = c->run;
+    int64_t late = c->first_ns && !run->open_loop ? c->first_ns - run->begin_ns : 0;
+
+    return run->end_ns != INT64_MAX && start >= run->end_ns + late &&
+           (c->first_ns || run->open_loop);
+}
+
 static bool make_call(struct caller *c)
 {
     struct run *run = c->run;
@@ -143,7 +160,7 @@ static bool make_call(struct caller *c)
     if (!run->open_loop)
         due = start;
     bool measured = due >= run->begin_ns;
-    if (start >= run->end_ns || atomic_load_explicit(&run->stop, memory_order_relaxed) ||
+    if (is_over(c, start) || atomic_load_explicit(&run->stop, memory_order_relaxed) ||
         (measured && l->duration_ns == 0 && atomic_fetch_sub(&run->tickets, 1) <= 0))
         return false;
     if (measured && c->first_ns == 0) {
@@ -157,6 +174,7 @@ static bool make_call(struct caller *c)
     c->last_ns = end;
     if (ok) {
         hist_record(c->hists[op], end - due);
+        c->succeeded[op]++;
         atomic_fetch_add_explicit(&c->calls, 1, memory_order_relaxed);
     } else {
         note_error(c, op, &err);
@@ -212,6 +230,7 @@ void caller_add_up(const struct caller *c, struct step *s, struct hist *round[N_
     for (int op = 0; op < N_OPS; op++) {
         if (c->hists[op])
             hist_add(round[op], c->hists[op]);
+        s->ops[op].calls += c->succeeded[op];
         s->ops[op].errors += c->errors[op];
     }
     for (int i = 0; i < PFS_N_CLASSES; i++)

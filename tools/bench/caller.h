@@ -35,7 +35,7 @@ struct caller {
     struct session session;
     struct rng rng;
     struct hist *hists[N_OPS]; /* NULL: not in the workload */
-    uint64_t errors[N_OPS], classes[PFS_N_CLASSES], outcomes[3], unstarted;
+    uint64_t succeeded[N_OPS], errors[N_OPS], classes[PFS_N_CLASSES], outcomes[3], unstarted;
     struct hist *late;             /* open loop */
     int64_t first_ns, last_ns;     /* begin of the first and end of the last measured call */
     atomic_ullong calls, failures; /* measured so far; others may look */

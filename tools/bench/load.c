@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 
 #define LOOK_NS (50 * NS_PER_MS)      /* how often the waiting thread looks at the connections */
+#define END_LOOK_NS NS_PER_MS         /* and at the callers, when they should be about to end */
 #define PATIENCE_NS (2 * NS_PER_S)    /* with calls that hang, after Ctrl-C */
 #define SLOT_NS_MIN (100 * NS_PER_MS) /* of the timeline */
 #define LEFT_WEIGHED 10000 /* calls that were never started: looked at one by one, up to this */
@@ -91,9 +92,9 @@ static void watch(struct run *run, const struct caller *callers, struct step *s)
     while (!interrupted() && (now = now_ns()) < run->begin_ns)
         interrupt_sleep(run->begin_ns - now);
     before = usage_now(l);
-    while (!interrupted() && (now = now_ns()) < run->end_ns &&
-           atomic_load(&run->finished) < l->callers) {
-        interrupt_sleep(run->end_ns - now < LOOK_NS ? run->end_ns - now : LOOK_NS);
+    while (!interrupted() && atomic_load(&run->finished) < l->callers) {
+        int64_t left = run->end_ns - now_ns();
+        interrupt_sleep(left < END_LOOK_NS ? END_LOOK_NS : left < LOOK_NS ? left : LOOK_NS);
         u = (struct usage){0};
         add_connections(l, &u);
         s->streams_peak = u.streams > s->streams_peak ? u.streams : s->streams_peak;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
+#include "compare.h"
 #include "interrupt.h"
 #include "options.h"
 #include "output.h"
@@ -109,6 +110,8 @@ int main(int argc, char **argv)
         fputs(options_help, stdout);
     } else if (code == 0 && o.version) {
         printf("agfs-bench %s\n%s\n", PFS_VERSION, pfs_version());
+    } else if (code == 0 && o.compare[0]) {
+        code = compare_files(o.compare[0], o.compare[1], stdout);
     } else if (code == 0) {
         if (o.verbose)
             pfs_log_to(log_cb, NULL, o.verbose > 1 ? PFS_LOG_DEBUG : PFS_LOG_INFO);

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#define RATIO_FLOOR 0.02  /* of targets that took turns: less is of no interest */
 #define RATE_REACHED 0.98 /* of the planned rate: below it the run did not do what it was told */
 
 void per_round_add(struct per_round *r, double v)
@@ -99,11 +100,6 @@ double op_percentile_us(const struct op_result *o, double percent)
 
 static void finish_step(struct step *s)
 {
-    for (int op = 0; op < N_OPS; op++) {
-        struct op_result *o = &s->ops[op];
-        /* What was never started has a time, but is no call: spread over the operations by it. */
-        o->calls = o->hist ? o->hist->total : 0;
-    }
     s->all.calls = s->calls;
     s->all.errors = s->n_errors;
     if (s->rates.n)
@@ -177,7 +173,8 @@ struct ratio ratio_of(const struct per_round *a, const struct per_round *b)
     }
     if (n) {
         r.median = stats_median(v, n);
-        r.more_than_noise = stats_rank_sum_p(a->v, n, b->v, n) <= STATS_SIGNIFICANT;
+        r.more_than_noise = stats_rank_sum_p(a->v, n, b->v, n) <= STATS_SIGNIFICANT &&
+                            fabs(r.median - 1) > RATIO_FLOOR;
     }
     free(v);
     return r;
@@ -191,9 +188,4 @@ void step_warning(const struct step *s, char *buf, size_t cap)
                  "only %.0f of %.0f planned calls/s were reached; %llu calls that were due never "
                  "started (they count in the times with what they had waited)",
                  s->reached_rate, s->planned_rate, (unsigned long long)s->unstarted);
-    else if (s->late && s->late->total && s->all.hist &&
-             hist_percentile(s->late, 99) * 2 > hist_percentile(s->all.hist, 50))
-        snprintf(buf, cap,
-                 "this machine itself started calls late (p99 %.0f us); that is in the times",
-                 (double)hist_percentile(s->late, 99) / 1e3);
 }

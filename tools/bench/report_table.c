@@ -27,8 +27,10 @@ static const char *label(const struct report *r, const struct step *s, char buf[
 
     if (r->sweep == SWEEP_SIZE)
         snprintf(buf, UNIT_TEXT_MAX * 2, "%s", format_bytes(bytes, s->value));
-    else if (r->sweep == SWEEP_ENTRIES || r->sweep == SWEEP_REMOTES)
-        snprintf(buf, UNIT_TEXT_MAX * 2, "%.0f %s", s->value, sweep_name(r->sweep));
+    else if (r->sweep == SWEEP_ENTRIES)
+        snprintf(buf, UNIT_TEXT_MAX * 2, "%.0f entries", s->value);
+    else if (r->sweep == SWEEP_REMOTES)
+        snprintf(buf, UNIT_TEXT_MAX * 2, "%.0f remote%s", s->value, s->value > 1 ? "s" : "");
     else if (s->planned_rate > 0)
         snprintf(buf, UNIT_TEXT_MAX * 2, "%.15g/s", s->planned_rate);
     else
@@ -101,6 +103,12 @@ static void write_details(FILE *f, const struct step *s, bool is_limit)
     if (s->calls && isfinite(s->instructions))
         fprintf(f, "; %.0f instructions/call", s->instructions / (double)s->calls);
     fputc('\n', f);
+    if (s->late && s->late->total)
+        fprintf(
+            f,
+            "%14s this machine itself began calls late by p50 %s, p99 %s: that is in the times\n",
+            "", format_us(a, (double)hist_percentile(s->late, 50) / 1e3),
+            format_us(b, (double)hist_percentile(s->late, 99) / 1e3));
     step_warning(s, warning, sizeof warning);
     if (warning[0])
         fprintf(f, "%14s WARNING: %s\n", "", warning);
@@ -117,7 +125,7 @@ static void write_step(FILE *f, const struct report *r, const struct step *s, bo
         const struct op_result *o = &s->ops[op];
         if (o->hist == NULL && o->errors == 0)
             continue;
-        double share = s->calls ? (double)o->calls / (double)s->all.hist->total : 0;
+        double share = s->calls ? (double)o->calls / (double)s->calls : 0;
         write_op(f, first, bench_op_name((enum bench_op)op), o, s->reached_rate * share,
                  any_refused);
         first = "";
@@ -204,6 +212,7 @@ static void write_head(FILE *f, const struct report *r)
 void report_write_table(FILE *f, const struct report *r)
 {
     bool any_refused = false;
+    char text[UNIT_TEXT_MAX * 2];
 
     write_head(f, r);
     for (size_t i = 0; i < r->n_targets; i++) {
@@ -227,8 +236,7 @@ void report_write_table(FILE *f, const struct report *r)
     }
     write_limits(f, r);
     if (r->knee >= 0)
-        fprintf(f, "knee: %.15g %s: %s\n", r->targets[0].steps[r->knee].value, sweep_name(r->sweep),
-                r->knee_reason);
+        fprintf(f, "knee: %s: %s\n", label(r, &r->targets[0].steps[r->knee], text), r->knee_reason);
     else if (r->sweep == SWEEP_CALLERS || r->sweep == SWEEP_RATE)
         fputs("knee: not within these values\n", f);
     if (any_refused)

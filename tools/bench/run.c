@@ -175,8 +175,11 @@ static int measure_round(struct bench *b, size_t target, size_t step, const stru
 /* A target at which nothing works is no measurement. */
 static int check_step(const struct report_target *t, const struct step *s)
 {
-    if (s->n_errors == 0 || s->calls > 0)
+    if (s->calls > 0)
         return 0;
+    if (s->n_errors == 0)
+        return complain(EXIT_OTHER, "%s: no call began in the measured time: raise --duration",
+                        t->name);
     return complain(pfs_class_exit(s->first_error.cls),
                     "%s: every one of %llu calls failed: %s (class %s, outcome %s)", t->name,
                     (unsigned long long)s->n_errors, s->first_error.text,

@@ -36,6 +36,17 @@ int64_t schedule_take(struct schedule *s)
     return at;
 }
 
+void schedule_skip(struct schedule *s, int64_t until_ns)
+{
+    double until = (double)(until_ns - s->start_ns);
+
+    pthread_mutex_lock(&s->mu);
+    if (s->next_ns < until) /* gaps of Poisson arrivals have no memory: any begin is as good */
+        s->next_ns = s->arrival == ARRIVAL_POISSON ? until + gap_ns(s)
+                                                   : ceil(until / s->period_ns) * s->period_ns;
+    pthread_mutex_unlock(&s->mu);
+}
+
 uint64_t schedule_left(struct schedule *s, int64_t end_ns)
 {
     pthread_mutex_lock(&s->mu);

@@ -58,7 +58,7 @@ static bool add_value(struct sweep *s, double value, char **ret_bad)
 static bool fill_up(struct sweep *s, double last, char **ret_bad)
 {
     double v = s->values[s->n - 1], before = s->n > 1 ? s->values[s->n - 2] : 0;
-    double ratio = s->n > 1 && before > 0 ? v / before : s->n > 1 ? 0 : kinds[s->kind].growth;
+    double ratio = before > 0 ? v / before : kinds[s->kind].growth;
     double step = ratio >= 2 && ratio == floor(ratio) ? 0 : v - before;
 
     if (step == 0 && v == 0) {

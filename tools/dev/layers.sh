@@ -24,7 +24,7 @@ declare -A may=(
 # Header of a foreign library: the rooms that may include it.
 foreign=(
     'openssl/=lib/net tools/bench' # the bench also measures what is possible without the library
-    'json-c/=lib/wire'
+    'json-c/=lib/wire tools/bench' # the bench reads its own reports again, to compare them
     'nghttp2/=lib/h2 tools/agfsd tools/bench'
     'http_parser.h=lib/h1 tools/agfsd'
     'uv.h=tools/agfsd'

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#include "compare.h"
+#include "stats.h"
+#include "units.h"
+#include "util.h"
+#include <errno.h>
+#include <json-c/json.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FILE_MAX (256 << 20)
+/* Two runs of the same thing differ by this much on a quiet machine: memory lies elsewhere, threads
+ * land on other CPUs. */
+#define NOISE_FLOOR 0.03
+
+struct comparison compare_rounds(const double *a, size_t n_a, const double *b, size_t n_b,
+                                 int more_is_better, double floor)
+{
+    struct comparison c = {VERDICT_TOO_FEW, NAN, NAN, NAN, 1};
+
+    if (n_a == 0 || n_b == 0)
+        return c;
+    c.a = stats_median(a, n_a);
+    c.b = stats_median(b, n_b);
+    c.change = c.b / c.a - 1;
+    c.p = stats_rank_sum_p(a, n_a, b, n_b);
+    if (stats_least_p(n_a, n_b) > STATS_SIGNIFICANT)
+        return c;
+    if (c.p > STATS_SIGNIFICANT || !(fabs(c.change) > floor))
+        c.verdict = VERDICT_SAME;
+    else
+        c.verdict = (c.change > 0) == (more_is_better != 0) ? VERDICT_BETTER : VERDICT_WORSE;
+    return c;
+}
+
+/* ---- reading ---- */
+
+static const char *text_of(json_object *o, const char *key)
+{
+    json_object *v;
+
+    return json_object_object_get_ex(o, key, &v) && json_object_is_type(v, json_type_string)
+               ? json_object_get_string(v)
+               : "";
+}
+
+static double number_of(json_object *o, const char *key)
+{
+    json_object *v;
+
+    return json_object_object_get_ex(o, key, &v) && v ? json_object_get_double(v) : NAN;
+}
+
+/* The elements of an array, n 0 when there is none. */
+static size_t array_of(json_object *o, const char *key, json_object **ret)
+{
+    return json_object_object_get_ex(o, key, ret) && json_object_is_type(*ret, json_type_array)
+               ? json_object_array_length(*ret)
+               : 0;
+}
+
+static double *numbers_of(json_object *o, const char *key, size_t *ret_n)
+{
+    json_object *list;
+
+    *ret_n = array_of(o, key, &list);
+    double *v = xcalloc(*ret_n, sizeof *v);
+    for (size_t i = 0; i < *ret_n; i++)
+        v[i] = json_object_get_double(json_object_array_get_idx(list, i));
+    return v;
+}
+
+static char *read_whole(const char *path)
+{
+    FILE *f = fopen(path, "re");
+    char *text = NULL;
+    size_t n = 0, cap = 0, got = 1;
+
+    for (; f && got > 0 && n < FILE_MAX; n += got) {
+        cap = n + 65536 < 2 * cap ? cap : 2 * cap + 65536;
+        text = xrealloc(text, cap + 1);
+        got = fread(text + n, 1, cap - n, f);
+    }
+    if (f == NULL || ferror(f) || n >= FILE_MAX) {
+        complain(EXIT_USAGE, "cannot read %s: %s", path,
+                 n >= FILE_MAX ? "too large" : strerror(errno));
+        free(text);
+        text = NULL;
+    } else {
+        text[n] = '\0';
+    }
+    if (f)
+        fclose(f);
+    return text;
+}
+
+static json_object *read_report(const char *path)
+{
+    enum json_tokener_error why = json_tokener_success;
+    char *text = read_whole(path);
+    json_object *o = text ? json_tokener_parse_verbose(text, &why) : NULL;
+
+    if (text && o == NULL)
+        complain(EXIT_USAGE, "%s is no report: %s", path, json_tokener_error_desc(why));
+    if (o && strcmp(text_of(o, "schema"), "agfs-bench/1") != 0) {
+        complain(EXIT_USAGE, "%s is no report: its schema is not agfs-bench/1", path);
+        json_object_put(o);
+        o = NULL;
+    }
+    free(text);
+    return o;
+}
+
+/* ---- what belongs together ---- */
+
+static bool is_remote(json_object *target)
+{
+    return strcmp(text_of(target, "kind"), "limit") != 0;
+}
+
+/* The target of that name; where each report has one remote only, that one. */
+static json_object *find_target(json_object *report, json_object *like, bool only_one)
+{
+    json_object *targets;
+    size_t n = array_of(report, "targets", &targets);
+
+    for (size_t i = 0; i < n; i++) {
+        json_object *t = json_object_array_get_idx(targets, i);
+        if (is_remote(t) && (only_one || strcmp(text_of(t, "name"), text_of(like, "name")) == 0))
+            return t;
+    }
+    return NULL;
+}
+
+static size_t n_remotes(json_object *report)
+{
+    json_object *targets;
+    size_t n = array_of(report, "targets", &targets), found = 0;
+
+    for (size_t i = 0; i < n; i++)
+        found += is_remote(json_object_array_get_idx(targets, i));
+    return found;
+}
+
+static bool same_number(double a, double b)
+{
+    return a == b || (isnan(a) && isnan(b));
+}
+
+static json_object *find_step(json_object *target, json_object *like)
+{
+    static const char *const keys[] = {"value", "callers", "remotes", "planned_rate_per_s",
+                                       "size_bytes"};
+    json_object *steps;
+    size_t n = array_of(target, "steps", &steps);
+
+    for (size_t i = 0; i < n; i++) {
+        json_object *s = json_object_array_get_idx(steps, i);
+        bool same = true;
+        for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++)
+            same &= same_number(number_of(s, keys[k]), number_of(like, keys[k]));
+        if (same)
+            return s;
+    }
+    return NULL;
+}
+
+static json_object *find_op(json_object *step, const char *name)
+{
+    json_object *ops;
+    size_t n = array_of(step, "ops", &ops);
+
+    for (size_t i = 0; i < n; i++) {
+        json_object *o = json_object_array_get_idx(ops, i);
+        if (strcmp(text_of(o, "op"), name) == 0)
+            return o;
+    }
+    return NULL;
+}
+
+/* ---- the comparison ---- */
+
+struct totals {
+    FILE *out;
+    double floor;
+    unsigned figures, better, worse, too_few;
+};
+
+static void compare_row(struct totals *t, json_object *a, json_object *b, const char *key,
+                        const char *what, bool latency)
+{
+    size_t n_a, n_b;
+    double *v_a = numbers_of(a, key, &n_a), *v_b = numbers_of(b, key, &n_b);
+    struct comparison c = compare_rounds(v_a, n_a, v_b, n_b, !latency, t->floor);
+    char from[UNIT_TEXT_MAX], to[UNIT_TEXT_MAX];
+
+    free(v_a);
+    free(v_b);
+    if (n_a == 0 || n_b == 0)
+        return;
+    if (latency) {
+        format_us(from, c.a);
+        format_us(to, c.b);
+    } else {
+        snprintf(from, sizeof from, "%.0f", c.a);
+        snprintf(to, sizeof to, "%.0f", c.b);
+    }
+    t->figures++;
+    t->better += c.verdict == VERDICT_BETTER;
+    t->worse += c.verdict == VERDICT_WORSE;
+    t->too_few += c.verdict == VERDICT_TOO_FEW;
+    fprintf(t->out, "  %-22s %10s -> %-10s %+6.1f %%  ", what, from, to, c.change * 100);
+    switch (c.verdict) {
+    case VERDICT_SAME:
+        fprintf(t->out, "no difference beyond noise (p = %.3f)\n", c.p);
+        break;
+    case VERDICT_BETTER:
+    case VERDICT_WORSE:
+        fprintf(t->out, "%s, more than noise (p = %.3f)\n",
+                c.verdict == VERDICT_BETTER ? "B is better" : "B is WORSE", c.p);
+        break;
+    case VERDICT_TOO_FEW:
+        fprintf(t->out, "too few rounds to tell (%zu and %zu; 4 and 4 would do)\n", n_a, n_b);
+        break;
+    }
+}
+
+static void compare_step(struct totals *t, const char *name, json_object *a, json_object *b)
+{
+    json_object *ops;
+    size_t n = array_of(a, "ops", &ops);
+    double planned = number_of(a, "planned_rate_per_s"), value = number_of(a, "value");
+    double errors = 0;
+
+    double callers = number_of(a, "callers");
+
+    fprintf(t->out, "%s, %.0f caller%s", name, callers, callers == 1 ? "" : "s");
+    if (isfinite(planned))
+        fprintf(t->out, ", %.10g/s planned", planned);
+    else if (isfinite(value))
+        fprintf(t->out, ", value %.10g", value);
+    fputc('\n', t->out);
+    for (size_t i = 0; i < n; i++) {
+        json_object *op = json_object_array_get_idx(ops, i), *other = find_op(b, text_of(op, "op"));
+        char what[64];
+        snprintf(what, sizeof what, "%s p50", text_of(op, "op"));
+        if (other) {
+            compare_row(t, op, other, "p50_per_round_us", what, true);
+            errors += number_of(other, "errors") - number_of(op, "errors");
+        }
+    }
+    if (!isfinite(planned)) /* else the rate is what was asked for */
+        compare_row(t, a, b, "rates_per_round", "calls/s", false);
+    if (errors != 0)
+        fprintf(t->out, "  errors: %+.0f in B\n", errors);
+}
+
+/* Bare TLS in both runs: what the machine itself changed by is no merit of the program. */
+static void note_machine(struct totals *t, json_object *a, json_object *b)
+{
+    json_object *la, *lb;
+
+    if (!json_object_object_get_ex(a, "limits", &la) || la == NULL ||
+        !json_object_object_get_ex(b, "limits", &lb) || lb == NULL)
+        return;
+    double from = number_of(la, "round_trip_us"), to = number_of(lb, "round_trip_us");
+    double change = to / from - 1;
+    fprintf(t->out, "bare TLS round trip: %.1f us -> %.1f us (%+.1f %%): ", from, to, change * 100);
+    if (fabs(change) > t->floor) {
+        t->floor = fabs(change);
+        fputs("the machine itself changed; less than that counts as noise\n", t->out);
+    } else {
+        fputs("the machine is the same\n", t->out);
+    }
+}
+
+static int sum_up(const struct totals *t)
+{
+    if (t->figures == 0)
+        return complain(EXIT_USAGE, "the reports have no target, step and operation in common");
+    if (t->worse + t->better == 0)
+        fputs(t->too_few == t->figures ? "verdict: too few rounds to tell\n"
+                                       : "verdict: no difference beyond noise\n",
+              t->out);
+    else if (t->worse == 0)
+        fprintf(t->out, "verdict: B is better in %u of %u figures, worse in none\n", t->better,
+                t->figures);
+    else
+        fprintf(t->out, "verdict: B is worse in %u of %u figures, better in %u\n", t->worse,
+                t->figures, t->better);
+    return t->worse ? EXIT_OTHER : 0;
+}
+
+int compare_files(const char *path_a, const char *path_b, FILE *out)
+{
+    struct totals t = {.out = out, .floor = NOISE_FLOOR};
+    json_object *a = read_report(path_a), *b = a ? read_report(path_b) : NULL, *targets, *steps;
+    int code = EXIT_USAGE;
+
+    if (a && b) {
+        bool only_one = n_remotes(a) == 1 && n_remotes(b) == 1;
+        size_t n = array_of(a, "targets", &targets);
+        fprintf(out, "A: %s %s\nB: %s %s\n", path_a, text_of(a, "started"), path_b,
+                text_of(b, "started"));
+        note_machine(&t, a, b);
+        for (size_t i = 0; i < n; i++) {
+            json_object *mine = json_object_array_get_idx(targets, i);
+            json_object *other = is_remote(mine) ? find_target(b, mine, only_one) : NULL;
+            size_t n_steps = other ? array_of(mine, "steps", &steps) : 0;
+            for (size_t k = 0; k < n_steps; k++) {
+                json_object *step = json_object_array_get_idx(steps, k),
+                            *match = find_step(other, step);
+                if (match)
+                    compare_step(&t, text_of(mine, "name"), step, match);
+            }
+        }
+        code = sum_up(&t);
+    }
+    json_object_put(a);
+    json_object_put(b);
+    return code;
+}
