@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#include "compare.h"
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const double base[] = {40.1, 39.8, 40.6, 40.2, 39.9};
+static const double again[] = {40.0, 40.3, 39.7, 40.5, 40.2};
+static const double slower[] = {45.2, 46.0, 45.1, 44.9, 45.7};
+
+static enum verdict verdict(const double *a, const double *b, size_t n, int more_is_better)
+{
+    return compare_rounds(a, n, b, n, more_is_better, 0.03).verdict;
+}
+
+Test(bench_compare, noise_is_no_difference)
+{
+    cr_assert_eq(verdict(base, again, 5, 0), VERDICT_SAME);
+    cr_assert_eq(verdict(base, base, 5, 0), VERDICT_SAME);
+}
+
+Test(bench_compare, a_difference_is_more_than_noise)
+{
+    struct comparison c = compare_rounds(base, 5, slower, 5, 0, 0.03);
+
+    cr_assert_eq(c.verdict, VERDICT_WORSE);
+    cr_assert_float_eq(c.change, 45.2 / 40.1 - 1, 1e-9);
+    cr_assert_lt(c.p, 0.01);
+    cr_assert_eq(verdict(slower, base, 5, 0), VERDICT_BETTER);
+    /* Of throughput more is better. */
+    cr_assert_eq(verdict(base, slower, 5, 1), VERDICT_BETTER);
+    cr_assert_eq(verdict(slower, base, 5, 1), VERDICT_WORSE);
+}
+
+Test(bench_compare, what_the_machine_changed_by_is_noise)
+{
+    cr_assert_eq(compare_rounds(base, 5, slower, 5, 0, 0.15).verdict, VERDICT_SAME);
+}
+
+Test(bench_compare, one_bad_round_is_no_difference)
+{
+    const double outlier[] = {40.0, 40.3, 39.7, 90.5, 40.2};
+
+    cr_assert_eq(verdict(base, outlier, 5, 0), VERDICT_SAME);
+}
+
+Test(bench_compare, too_few_rounds)
+{
+    cr_assert_eq(verdict(base, slower, 3, 0), VERDICT_TOO_FEW);
+    cr_assert_eq(compare_rounds(base, 0, slower, 5, 0, 0).verdict, VERDICT_TOO_FEW);
+    cr_assert_eq(verdict(base, slower, 4, 0), VERDICT_WORSE);
+}
+
+/* ---- files ---- */
+
+static char path_a[] = "/tmp/compare-a-XXXXXX", path_b[] = "/tmp/compare-b-XXXXXX";
+
+static void put(char *path, const char *text)
+{
+    int fd = mkstemp(path);
+
+    cr_assert_geq(fd, 0);
+    cr_assert_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    close(fd);
+}
+
+static int compare(const char *a, const char *b, char **ret)
+{
+    size_t n;
+    FILE *f = open_memstream(ret, &n);
+
+    put(path_a, a);
+    put(path_b, b);
+    int code = compare_files(path_a, path_b, f);
+    unlink(path_a);
+    unlink(path_b);
+    fclose(f);
+    return code;
+}
+
+#define REPORT(name, rates, p50s, trip)                                                            \
+    "{\"schema\":\"agfs-bench/1\",\"limits\":{\"round_trip_us\":" trip "},\"targets\":[{\"name\":" \
+    "\"" name "\",\"kind\":\"remote\",\"steps\":[{\"callers\":4,\"value\":null,"                   \
+    "\"rates_per_round\":" rates ",\"ops\":[{\"op\":\"stat\",\"errors\":0,"                        \
+    "\"p50_per_round_us\":" p50s "}]}]}]}"
+#define FAST "[100,101,102,103,104]"
+#define SLOW "[150,151,152,153,154]"
+
+Test(bench_compare, reports)
+{
+    char *text;
+
+    cr_assert_eq(compare(REPORT("x", FAST, FAST, "20"), REPORT("x", FAST, FAST, "20"), &text), 0);
+    cr_assert(strstr(text, "verdict: no difference beyond noise"), "%s", text);
+    cr_assert(strstr(text, "the machine is the same"), "%s", text);
+    free(text);
+}
+
+Test(bench_compare, a_report_that_is_worse)
+{
+    char *text;
+
+    /* The names differ, but there is one target in each. */
+    cr_assert_eq(compare(REPORT("x", SLOW, FAST, "20"), REPORT("y", FAST, SLOW, "20"), &text), 1);
+    cr_assert(strstr(text, "stat p50"), "%s", text);
+    cr_assert(strstr(text, "B is WORSE, more than noise"), "%s", text);
+    cr_assert(strstr(text, "verdict: B is worse in 2 of 2 figures"), "%s", text);
+    free(text);
+}
+
+Test(bench_compare, a_report_that_is_better)
+{
+    char *text;
+
+    cr_assert_eq(compare(REPORT("x", FAST, SLOW, "20"), REPORT("x", SLOW, FAST, "20"), &text), 0);
+    cr_assert(strstr(text, "verdict: B is better in 2 of 2 figures, worse in none"), "%s", text);
+    free(text);
+}
+
+Test(bench_compare, a_machine_that_changed_by_more)
+{
+    char *text;
+
+    cr_assert_eq(compare(REPORT("x", SLOW, FAST, "20"), REPORT("x", FAST, SLOW, "40"), &text), 0);
+    cr_assert(strstr(text, "the machine itself changed"), "%s", text);
+    free(text);
+}
+
+Test(bench_compare, what_is_no_report)
+{
+    char *text;
+
+    cr_assert_eq(compare("", "{}", &text), 2);
+    free(text);
+    strcpy(path_a + strlen(path_a) - 6, "XXXXXX");
+    strcpy(path_b + strlen(path_b) - 6, "XXXXXX");
+    cr_assert_eq(compare("{\"schema\":\"agfs-bench/1\"}", "{\"schema\":\"other\"}", &text), 2);
+    free(text);
+    strcpy(path_a + strlen(path_a) - 6, "XXXXXX");
+    strcpy(path_b + strlen(path_b) - 6, "XXXXXX");
+    cr_assert_eq(compare("{\"schema\":\"agfs-bench/1\",\"targets\":7}",
+                         "{\"schema\":\"agfs-bench/1\",\"targets\":[3,null,{}]}", &text),
+                 2);
+    free(text);
+    cr_assert_eq(compare_files("/nowhere", "/nowhere", stdout), 2);
+}

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#include "options.h"
+#include "util.h"
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static char said[4096]; /* on stderr by the last parse */
+
+static int parse(struct options *o, const char *const *words)
+{
+    int n = 0, saved = dup(STDERR_FILENO);
+    FILE *f = tmpfile();
+
+    while (words[n])
+        n++;
+    dup2(fileno(f), STDERR_FILENO);
+    int code = options_parse(n, (char **)(uintptr_t)words, o);
+    fflush(stderr);
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    rewind(f);
+    said[fread(said, 1, sizeof said - 1, f)] = '\0';
+    fclose(f);
+    return code;
+}
+
+#define PARSE(o, ...) parse(o, (const char *const[]){"agfs-bench", __VA_ARGS__, NULL})
+#define REFUSED(words, ...)                                                                        \
+    do {                                                                                           \
+        struct options refused;                                                                    \
+        cr_assert_eq(PARSE(&refused, __VA_ARGS__), EXIT_USAGE);                                    \
+        cr_assert(strstr(said, words), "%s", said);                                                \
+        options_fini(&refused);                                                                    \
+    } while (0)
+
+static void clean_environment(void)
+{
+    unsetenv("AGFS_API_URL");
+    unsetenv("AGFS_SERVER_URL");
+    unsetenv("AGFS_TIMEOUT");
+}
+
+static const char *option(const struct target_spec *t, const char *key)
+{
+    for (size_t i = 0; i < t->n_options; i++) {
+        if (strcmp(t->options[i].key, key) == 0)
+            return t->options[i].value;
+    }
+    return NULL;
+}
+
+TestSuite(bench_options, .init = clean_environment);
+
+Test(bench_options, defaults)
+{
+    struct options o;
+
+    cr_assert_eq(parse(&o, (const char *const[]){"agfs-bench", NULL}), 0);
+    cr_assert_eq(o.n_targets, 1);
+    cr_assert_str_eq(o.targets[0].url, "http://localhost:8080");
+    cr_assert_eq(o.arrival, ARRIVAL_CLOSED);
+    cr_assert_eq(o.callers, 1);
+    cr_assert_eq(o.rounds, 5);
+    cr_assert_eq(o.duration_ns, 5 * NS_PER_S);
+    cr_assert_str_eq(o.workload.text, "stat");
+    options_fini(&o);
+    setenv("AGFS_API_URL", "https://far", 1);
+    cr_assert_eq(parse(&o, (const char *const[]){"agfs-bench", NULL}), 0);
+    cr_assert_str_eq(o.targets[0].url, "https://far");
+    options_fini(&o);
+}
+
+Test(bench_options, targets_have_options_of_their_own)
+{
+    struct options o;
+
+    cr_assert_eq(PARSE(&o, "--cacert", "ca.pem", "--timeout", "3s", "-o", "spin=0", "--path", "/p",
+                       "a:1", "https://b:2,name=B,ca_file=other.pem,path=/remote/memfs,queue=/q",
+                       "--server", "c:3"),
+                 0);
+    cr_assert_eq(o.n_targets, 3);
+    cr_assert_str_eq(o.targets[0].url, "http://c:3");
+    cr_assert_str_eq(o.targets[1].url, "http://a:1");
+    cr_assert_str_eq(option(&o.targets[1], "ca_file"), "ca.pem");
+    cr_assert_str_eq(option(&o.targets[1], "spin"), "0");
+    cr_assert_str_eq(o.targets[1].path, "/p");
+    cr_assert_str_eq(o.targets[1].queue, "/queuefs");
+    cr_assert_str_eq(o.targets[2].name, "B");
+    cr_assert_str_eq(option(&o.targets[2], "ca_file"), "other.pem");
+    cr_assert_str_eq(option(&o.targets[2], "timeout"), "3s");
+    cr_assert_str_eq(o.targets[2].path, "/remote/memfs");
+    cr_assert_str_eq(o.targets[2].queue, "/q");
+    options_fini(&o);
+}
+
+Test(bench_options, an_open_loop)
+{
+    struct options o;
+
+    cr_assert_eq(PARSE(&o, "-r", "2.5k", "--arrival", "poisson", "-d", "300ms", "x"), 0);
+    cr_assert_eq(o.rate, 2500);
+    cr_assert_eq(o.arrival, ARRIVAL_POISSON);
+    cr_assert_eq(o.callers, 64);
+    options_fini(&o);
+    cr_assert_eq(PARSE(&o, "--ramp", "rate=10,..,40", "-c", "3", "x"), 0);
+    cr_assert_eq(o.arrival, ARRIVAL_CONSTANT);
+    cr_assert_eq(o.callers, 3);
+    cr_assert(o.sweep.stop_at_knee);
+    options_fini(&o);
+}
+
+Test(bench_options, bad_values_are_refused_by_name)
+{
+    REFUSED("--duration 0: nothing can be measured in no time", "-d", "0", "x");
+    REFUSED("--duration 0ms", "-d", "0ms", "x");
+    REFUSED("--duration soon", "--duration", "soon", "x");
+    REFUSED("--callers 0: a whole number from 1 to 4096", "-c", "0", "x");
+    REFUSED("--callers 1.5", "-c", "1.5", "x");
+    REFUSED("--callers -1", "-c", "-1", "x");
+    REFUSED("--rate 0: calls a second", "-r", "0", "x");
+    REFUSED("--rate fast", "-r", "fast", "x");
+    REFUSED("--count 0", "-n", "0", "x");
+    REFUSED("--rounds 0", "--rounds", "0", "x");
+    REFUSED("--size big", "-s", "big", "x");
+    REFUSED("--workload fly: 'fly' is none of", "-w", "fly", "x");
+    REFUSED("--sweep size: one of", "--sweep", "size", "x");
+    REFUSED("--ramp size=1,2: only callers and rate", "--ramp", "size=1,2", "x");
+    REFUSED("--cpu 5000", "--cpu", "5000", "x");
+    REFUSED("--arrival now", "--arrival", "now", "-r", "1", "x");
+    REFUSED("try `agfs-bench --help`", "--frobnicate");
+}
+
+Test(bench_options, contradictions_are_refused)
+{
+    REFUSED("only an open loop", "--arrival", "poisson", "x");
+    REFUSED("already swept", "-r", "10", "--sweep", "rate=1,2", "x");
+    REFUSED("only one quantity", "--sweep", "callers=1,2", "--sweep", "size=1,2", "x");
+    REFUSED("either a duration or a number", "-d", "1s", "-n", "5", "x");
+    REFUSED("nothing to sweep", "--limit", "--sweep", "callers=1,2");
+    REFUSED("--compare needs two", "--compare", "one.json");
+    REFUSED("--compare needs two", "--compare", "1", "2", "3");
+}
+
+Test(bench_options, bad_targets_are_refused)
+{
+    REFUSED("URL[,KEY=VALUE]... expected", "/memfs");
+    REFUSED("URL[,KEY=VALUE]... expected", "");
+    REFUSED("nonsense: KEY=VALUE expected", "x,nonsense");
+    REFUSED("path=memfs: a path begins with '/'", "x,path=memfs");
+    REFUSED("the URL is the target itself", "-o", "base_url=http://y", "x");
+}
+
+Test(bench_options, the_limit_alone_needs_no_target)
+{
+    struct options o;
+
+    cr_assert_eq(PARSE(&o, "--limit"), 0);
+    cr_assert_eq(o.n_targets, 0);
+    cr_assert(o.limit);
+    options_fini(&o);
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#include "report.h"
+#include <criterion/criterion.h>
+#include <json-c/json.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One target, one step: n calls of stat in `rounds` rounds. */
+static struct report make(unsigned n, unsigned rounds)
+{
+    struct report r = {
+        .started = "2026-01-02T03:04:05Z", .knee = -1, .rounds = rounds, .duration_s = 1};
+
+    strcpy(r.workload.text, "stat");
+    r.targets = calloc(1, sizeof *r.targets);
+    r.n_targets = 1;
+    r.targets[0] = (struct report_target){.name = strdup("a \"b\""),
+                                          .url = strdup("http://x"),
+                                          .path = strdup("/m"),
+                                          .protocol = "HTTP/1.1, clear"};
+    r.targets[0].steps = calloc(1, sizeof(struct step));
+    r.targets[0].n_steps = 1;
+    struct step *s = r.targets[0].steps;
+    s->value = s->instructions = s->cpu_server_s = NAN;
+    s->callers = s->remotes = 1;
+    s->seconds = 1;
+    s->calls = n;
+    s->ops[OP_STAT].calls = n;
+    s->ops[OP_STAT].hist = hist_new(3);
+    s->all.hist = hist_new(3);
+    for (unsigned i = 0; i < n; i++)
+        hist_record(s->ops[OP_STAT].hist, 1000 * (i + 1));
+    hist_add(s->all.hist, s->ops[OP_STAT].hist);
+    for (unsigned i = 0; i < rounds; i++) {
+        per_round_add(&s->rates, 100 + i);
+        per_round_add(&s->ops[OP_STAT].p50_us, 10 + i);
+        per_round_add(&s->all.p50_us, 10 + i);
+    }
+    report_finish(&r);
+    return r;
+}
+
+static char *written(void (*write)(FILE *, const struct report *), const struct report *r)
+{
+    static char *text; /* the stream keeps its address */
+    static size_t n;
+    FILE *f = open_memstream(&text, &n);
+
+    write(f, r);
+    fclose(f);
+    return text;
+}
+
+static json_object *at(json_object *o, const char *key)
+{
+    json_object *v = NULL;
+
+    cr_assert(json_object_object_get_ex(o, key, &v), "no %s", key);
+    return v;
+}
+
+static json_object *first(json_object *o, const char *key)
+{
+    return json_object_array_get_idx(at(o, key), 0);
+}
+
+Test(bench_report, percentiles_of_few_samples_are_refused)
+{
+    struct report r = make(999, 5);
+    const struct op_result *o = &r.targets[0].steps[0].ops[OP_STAT];
+
+    cr_assert_float_eq(op_percentile_us(o, 50), 500, 1);
+    cr_assert(isnan(op_percentile_us(o, 99)));
+    char *table = written(report_write_table, &r);
+    cr_assert(strstr(table, "       -       -       -   999us"), "%s", table);
+    cr_assert(strstr(table, "-: too few samples: p50 needs 20, p99 1000"), "%s", table);
+    free(table);
+    report_fini(&r);
+    r = make(1000, 5);
+    cr_assert_float_eq(op_percentile_us(&r.targets[0].steps[0].ops[OP_STAT], 99), 990, 1);
+    report_fini(&r);
+}
+
+Test(bench_report, json_says_null_for_what_is_not_known)
+{
+    struct report r = make(999, 5);
+    char *text = written(report_write_json, &r);
+    json_object *o = json_tokener_parse(text);
+
+    cr_assert(o, "%s", text);
+    cr_assert_str_eq(json_object_get_string(at(o, "schema")), "agfs-bench/1");
+    cr_assert_null(at(o, "sweep"));
+    cr_assert_null(at(o, "limits"));
+    json_object *target = first(o, "targets"), *step = first(target, "steps"),
+                *op = first(step, "ops");
+    cr_assert_str_eq(json_object_get_string(at(target, "name")), "a \"b\"");
+    cr_assert_null(at(step, "value"));
+    cr_assert_null(at(step, "cpu_server_s"));
+    cr_assert_null(at(step, "planned_rate_per_s"));
+    cr_assert_eq(json_object_get_int(at(step, "reached_rate_per_s")), 102);
+    cr_assert_eq(json_object_array_length(at(step, "rates_per_round")), 5);
+    cr_assert_eq(json_object_array_length(at(step, "ops")), 1);
+    cr_assert_null(at(at(op, "percentiles_us"), "99"));
+    cr_assert_float_eq(json_object_get_double(at(at(op, "percentiles_us"), "50")), 500, 1);
+    json_object *curve = at(op, "curve");
+    size_t n = json_object_array_length(curve);
+    json_object *last = json_object_array_get_idx(curve, n - 1);
+    cr_assert_gt(n, 10);
+    cr_assert_lt(json_object_get_double(json_object_array_get_idx(last, 0)), 99);
+    json_object_put(o);
+    free(text);
+    report_fini(&r);
+}
+
+Test(bench_report, csv_has_as_many_fields_as_names)
+{
+    struct report r = make(50, 2);
+    char *text = written(report_write_csv, &r), *row = strchr(text, '\n') + 1;
+    size_t names = 1, fields = 1;
+
+    for (char *p = text; p < row; p++)
+        names += *p == ',';
+    for (char *p = row; *p; p++)
+        fields += *p == ',';
+    cr_assert_eq(names, fields, "%s", text);
+    cr_assert_eq(strncmp(row, "\"a \"\"b\"\"\",\"http://x\",,1,1,0,\"stat\",,", 36), 0, "%s", row);
+    free(text);
+    report_fini(&r);
+}
+
+Test(bench_report, a_rate_that_was_not_reached_is_said)
+{
+    struct report r = make(50, 1);
+    struct step *s = r.targets[0].steps;
+    char text[300];
+
+    step_warning(s, text, sizeof text);
+    cr_assert_str_eq(text, "");
+    s->arrival = ARRIVAL_CONSTANT;
+    s->planned_rate = 50;
+    report_finish(&r);
+    step_warning(s, text, sizeof text);
+    cr_assert_str_eq(text, "");
+    s->planned_rate = 60;
+    s->unstarted = 10;
+    step_warning(s, text, sizeof text);
+    cr_assert(
+        strstr(text, "only 50 of 60 planned calls/s were reached; 10 calls that were due never"),
+        "%s", text);
+    report_fini(&r);
+}
+
+Test(bench_report, ratios_of_rounds)
+{
+    struct per_round a = {(double[]){10, 11, 10, 12}, 4}, b = {(double[]){20, 22, 21, 24}, 4},
+                     none = {NULL, 0};
+
+    struct ratio x = ratio_of(&a, &b);
+    cr_assert_float_eq(x.median, 2, 1e-9);
+    cr_assert_float_eq(x.greatest, 2.1, 1e-9);
+    cr_assert(x.more_than_noise);
+    cr_assert_not(ratio_of(&a, &a).more_than_noise);
+    cr_assert(isnan(ratio_of(&a, &none).median));
+}
