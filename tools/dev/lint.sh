@@ -19,7 +19,7 @@ c_files=() text_files=()
 for f in "${files[@]}"; do
     case "$f" in
     *.c | *.h) c_files+=("$f") text_files+=("$f") ;;
-    *.sh | *.py | *.build | *.md | *.txt | *.[1-8] | *.map | .ci/run) text_files+=("$f") ;;
+    *.sh | *.py | *.js | *.css | *.html | *.build | *.md | *.txt | *.[1-8] | *.map | .ci/run) text_files+=("$f") ;;
     esac
 done
 findings=$(mktemp)
@@ -81,7 +81,7 @@ for f in "${c_files[@]}"; do
 done
 for f in "${text_files[@]}"; do
     case "$f" in
-    *.sh | *.py) head -n 3 "$f" | grep -q SPDX || echo "$f:1: no SPDX header" >>"$findings" ;;
+    *.sh | *.py | *.js | *.css | *.html) head -n 3 "$f" | grep -q SPDX || echo "$f:1: no SPDX header" >>"$findings" ;;
     esac
 done
 # Blanks at the end, tabs in C.
