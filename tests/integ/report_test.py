@@ -1,0 +1,293 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the ProxyFS authors
+"""The page of agfs-bench in a headless Chromium without a network: what it draws, says and refuses.
+
+usage: report_test.py BUILDDIR [TEST...]
+"""
+import json
+import os
+import re
+import subprocess
+import sys
+
+import browser
+import report_runs as runs
+from agfs_world import Skip, World, run
+
+LINES = [(0x00, 0x72, 0xb2), (0xd5, 0x5e, 0x00)]  # of the first two targets, light
+DARK_LINES = [(0x56, 0xb4, 0xe9), (0xff, 0x8f, 0x3f)]
+LIMIT, KNEE = (0x7a, 0x82, 0x8b), (0x8a, 0x2b, 0xe2)
+STATE = "document.getElementById('page').dataset.state"
+chromium = None  # the browser of all tests
+
+
+def page_of(world, report):
+    """The path of the page of a report, which is a dict, or text of any kind."""
+    if not chromium:
+        raise Skip("no Chromium here")
+    data = report if isinstance(report, bytes) else json.dumps(report).encode()
+    path = world.path("page.html")
+    with open(path, "wb") as f:
+        subprocess.run([os.path.join(world.build, "tests/integ/report_page")], input=data, stdout=f, check=True)
+    return path
+
+
+def show(world, report, **how):
+    """Opens the page of a report; it has no complaint, asks for nothing, and every part of it is drawn."""
+    path = page_of(world, report)
+    chromium.open(path, **how)
+    assert chromium.complaints() == [], chromium.complaints()
+    assert chromium.requests() == [], chromium.requests()
+    failed = chromium.value("[...document.querySelectorAll('[data-failed]')].map(e => e.textContent)")
+    assert failed == [], failed
+    return path
+
+
+def text(selector="#page"):
+    return chromium.value("document.querySelector(%s).innerText" % json.dumps(selector))
+
+
+def rows(table):
+    """The cells of a table: the exact number where there is one, else the text."""
+    return chromium.value("""[...document.querySelectorAll('#%s tbody tr')].map(r => [...r.children].map(
+        c => c.dataset.value === undefined ? c.innerText : Number(c.dataset.value)))""" % table)
+
+
+def heads(table):
+    return chromium.value("[...document.querySelectorAll('#%s thead th')].map(c => c.innerText)" % table)
+
+
+def figures():
+    """The charts by name: the box of each plot on the page, and how many lines it says it drew."""
+    found = chromium.value("""[...document.querySelectorAll('figure')].map(f => {
+        const b = f.querySelector('canvas').getBoundingClientRect();
+        return [f.dataset.chart, [b.x + scrollX, b.y + scrollY, b.width, b.height], Number(f.dataset.rendered)]; })""")
+    return {name: (box, lines) for name, box, lines in found}
+
+
+def choose(select, label):
+    """Picks an entry as a person does, by its text."""
+    assert chromium.value("""(() => { const s = document.getElementById('%s');
+        const o = [...s.options].find(o => o.text === %s);
+        if (o) { s.value = o.value; s.dispatchEvent(new Event('change')); }
+        return Boolean(o); })()""" % (select, json.dumps(label))), label
+    chromium.settle()
+
+
+def every_chart_has_its_lines(world):
+    show(world, runs.callers(), width=700)
+    found = figures()
+    assert list(found) == ["sweep-work", "sweep-latency", "sweep-cpu", "percentiles", "latency", "throughput"], list(found)
+    for name, (box, lines) in found.items():
+        assert lines >= 3, (name, lines)
+        pixels = chromium.screenshot(box)
+        for color in LINES + [LIMIT]:  # of targets that hide each other entirely, the last one is seen
+            assert name == "sweep-cpu" and color == LINES[0] or pixels.count(color) > 80, (name, color, pixels.count(color))
+        knee = pixels.count(KNEE)
+        assert (knee > 50) == name.startswith("sweep"), (name, knee)
+    legend = text("figure[data-chart=percentiles] .legend")
+    assert all(t in legend for t in ("direct", "through agfsd", "bare TLS")), legend
+
+
+def a_chart_without_a_line_says_so(world):
+    report = runs.single()
+    for t in report["targets"]:
+        t["steps"][0]["timeline"] = []
+    show(world, report)
+    assert "This run has no timeline." in text("figure[data-chart=latency]")
+
+
+def the_nines_are_as_wide_as_each_other(world):
+    show(world, runs.single())
+    labels = "ninesTicks(nines(10), nines(99.99), %d).map(v => String(Number(percentOf(v).toFixed(4))))"
+    assert chromium.value(labels % 1200) == ["50", "75", "90", "95", "99", "99.9", "99.99"]
+    assert chromium.value(labels % 220) == ["50", "90", "99", "99.9", "99.99"]
+    at = chromium.value("[90, 99, 99.9, 99.99].map(nines)")
+    assert all(abs(v - i) < 1e-9 for i, v in enumerate(at, 1)), at
+
+
+def the_numbers_are_those_of_the_report(world):
+    report = runs.single()
+    show(world, report)
+    names = heads("percentiles-table")
+    for target, row in zip(report["targets"], rows("percentiles-table"), strict=True):
+        op = target["steps"][0]["ops"][-1]
+        assert row[0].strip() == target["name"] and row[1] == op["calls"], row
+        for key, value in op["percentiles_us"].items():  # unknown ones are a dash, not a guess
+            assert row[names.index("p" + key)] == ("–" if value is None else value), (key, value, row)
+    assert None in report["targets"][1]["steps"][0]["ops"][-1]["percentiles_us"].values()
+    choose("pick-op", "read")
+    for target, row in zip(report["targets"], rows("percentiles-table"), strict=True):
+        op = next(o for o in target["steps"][0]["ops"] if o["op"] == "read")
+        assert row[names.index("p50")] == op["percentiles_us"]["50"], row
+    by_op = rows("ops-table")
+    assert [r[0] for r in by_op] == [n for n in ("all", "stat", "read", "write", "list") for _ in range(2)], by_op
+    assert len(rows("rounds-table")) == 2 and rows("rounds-table")[1][1:4] == report["targets"][1]["steps"][0]["rates_per_round"]
+
+
+def a_sweep_is_shown_step_by_step_and_its_knee_explained(world):
+    report = runs.callers()
+    show(world, report)
+    table = rows("sweep-table")
+    steps = [(t, s) for i in range(9) for t in report["targets"] for s in [t["steps"][i]]]
+    for row, (target, step) in zip(table, steps, strict=True):
+        assert row[:3] == [step["value"], target["name"], step["reached_rate_per_s"]], (row, target["name"])
+        assert row[5] == step["ops"][0]["percentiles_us"]["99"], row
+    assert text(".knee") == "Knee at 32 callers: throughput grew by less than 10 % while p99 doubled."
+    assert "direct at the knee: client 0.933 + server 0.875 = 1.81 of 2 CPUs busy: the machine is used up" in text()
+    assert "through agfsd at the knee: client 0.689 + server 0.646 = 1.33 of 2 CPUs busy: the machine is not used up" in text()
+    assert "Side by side at 32 callers" in text()  # the details begin at the knee
+    choose("pick-step", "4")
+    assert "Side by side at 4 callers" in text()
+    assert rows("percentiles-table")[0][1] == report["targets"][0]["steps"][2]["calls"]
+    assert figures()["percentiles"][1] == 3
+    show(world, runs.sizes())
+    assert "No knee was found." in text() and "direct gets most done at 16 MiB" in text(), text()
+    assert "From 1 KiB to 1 GiB" in text()
+
+
+def the_limit_is_compared_with(world):
+    report = runs.callers()
+    show(world, report)
+    limit = report["targets"][2]["steps"][5]
+    for row, target in zip(rows("limits-table"), report["targets"][:2], strict=True):
+        assert abs(row[1] - target["steps"][5]["reached_rate_per_s"] / limit["reached_rate_per_s"]) < 1e-9, row
+        assert row[4] == limit["ops"][0]["percentiles_us"]["50"], row
+    report["targets"].pop()
+    report["limits"] = None
+    show(world, report)
+    assert "No limit was measured beside this run" in text()
+
+
+def failures_are_told_by_class(world):
+    show(world, runs.single())
+    names = heads("errors-table")
+    row = rows("errors-table")[1]
+    assert [row[names.index(n)] for n in ("failed", "timeout", "overload", "not applied", "unknown")] == [9, 7, 2, 6, 3], row
+    assert row[-1] == "read /memfs/f: timeout: no reply within 250ms", row
+    assert "9 of 3,500 calls failed" in text(".tiles") and "105,000 calls, none failed" in text(".tiles")
+    show(world, runs.sizes())
+    assert "No call failed." in text()
+
+
+def hostile_text_stays_text(world):
+    path = show(world, runs.hostile())
+    assert chromium.value("document.title") == "agfs-bench"
+    assert chromium.value("document.querySelectorAll('script').length") == 2
+    assert chromium.value("document.querySelectorAll('img, iframe, object, link:not([rel=icon])').length") == 0
+    assert chromium.value("document.querySelector('.tile h3 .key').nextSibling.data") == runs.HOSTILE
+    assert chromium.value("document.documentElement.scrollWidth") == 1280
+    source = open(path).read()
+    assert source.count("</script>") == 2, source.count("</script>")
+    # Even what would get in does not run.
+    chromium.value("document.body.insertAdjacentHTML('beforeend', '<img src=data:, onerror=\"document.title = 1\">'), 1")
+    chromium.settle()
+    assert chromium.value("document.title") == "agfs-bench" and "Content Security Policy" in str(chromium.complaints())
+
+
+def what_cannot_be_shown_says_why(world):
+    empty = runs.report([runs.target("direct", [])], interrupted=True)
+    for report, reason in [
+            (b"", "its JSON is damaged"), (b'{"schema": "agfs-bench/1", "targ', "its JSON is damaged"), (b"</script><b>x", "its JSON is damaged"),
+            (b"\0\xff\xfe", "its JSON is damaged"), (b"[1]", "not a report of agfs-bench"), (b"null", "not a report of agfs-bench"),
+            ({"schema": "fio/1"}, "not a report of agfs-bench"), ({"schema": "agfs-bench/2"}, "it has the form agfs-bench/2"),
+            ({"schema": "agfs-bench/1"}, "no step of it was measured"), (empty, "no step of it was measured before it was interrupted")]:
+        show(world, report)
+        assert chromium.value(STATE) == "refused", report
+        assert text(".notice").startswith("This report cannot be shown: ") and reason in text(".notice"), text(".notice")
+
+
+def a_report_with_little_in_it_is_shown(world):
+    """Readers ignore unknown keys and get along without the others."""
+    show(world, {"schema": "agfs-bench/1", "new": 1, "targets": [{"steps": [{"new": [], "calls": 10, "seconds": 2}]}]})
+    assert chromium.value(STATE) == "shown" and "5.00/s" in text(".tiles"), text()
+    report = runs.callers()
+    for t in report["targets"]:
+        for s in t["steps"]:
+            s.update(cpu_client_s=None, cpu_server_s=None, timeline=[], rates_per_round=None, errors=None, outcomes=None, wire_in_bytes=None)
+    report.update(interrupted=True, machine=None, versions=None, workload=None, command=None, limits=None)
+    show(world, report)
+    assert chromium.value(STATE) == "shown" and "This run was interrupted" in text()
+    assert "This run has no timeline." in text("figure[data-chart=latency]")
+
+
+def it_refers_to_nothing_else(world):
+    page = open(page_of(world, runs.single())).read()
+    outside = [m.group(0) for m in re.finditer(r"(?:\b(?:src|href|action|srcset)\s*=\s*[\"']?|url\(|@import)[^\s\"')>]*", page)]
+    assert outside == ['href="data:,'], outside
+    assert "default-src 'none'" in page and "sourceMappingURL" not in page
+    assert "Permission is hereby granted" in page  # the licence of uPlot goes with it
+
+
+def it_follows_the_scheme(world):
+    show(world, runs.single(), width=700, scheme="dark")
+    pixels = chromium.screenshot(figures()["percentiles"][0])
+    assert all(pixels.count(c) > 100 for c in DARK_LINES) and pixels.count((0x1d, 0x21, 0x25), 3) > pixels.count((255, 255, 255)), "dark"
+    chromium.scheme("light")
+    chromium.settle()
+    pixels = chromium.screenshot(figures()["percentiles"][0])
+    assert all(pixels.count(c) > 100 for c in LINES) and pixels.count((255, 255, 255)) > 50000, "light"
+
+
+def it_fits_narrow_and_wide(world):
+    for report in (runs.callers(), runs.hostile()):
+        for width in (700, 1280):
+            show(world, report, width=width)
+            assert chromium.value("document.documentElement.scrollWidth") == width
+            boxes = [box for box, _ in figures().values()]
+            assert all(x >= 0 and x + w <= width and w > 300 for x, _, w, _ in boxes), boxes
+    chromium.resize(700, 900)  # the charts follow a window that shrinks
+    chromium.settle()
+    assert all(box[0] + box[2] <= 700 for box, _ in figures().values()), figures()
+
+
+def the_keyboard_reads_and_hides(world):
+    show(world, runs.callers())
+    chart = "document.querySelector('figure[data-chart=sweep-work]')"
+    chromium.value(chart + ".querySelector('.plot').focus(), 1")
+    for _ in range(3):
+        chromium.key("ArrowRight")
+    said = chromium.value(chart + ".querySelector('[aria-live]').textContent")
+    assert said.startswith("4 callers: direct 35,2") and "bare TLS" in said, said
+    before = chromium.screenshot(figures()["sweep-work"][0]).count(LINES[1])
+    chromium.value(chart + ".querySelectorAll('.chip')[1].focus(), 1")
+    chromium.key("Enter")
+    chromium.settle()
+    assert chromium.value(chart + ".querySelectorAll('.chip')[1].getAttribute('aria-pressed')") == "false"
+    after = chromium.screenshot(figures()["sweep-work"][0]).count(LINES[1])
+    assert before > 300 and after < before / 10, (before, after)
+
+
+def it_can_be_printed_and_saved(world):
+    report = runs.callers()
+    show(world, report, scheme="dark")
+    chromium.value("addEventListener('beforeprint', () => { window.paper = ["
+                   "document.querySelector('canvas').width, color('--c0')]; }), 1")
+    assert chromium.pdf().startswith(b"%PDF-")
+    assert chromium.value("window.paper") == [660, "#0072b2"], chromium.value("window.paper")
+    assert chromium.value("color('--c0')") == "#56b4e9"  # and back on the screen
+    saved = chromium.value("""new Promise(done => { const make = URL.createObjectURL;
+        URL.createObjectURL = blob => { blob.text().then(done); return make.call(URL, blob); };
+        [...document.querySelectorAll('button')].find(b => b.textContent === 'Save as JSON').click(); })""")
+    assert json.loads(saved) == report
+
+
+def a_full_disk_is_an_error(world):
+    program = os.path.join(world.build, "tests/integ/report_page")
+    with open("/dev/full", "wb") as full:
+        r = subprocess.run([program], input=b"{}", stdout=full, stderr=subprocess.PIPE)
+    assert r.returncode == 1 and b"No space left" in r.stderr, r
+
+
+TESTS = [every_chart_has_its_lines, a_chart_without_a_line_says_so, the_nines_are_as_wide_as_each_other,
+         the_numbers_are_those_of_the_report, a_sweep_is_shown_step_by_step_and_its_knee_explained, the_limit_is_compared_with,
+         failures_are_told_by_class, hostile_text_stays_text, what_cannot_be_shown_says_why, a_report_with_little_in_it_is_shown,
+         it_refers_to_nothing_else, it_follows_the_scheme, it_fits_narrow_and_wide, the_keyboard_reads_and_hides,
+         it_can_be_printed_and_saved, a_full_disk_is_an_error]
+
+if __name__ == "__main__":
+    if browser.find():
+        with browser.Browser() as chromium:
+            run(TESTS, shared=World(sys.argv[1]))
+    run(TESTS, shared=World(sys.argv[1]))

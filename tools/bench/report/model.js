@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors
+ *
+ * The run as read from JSON, and what can be said of it. Absent facts are null and stay so: no guess takes their place. */
+'use strict';
+
+const sum = values => values.reduce((a, b) => a + b, 0);
+const list = v => Array.isArray(v) ? v : [];
+
+function median(values) {
+    const s = [...values].sort((a, b) => a - b);
+    return s.length === 0 ? null : s.length % 2 ? s[s.length >> 1] : (s[s.length / 2 - 1] + s[s.length / 2]) / 2;
+}
+
+/* Throws an Error with a text for people when the report cannot be shown. */
+function readRun(text) {
+    let run;
+    try {
+        run = JSON.parse(text);
+    } catch (e) {
+        throw new Error('its JSON is damaged (' + e.message + ')');
+    }
+    if (!run || typeof run !== 'object' || typeof run.schema !== 'string' || !run.schema.startsWith('agfs-bench/')) {
+        throw new Error('its JSON is not a report of agfs-bench');
+    }
+    if (run.schema !== 'agfs-bench/1') {
+        throw new Error('it has the form ' + run.schema + ', this page reads agfs-bench/1');
+    }
+    run.targets = list(run.targets).map((t, i) => ({...t, index: i, isLimit: t.kind === 'limit',
+        name: t.name == null ? 'target ' + (i + 1) : String(t.name), steps: list(t.steps)}));
+    if (!run.targets.some(t => t.steps.length)) {
+        throw new Error('no step of it was measured' + (run.interrupted ? ' before it was interrupted' : ''));
+    }
+    return run;
+}
+
+/* Steps. */
+const rateOf = s => isNumber(s.reached_rate_per_s) ? s.reached_rate_per_s
+    : isNumber(s.calls) && s.seconds > 0 ? s.calls / s.seconds : null;
+const errorsOf = s => sum(Object.values(s.errors || {}).filter(isNumber));
+const bytesOf = s => (s.bytes_read || 0) + (s.bytes_written || 0);
+const mbOf = s => s.seconds > 0 && bytesOf(s) > 0 ? bytesOf(s) / s.seconds / 1e6 : null;
+const perCall = (s, v) => isNumber(v) && s.calls > 0 ? v / s.calls : null;
+const wireOf = s => isNumber(s.wire_in_bytes) && isNumber(s.wire_out_bytes) ? s.wire_in_bytes + s.wire_out_bytes : null;
+const percentile = (op, p) => op && op.percentiles_us && isNumber(op.percentiles_us[p]) ? op.percentiles_us[p] : null;
+
+/* The CPUs kept busy, of the client, and of the server when it was seen. */
+function cpusOf(s) {
+    const client = isNumber(s.cpu_client_s) && s.seconds > 0 ? s.cpu_client_s / s.seconds : null;
+    const server = isNumber(s.cpu_server_s) && s.seconds > 0 ? s.cpu_server_s / s.seconds : null;
+    return {client, server, both: client != null && server != null ? client + server : null};
+}
+
+/* The named operation, by default all of them together. */
+function opOf(step, name) {
+    const ops = list(step && step.ops);
+    return ops.find(o => o.op === name) || (name === 'all' ? ops[ops.length - 1] : null) || null;
+}
+
+function stepAt(target, value) {
+    return target.steps.find(s => s.value === value) || null;
+}
+
+function sweepValues(run) {
+    const values = new Set(run.targets.flatMap(t => t.steps.map(s => s.value)).filter(isNumber));
+    return [...values].sort((a, b) => a - b);
+}
+
+function opNames(run) {
+    const names = [...new Set(run.targets.flatMap(t => t.steps.flatMap(s => list(s.ops).map(o => String(o.op)))))];
+    return names.length > 1 ? ['all', ...names.filter(n => n !== 'all')] : names;
+}
+
+/* Others are compared with the first that is no limit. */
+function baseline(run) {
+    return run.targets.find(t => !t.isLimit && t.steps.length) || null;
+}
+
+/* b as a share of a: round by round where both have rounds, else by the whole; {mid, low, high}. */
+function ratio(b, a) {
+    const rb = list(b.rates_per_round), ra = list(a.rates_per_round);
+    if (rb.length > 1 && rb.length === ra.length && ra.every(v => v > 0)) {
+        const r = rb.map((v, i) => v / ra[i]);
+        return {mid: median(r), low: Math.min(...r), high: Math.max(...r)};
+    }
+    const x = rateOf(b), y = rateOf(a);
+    return isNumber(x) && y > 0 ? {mid: x / y, low: null, high: null} : null;
+}
+
+function sayRatio(r) {
+    return say.percent(r.mid) + (r.low == null || say.percent(r.low) === say.percent(r.high) ? ''
+        : ' (' + say.percent(r.low) + ' to ' + say.percent(r.high) + ' over the rounds)');
+}
+
+/* What stands in the way at this step, as far as the report tells; null when nothing is known. */
+function bottleneck(run, step) {
+    const cpus = cpusOf(step), have = run.machine && run.machine.cpus;
+    const busy = cpus.both ?? cpus.client;
+    if (busy == null || !isNumber(have)) return null;
+    const used = 'client ' + digits(cpus.client) + (cpus.both == null ? '' : ' + server ' + digits(cpus.server) + ' = ' + digits(busy))
+        + ' of ' + plural(have, 'CPU') + ' busy';
+    if (busy >= 0.85 * have) return used + ': the machine is used up, not the connection';
+    if (cpus.both == null) return used + '; the share of the server was not seen';
+    return used + ': the machine is not used up, calls wait for something else' + (isNumber(step.streams_peak) && isNumber(step.connections)
+        ? '; ' + plural(step.connections, 'connection') + ', at most ' + plural(step.streams_peak, 'stream') + ' at a time' : '');
+}
+
+/* What a step of the sweep gets done: content where its size grows, entries where listings grow, else calls. */
+function workOf(run) {
+    const listsOnly = run.targets.every(t => t.steps.every(s => list(s.ops).every(o => o.op === 'list')));
+    if (run.sweep.name === 'size_bytes') return {label: 'MB/s', title: 'Content moved', of: mbOf, say: say.mb};
+    if (run.sweep.name === 'entries' && listsOnly) {
+        return {label: 'entries per second', title: 'Entries listed', say: v => digits(v) + ' entries/s',
+            of: s => isNumber(rateOf(s)) ? rateOf(s) * s.value : null};
+    }
+    return {label: 'calls per second', title: 'Throughput', of: rateOf, say: say.rate};
+}
+
+/* Where a target ends to get more done: the best step, and the first one with 90 % of it. */
+function plateau(target, work) {
+    const steps = target.steps.filter(s => isNumber(s.value) && work(s) > 0);
+    if (steps.length < 2) return null;
+    const best = steps.reduce((a, b) => work(b) > work(a) ? b : a);
+    return {best, enough: steps.find(s => work(s) >= 0.9 * work(best))};
+}
+
+function sayKnee(run) {
+    const knee = run.sweep.knee;
+    return knee && isNumber(knee.value) ? 'Knee at ' + sweepOf(run.sweep.name).of(knee.value) + ': ' + say.text(knee.reason) + '.' : null;
+}
+
+function sweepFindings(run) {
+    const how = sweepOf(run.sweep.name), knee = run.sweep.knee, work = workOf(run), out = [];
+    for (const t of run.targets.filter(t => !t.isLimit)) {
+        const at = knee && stepAt(t, knee.value), why = at && bottleneck(run, at), p = plateau(t, work.of);
+        if (why) out.push(t.name + ' at the knee: ' + why + '.');
+        if (!p) continue;
+        const reason = !why && p.enough !== t.steps.at(-1) && bottleneck(run, p.enough);
+        out.push(t.name + ' gets most done at ' + how.of(p.best.value) + ', ' + work.say(work.of(p.best))
+            + (p.enough !== p.best ? '; 90 % of that is reached at ' + how.of(p.enough.value) : '') + (reason ? ', with ' + reason + '.' : '.'));
+    }
+    return out;
+}
+
+/* Sentences on the step that is shown. */
+function stepFindings(run, value) {
+    const out = [], base = baseline(run), a = base && stepAt(base, value);
+    for (const t of run.targets) {
+        const b = stepAt(t, value);
+        if (a && b && t !== base && !t.isLimit) {
+            const r = ratio(b, a);
+            if (r) out.push(t.name + ' makes ' + sayRatio(r) + ' of the calls per second of ' + base.name + '.');
+        }
+        const limit = b && !t.isLimit && limitFor(run, value);
+        if (limit && rateOf(limit.step) > 0 && isNumber(rateOf(b))) {
+            out.push(t.name + ' reaches ' + say.percent(rateOf(b) / rateOf(limit.step)) + ' of ' + limit.target.name
+                + ', the limit measured beside it.');
+        }
+    }
+    for (const t of run.targets) {
+        const s = stepAt(t, value);
+        if (s && errorsOf(s) > 0) {
+            out.push(t.name + ': ' + say.count(errorsOf(s)) + ' of ' + say.count(s.calls) + ' calls failed'
+                + (s.first_error ? '; the first: ' + s.first_error : '.'));
+        }
+        if (s && isNumber(s.planned_rate_per_s) && rateOf(s) < 0.98 * s.planned_rate_per_s) {
+            out.push(t.name + ' does not keep up: ' + say.rate(rateOf(s)) + ' of ' + say.rate(s.planned_rate_per_s) + ' planned.');
+        }
+    }
+    return out;
+}
+
+/* The target of kind limit that was measured at the same value. */
+function limitFor(run, value) {
+    for (const target of run.targets.filter(t => t.isLimit)) {
+        const step = stepAt(target, value) || (target.steps.length === 1 ? target.steps[0] : null);
+        if (step) return {target, step};
+    }
+    return null;
+}
+
+/* The latency's meaning, in words. */
+function latencySays(run) {
+    const from = new Set(run.targets.flatMap(t => t.steps.map(s => s.latency_from)));
+    return from.has('planned')
+        ? 'Latency counts from the moment a call was planned, so waiting behind slow calls is in it.'
+        : 'Latency counts from the start of each call: the next call waits for the one before it (closed loop).';
+}
+
+/* Points of the timeline with their rates per second; holes in time become holes in the curve. */
+function timeline(step) {
+    const points = list(step.timeline).filter(p => isNumber(p.t_s)).sort((a, b) => a.t_s - b.t_s);
+    const width = median(points.slice(1).map((p, i) => p.t_s - points[i].t_s).filter(d => d > 0)) || step.seconds || 1;
+    const out = [];
+    points.forEach((p, i) => {
+        if (i > 0 && p.t_s - points[i - 1].t_s > 1.5 * width) out.push({t_s: points[i - 1].t_s + width});
+        out.push({...p, rate: isNumber(p.calls) ? p.calls / width : null, error_rate: p.errors > 0 ? p.errors / width : null});
+    });
+    return out;
+}
