@@ -33,7 +33,7 @@ def timeline(seconds, rate, p50, tail, errors=0):
 
 def step(value, callers, rate, p50, tail, seconds=5.0, mix=("stat",), size=0, errors=None, **more):
     calls = int(rate * seconds)
-    names = {"stat": 0.8, "read": 1.1, "write": 1.4, "list": 2.2}
+    names = {"stat": 0.8, "read": 1.1, "write": 1.4, "list": 2.2, "ping": 1, "pipe": 1}
     failed = sum((errors or {}).values())
     ops = [op(m, calls // len(mix), p50 * names[m], tail, failed if i == 0 else 0) for i, m in enumerate(mix)]
     if len(mix) > 1:
@@ -83,16 +83,17 @@ def single():
 
 
 def callers():
-    """A sweep over callers with a knee at 32, two targets and the limit."""
-    def steps(top, trip, tail):
+    """A sweep over callers with a knee at 32, two targets and the limits."""
+    def steps(top, trip, tail, **more):
         out = []
         for n in (1, 2, 4, 8, 16, 32, 64, 128, 256):
             rate = top * (1 - math.exp(-n / trip * 1e6 / top / 1.0))
-            out.append(step(n, n, rate, 1e6 * n / rate, tail))
+            out.append(step(n, n, rate, 1e6 * n / rate, tail, **more))
         return out
     return report([target("direct", steps(42000, 52, 0.3)), target("through agfsd", steps(31000, 95, 0.4)),
-                   target("bare TLS", steps(61000, 31, 0.2), kind="limit", path=None)],
-                  sweep={"name": "callers", "knee": {"value": 32, "reason": "throughput grew by less than 10 % while p99 doubled"}},
+                   target("bare TLS round trip", steps(61000, 31, 0.2, mix=("ping",)), kind="limit", path="", url=""),
+                   target("bare TLS pipe", steps(880, 2000, 0.2, mix=("pipe",), size=1 << 20), kind="limit", path="", url="")],
+                  sweep={"name": "callers", "knee": {"value": 32, "reason": "from 32 to 64 callers throughput changed by +0 %, p99 went from 2.22 ms to 4.44 ms"}},
                   limits={"round_trip_us": 19.2, "pipe_mb_per_s": 880.0})
 
 

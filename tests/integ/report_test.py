@@ -87,7 +87,7 @@ def every_chart_has_its_lines(world):
         knee = pixels.count(KNEE)
         assert (knee > 50) == name.startswith("sweep"), (name, knee)
     legend = text("figure[data-chart=percentiles] .legend")
-    assert all(t in legend for t in ("direct", "through agfsd", "bare TLS")), legend
+    assert all(t in legend for t in ("direct", "through agfsd", "bare TLS round trip")) and "pipe" not in legend, legend
 
 
 def a_chart_without_a_line_says_so(world):
@@ -134,9 +134,9 @@ def a_sweep_is_shown_step_by_step_and_its_knee_explained(world):
     for row, (target, step) in zip(table, steps, strict=True):
         assert row[:3] == [step["value"], target["name"], step["reached_rate_per_s"]], (row, target["name"])
         assert row[5] == step["ops"][0]["percentiles_us"]["99"], row
-    assert text(".knee") == "Knee at 32 callers: throughput grew by less than 10 % while p99 doubled."
-    assert "direct at the knee: client 0.933 + server 0.875 = 1.81 of 2 CPUs busy: the machine is used up" in text()
-    assert "through agfsd at the knee: client 0.689 + server 0.646 = 1.33 of 2 CPUs busy: the machine is not used up" in text()
+    assert text(".knee") == "Knee of direct at 32 callers: " + report["sweep"]["knee"]["reason"] + "."
+    assert "direct at 32 callers: client 0.933 + server 0.875 = 1.81 of 2 CPUs busy: the machine is used up" in text()
+    assert "through agfsd at 32 callers: client 0.689 + server 0.646 = 1.33 of 2 CPUs busy: the machine is not used up" in text()
     assert "Side by side at 32 callers" in text()  # the details begin at the knee
     choose("pick-step", "4")
     assert "Side by side at 4 callers" in text()
@@ -153,9 +153,16 @@ def the_limit_is_compared_with(world):
     limit = report["targets"][2]["steps"][5]
     for row, target in zip(rows("limits-table"), report["targets"][:2], strict=True):
         assert abs(row[1] - target["steps"][5]["reached_rate_per_s"] / limit["reached_rate_per_s"]) < 1e-9, row
-        assert row[4] == limit["ops"][0]["percentiles_us"]["50"], row
-    report["targets"].pop()
-    report["limits"] = None
+        assert row[4] == limit["ops"][0]["percentiles_us"]["50"] and abs(row[5] - row[3] / row[4]) < 1e-9, row
+    assert "direct: p50 is 1.16 round trips of bare TLS (525 µs); calls per second are 68.9 % of its." in text()
+    show(world, runs.sizes())  # no such targets, but the figures
+    step = runs.sizes()["targets"][0]["steps"][-1]
+    assert abs(rows("limits-table")[0][2] - step["bytes_read"] / step["seconds"] / 880e6) < 1e-9
+    report["targets"] = report["targets"][2:]
+    show(world, report)  # of the limits alone
+    assert [r[0].strip() for r in rows("percentiles-table")] == ["bare TLS round trip", "bare TLS pipe"]
+    report = runs.callers()
+    report.update(targets=report["targets"][:2], limits=None)
     show(world, report)
     assert "No limit was measured beside this run" in text()
 
@@ -166,9 +173,14 @@ def failures_are_told_by_class(world):
     row = rows("errors-table")[1]
     assert [row[names.index(n)] for n in ("failed", "timeout", "overload", "not applied", "unknown")] == [9, 7, 2, 6, 3], row
     assert row[-1] == "read /memfs/f: timeout: no reply within 250ms", row
-    assert "9 of 3,500 calls failed" in text(".tiles") and "105,000 calls, none failed" in text(".tiles")
-    show(world, runs.sizes())
+    assert "9 of 3,509 calls failed" in text(".tiles") and "105,000 calls, none failed" in text(".tiles")
+    report = runs.sizes()
+    report["targets"][0]["steps"][-1]["warning"] = "only 90 of 100 planned calls/s were reached"
+    report["targets"][1]["queue"] = {"enqueued": 7, "dequeued": 6, "left": 0, "unknown": 0, "found_empty": 0, "conserved": False}
+    show(world, report)
     assert "No call failed." in text()
+    assert "direct: only 90 of 100 planned calls/s were reached." in text()
+    assert "7 messages enqueued, 6 dequeued: messages were lost or doubled." in text()
 
 
 def hostile_text_stays_text(world):

@@ -10,7 +10,7 @@ const LATENCY = {label: 'latency', log: true, say: say.us};
 /* Percentiles on an axis where each further nine has the same width: 90, 99, 99.9 stand at 1, 2, 3. */
 const nines = p => -Math.log10(1 - Math.min(p, 99.9999) / 100);
 const percentOf = x => Number((100 * (1 - 10 ** -x)).toPrecision(8));
-const sayPercentile = x => 'p' + Number(percentOf(x).toFixed(4));
+const sayPercentile = x => 'p' + Number(percentOf(x).toFixed(Math.max(1, Math.floor(x + 1e-9))));
 
 function ninesTicks(min, max, pixels) {
     const room = 34 * (max - min) / Math.max(pixels - 90, 100);
@@ -20,7 +20,7 @@ function ninesTicks(min, max, pixels) {
 }
 
 function percentileChart(run, view) {
-    const shown = run.targets.map(t => ({t, op: opOf(stepAt(t, view.value), view.op)})).filter(x => x.op);
+    const shown = comparable(run).map(t => ({t, op: shownOp(t, stepAt(t, view.value), view)})).filter(x => x.op);
     const series = shown.map(({t, op}) => ({name: t.name, ...lineOf(t),
         data: list(op.curve).filter(p => Array.isArray(p) && p[0] < 100).map(([p, us]) => [nines(p), us])
             .filter((p, i, all) => i === 0 || p[0] > all[i - 1][0])}));
@@ -35,7 +35,7 @@ function percentileChart(run, view) {
 }
 
 function overTime(run, view, pick) {
-    return run.targets.flatMap(t => {
+    return comparable(run).flatMap(t => {
         const step = stepAt(t, view.value);
         return step ? pick(t, timeline(step)) : [];
     });
@@ -65,7 +65,7 @@ function throughputChart(run, view) {
 /* The curves of a sweep: pick(step) over its values. */
 function sweepChart(run, id, title, y, pick, more) {
     const how = sweepOf(run.sweep.name), values = sweepValues(run), knee = run.sweep.knee;
-    const series = run.targets.flatMap(t => (more || [['', pick, []]]).map(([name, f, dash]) => ({
+    const series = (pick === mbOf ? run.targets : comparable(run)).flatMap(t => (more || [['', pick, []]]).map(([name, f, dash]) => ({
         name: name || t.name, target: name ? t : undefined, ...lineOf(t), ...(dash.length ? {dash, width: 1.5} : {}), points: true,
         data: t.steps.filter(s => isNumber(s.value) && s.value > 0).map(s => [s.value, f(s)]).sort((a, b) => a[0] - b[0])})));
     const ticks = (min, max, pixels) => {
@@ -81,12 +81,12 @@ function sweepChart(run, id, title, y, pick, more) {
 }
 
 const spans = (run, pick) => {
-    const v = run.targets.flatMap(t => t.steps.map(pick)).filter(x => x > 0);
+    const v = comparable(run).flatMap(t => t.steps.map(pick)).filter(x => x > 0);
     return v.length > 0 && Math.max(...v) > 50 * Math.min(...v);
 };
 
 function sweepCharts(run) {
-    const work = workOf(run), bytes = run.targets.some(t => t.steps.some(s => mbOf(s) > 0));
+    const work = workOf(run), bytes = run.targets.some(t => !t.isLimit && t.steps.some(s => mbOf(s) > 0));
     const cpu = s => isNumber(s.cpu_client_s) ? 1e6 * perCall(s, s.cpu_client_s + (s.cpu_server_s || 0)) : null;
     const server = run.targets.some(t => t.steps.some(s => isNumber(s.cpu_server_s)));
     const p = q => s => percentile(opOf(s, 'all'), q);

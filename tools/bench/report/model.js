@@ -34,10 +34,11 @@ function readRun(text) {
     return run;
 }
 
-/* Steps. */
+/* Steps. Its calls are those that succeeded; what failed is counted beside them. */
 const rateOf = s => isNumber(s.reached_rate_per_s) ? s.reached_rate_per_s
     : isNumber(s.calls) && s.seconds > 0 ? s.calls / s.seconds : null;
 const errorsOf = s => sum(Object.values(s.errors || {}).filter(isNumber));
+const triedOf = s => (s.calls || 0) + errorsOf(s);
 const bytesOf = s => (s.bytes_read || 0) + (s.bytes_written || 0);
 const mbOf = s => s.seconds > 0 && bytesOf(s) > 0 ? bytesOf(s) / s.seconds / 1e6 : null;
 const perCall = (s, v) => isNumber(v) && s.calls > 0 ? v / s.calls : null;
@@ -57,6 +58,18 @@ function opOf(step, name) {
     return ops.find(o => o.op === name) || (name === 'all' ? ops[ops.length - 1] : null) || null;
 }
 
+/* What is shown of a step: a limit has one operation of its own. */
+function shownOp(target, step, view) {
+    return opOf(step, target.isLimit ? 'all' : view.op);
+}
+
+/* Targets whose calls compare with the others': a piece from a pipe is no call. */
+function comparable(run) {
+    const pipe = t => t.isLimit && t.steps.every(s => list(s.ops).every(o => o.op === 'pipe'));
+    const some = run.targets.filter(t => !pipe(t));
+    return some.length ? some : run.targets;
+}
+
 function stepAt(target, value) {
     return target.steps.find(s => s.value === value) || null;
 }
@@ -67,7 +80,8 @@ function sweepValues(run) {
 }
 
 function opNames(run) {
-    const names = [...new Set(run.targets.flatMap(t => t.steps.flatMap(s => list(s.ops).map(o => String(o.op)))))];
+    const targets = run.targets.filter(t => !t.isLimit);
+    const names = [...new Set(targets.flatMap(t => t.steps.flatMap(s => list(s.ops).map(o => String(o.op)))))];
     return names.length > 1 ? ['all', ...names.filter(n => n !== 'all')] : names;
 }
 
@@ -107,7 +121,7 @@ function bottleneck(run, step) {
 
 /* What a step of the sweep gets done: content where its size grows, entries where listings grow, else calls. */
 function workOf(run) {
-    const listsOnly = run.targets.every(t => t.steps.every(s => list(s.ops).every(o => o.op === 'list')));
+    const listsOnly = run.targets.filter(t => !t.isLimit).every(t => t.steps.every(s => list(s.ops).every(o => o.op === 'list')));
     if (run.sweep.name === 'size_bytes') return {label: 'MB/s', title: 'Content moved', of: mbOf, say: say.mb};
     if (run.sweep.name === 'entries' && listsOnly) {
         return {label: 'entries per second', title: 'Entries listed', say: v => digits(v) + ' entries/s',
@@ -124,16 +138,18 @@ function plateau(target, work) {
     return {best, enough: steps.find(s => work(s) >= 0.9 * work(best))};
 }
 
+/* The knee is that of the first target. */
 function sayKnee(run) {
-    const knee = run.sweep.knee;
-    return knee && isNumber(knee.value) ? 'Knee at ' + sweepOf(run.sweep.name).of(knee.value) + ': ' + say.text(knee.reason) + '.' : null;
+    const knee = run.sweep.knee, several = run.targets.filter(t => !t.isLimit).length > 1;
+    return knee && isNumber(knee.value) ? 'Knee' + (several ? ' of ' + run.targets[0].name : '') + ' at '
+        + sweepOf(run.sweep.name).of(knee.value) + ': ' + say.text(knee.reason) + '.' : null;
 }
 
 function sweepFindings(run) {
     const how = sweepOf(run.sweep.name), knee = run.sweep.knee, work = workOf(run), out = [];
     for (const t of run.targets.filter(t => !t.isLimit)) {
         const at = knee && stepAt(t, knee.value), why = at && bottleneck(run, at), p = plateau(t, work.of);
-        if (why) out.push(t.name + ' at the knee: ' + why + '.');
+        if (why) out.push(t.name + ' at ' + how.of(knee.value) + ': ' + why + '.');
         if (!p) continue;
         const reason = !why && p.enough !== t.steps.at(-1) && bottleneck(run, p.enough);
         out.push(t.name + ' gets most done at ' + how.of(p.best.value) + ', ' + work.say(work.of(p.best))
@@ -151,32 +167,37 @@ function stepFindings(run, value) {
             const r = ratio(b, a);
             if (r) out.push(t.name + ' makes ' + sayRatio(r) + ' of the calls per second of ' + base.name + '.');
         }
-        const limit = b && !t.isLimit && limitFor(run, value);
-        if (limit && rateOf(limit.step) > 0 && isNumber(rateOf(b))) {
-            out.push(t.name + ' reaches ' + say.percent(rateOf(b) / rateOf(limit.step)) + ' of ' + limit.target.name
-                + ', the limit measured beside it.');
-        }
+        if (b && !t.isLimit) out.push(...limitFindings(run, t, b));
     }
     for (const t of run.targets) {
         const s = stepAt(t, value);
         if (s && errorsOf(s) > 0) {
-            out.push(t.name + ': ' + say.count(errorsOf(s)) + ' of ' + say.count(s.calls) + ' calls failed'
+            out.push(t.name + ': ' + say.count(errorsOf(s)) + ' of ' + say.count(triedOf(s)) + ' calls failed'
                 + (s.first_error ? '; the first: ' + s.first_error : '.'));
         }
-        if (s && isNumber(s.planned_rate_per_s) && rateOf(s) < 0.98 * s.planned_rate_per_s) {
-            out.push(t.name + ' does not keep up: ' + say.rate(rateOf(s)) + ' of ' + say.rate(s.planned_rate_per_s) + ' planned.');
+        if (s && s.warning) out.push(t.name + ': ' + s.warning + '.');
+        if (s && t.queue && 'conserved' in t.queue) {
+            out.push(t.name + ': ' + say.count(t.queue.enqueued) + ' messages enqueued, ' + say.count(t.queue.dequeued) + ' dequeued: '
+                + (t.queue.conserved ? 'none lost, none doubled.' : 'messages were lost or doubled.'));
         }
     }
     return out;
 }
 
-/* The target of kind limit that was measured at the same value. */
-function limitFor(run, value) {
-    for (const target of run.targets.filter(t => t.isLimit)) {
-        const step = stepAt(target, value) || (target.steps.length === 1 ? target.steps[0] : null);
-        if (step) return {target, step};
-    }
-    return null;
+/* The limit measured beside a step: round trips of a bare connection, with as many callers where that was measured. */
+function limitAt(run, value) {
+    const target = comparable(run).find(t => t.isLimit), step = target && stepAt(target, value), l = run.limits || {};
+    const trip = step ? percentile(opOf(step, 'all'), '50') : null;
+    return {target, rate: step ? rateOf(step) : null, trip: trip ?? (isNumber(l.round_trip_us) ? l.round_trip_us : null),
+        pipe: isNumber(l.pipe_mb_per_s) ? l.pipe_mb_per_s : null};
+}
+
+function limitFindings(run, target, step) {
+    const limit = limitAt(run, step.value), p50 = percentile(opOf(step, 'all'), '50'), said = [];
+    if (limit.trip > 0 && p50 > 0) said.push('p50 is ' + digits(p50 / limit.trip) + ' round trips of bare TLS (' + say.us(limit.trip) + ')');
+    if (limit.rate > 0 && rateOf(step) > 0) said.push('calls per second are ' + say.percent(rateOf(step) / limit.rate) + ' of its');
+    if (limit.pipe > 0 && mbOf(step)) said.push('content moves at ' + say.percent(mbOf(step) / limit.pipe) + ' of a bare pipe');
+    return said.length ? [target.name + ': ' + said.join('; ') + '.'] : [];
 }
 
 /* The latency's meaning, in words. */

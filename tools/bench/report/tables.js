@@ -16,20 +16,20 @@ function chosen(run, view) {
 /* One tile a target: how fast, how slow at worst, what failed. */
 function tiles(run, view) {
     return el('div.tiles', null, chosen(run, view).map(({t, s}) => {
-        const op = opOf(s, view.op), failed = errorsOf(s);
+        const op = shownOp(t, s, view), failed = errorsOf(s);
         return el('section.tile', {'aria-label': t.name},
             el('h3', null, label(t), t.isLimit ? el('span.tag', null, 'limit') : null),
             el('p.big', null, say.rate(rateOf(s)), mbOf(s) ? el('small', null, ' ' + say.mb(mbOf(s))) : null),
             el('div.trio', null, [['p50', percentile(op, '50')], ['p99', percentile(op, '99')], ['max', op && op.max_us]]
                 .map(([name, v]) => el('span', null, el('small', null, name), el('b', null, say.us(v))))),
-            el(failed ? 'p.bad' : 'p.good', null, failed ? '✕ ' + say.count(failed) + ' of ' + say.count(s.calls) + ' calls failed'
+            el(failed ? 'p.bad' : 'p.good', null, failed ? '✕ ' + say.count(failed) + ' of ' + say.count(triedOf(s)) + ' calls failed'
                 : '✓ ' + say.count(s.calls) + ' calls, none failed'),
             el('p.dim', null, [t.protocol, t.url, t.path].filter(Boolean).join(' · ')));
     }));
 }
 
 function percentilesTable(run, view) {
-    const rows = chosen(run, view).map(({t, s}) => ({t, op: opOf(s, view.op)})).filter(r => r.op);
+    const rows = chosen(run, view).map(({t, s}) => ({t, op: shownOp(t, s, view)})).filter(r => r.op);
     const names = [...new Set(rows.flatMap(r => Object.keys(r.op.percentiles_us || {})))].sort((a, b) => a - b);
     return table('Latency by percentile', [targetColumn(r => r.t),
         {head: 'calls', num: true, cell: r => cell(r.op.calls, say.count)},
@@ -53,7 +53,7 @@ function rangeBar(op, low, high) {
 }
 
 function opsTable(run, view) {
-    const rows = chosen(run, view).flatMap(({t, s}) => list(s.ops).map(op => ({t, op: {...op, color: lineOf(t).color}})));
+    const rows = chosen(run, view).filter(r => !r.t.isLimit).flatMap(({t, s}) => list(s.ops).map(op => ({t, op: {...op, color: lineOf(t).color}})));
     const order = opNames(run);
     rows.sort((a, b) => order.indexOf(String(a.op.op)) - order.indexOf(String(b.op.op)) || a.t.index - b.t.index);
     const all = rows.flatMap(r => [percentile(r.op, '50'), percentile(r.op, '99'), r.op.max_us]).filter(v => v > 0);
@@ -75,7 +75,7 @@ function errorsTable(run, view) {
     if (!classes.length) return el('p.good', null, '✓ No call failed.');
     return table('Failed calls by class, and what is known of their effect', [targetColumn(r => r.t),
         {head: 'failed', num: true, cell: r => cell(errorsOf(r.s), say.count)},
-        {head: 'of all', num: true, cell: r => cell(perCall(r.s, errorsOf(r.s)), say.percent)},
+        {head: 'of all', num: true, cell: r => cell(triedOf(r.s) > 0 ? errorsOf(r.s) / triedOf(r.s) : null, say.percent)},
         ...classes.map(c => ({head: c, num: true, cell: r => cell((r.s.errors || {})[c] || 0, say.count)})),
         ...Object.entries(OUTCOMES).map(([k, text]) => ({head: text, num: true, title: 'outcome ' + k, cell: r => cell((r.s.outcomes || {})[k] ?? null, say.count)})),
         {head: 'the first', cell: r => ({text: say.text(r.s.first_error)})}], rows, {id: 'errors-table'});
@@ -111,12 +111,11 @@ function roundsTable(run, view) {
 
 /* How far each target is from what the machine can do, as measured beside it. */
 function limitsTable(run, view) {
-    const found = limitFor(run, view.value), l = run.limits || {};
-    const trip = found ? percentile(opOf(found.step, view.op), '50') : l.round_trip_us;
-    const rate = found ? rateOf(found.step) : null;
-    if (!found && !isNumber(trip) && !isNumber(l.pipe_mb_per_s)) {
+    const limit = limitAt(run, view.value), rows = chosen(run, view).filter(r => !r.t.isLimit);
+    if (limit.trip == null && limit.rate == null && limit.pipe == null) {
         return el('p.dim', null, 'No limit was measured beside this run (--limit does).');
     }
+    if (!rows.length) return null;
     const bar = share => {
         const e = svg('svg', {width: 120, height: 12, 'aria-hidden': 'true'});
         e.append(svg('rect', {x: 0, y: 2, width: 120, height: 8, fill: 'var(--grid)'}),
@@ -125,13 +124,15 @@ function limitsTable(run, view) {
     };
     const shared = share => isNumber(share) ? {node: [bar(share), ' ', say.percent(share)], value: share} : {text: NONE};
     const p50 = r => percentile(opOf(r.s, view.op), '50');
-    return table('Distance to the limit' + (found ? ': ' + found.target.name : ''), [targetColumn(r => r.t),
-        {head: 'throughput of the limit', cell: r => shared(rate > 0 && isNumber(rateOf(r.s)) ? rateOf(r.s) / rate : null)},
-        {head: 'content of a bare pipe', title: say.mb(l.pipe_mb_per_s), cell: r => shared(l.pipe_mb_per_s > 0 && mbOf(r.s) ? mbOf(r.s) / l.pipe_mb_per_s : null)},
+    const against = (r, how) => isNumber(limit.trip) && isNumber(p50(r)) ? how(p50(r), limit.trip) : null;
+    return table('Against bare TLS on this machine, without a protocol or a file system', [targetColumn(r => r.t),
+        {head: 'of its calls per second', cell: r => shared(limit.rate > 0 && isNumber(rateOf(r.s)) ? rateOf(r.s) / limit.rate : null)},
+        {head: 'of its content per second', title: say.mb(limit.pipe), cell: r => shared(limit.pipe > 0 && mbOf(r.s) ? mbOf(r.s) / limit.pipe : null)},
         {head: 'p50', num: true, cell: r => us(p50(r))},
-        {head: 'p50 of the limit', num: true, cell: () => us(trip)},
-        {head: 'added', num: true, cell: r => us(isNumber(trip) && isNumber(p50(r)) ? p50(r) - trip : null)},
-    ], chosen(run, view).filter(r => !r.t.isLimit), {id: 'limits-table'});
+        {head: 'its round trip', num: true, cell: () => us(limit.trip)},
+        {head: 'round trips', num: true, cell: r => cell(against(r, (a, b) => a / b), say.number)},
+        {head: 'added', num: true, cell: r => us(against(r, (a, b) => a - b))},
+    ], rows, {id: 'limits-table'});
 }
 
 function sweepTable(run) {
@@ -155,7 +156,8 @@ function facts(pairs) {
 function workloadFacts(run) {
     const w = run.workload || {};
     return facts([['operations', w.text], ['content', w.size_bytes > 0 ? say.bytes(w.size_bytes) : null],
-        ['directory entries', w.entries > 0 ? say.count(w.entries) : null], ['arrival', w.arrival],
+        ['directory entries', w.entries > 0 ? say.count(w.entries) : null], ['files', w.files > 0 ? say.count(w.files) : null],
+        ['arrival', w.arrival === 'closed' ? 'closed loop' : w.arrival ? 'open loop, ' + w.arrival : null],
         ['duration', isNumber(w.duration_s) ? say.seconds(w.duration_s) + ' a step' + (w.warmup_s ? ' after ' + say.seconds(w.warmup_s) + ' of warm-up' : '') : null],
         ['calls', isNumber(w.count) ? say.count(w.count) : null], ['rounds', isNumber(w.rounds) ? say.count(w.rounds) : null]]);
 }
