@@ -39,6 +39,8 @@ static int open_outputs(const struct options *o, struct outputs *out)
     if (code == 0)
         code = outputs_add(out, o->csv, report_write_csv);
     if (code == 0)
+        code = outputs_add(out, o->html, report_write_html);
+    if (code == 0)
         code = outputs_add(out, o->hdr, report_write_hdr);
     return code;
 }

@@ -131,6 +131,7 @@ void step_warning(const struct step *s, char *buf, size_t cap);
 
 void report_write_table(FILE *f, const struct report *r);
 void report_write_json(FILE *f, const struct report *r);
+void report_write_html(FILE *f, const struct report *r);
 void report_write_csv(FILE *f, const struct report *r);
 /* HdrHistogram's log of intervals: one line per target, step and operation. */
 void report_write_hdr(FILE *f, const struct report *r);

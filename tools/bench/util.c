@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-static void *must(void *p)
+void *xcheck(void *p)
 {
     if (p == NULL) {
         fputs("agfs-bench: out of memory\n", stderr);
@@ -18,17 +18,17 @@ static void *must(void *p)
 
 void *xcalloc(size_t n, size_t size)
 {
-    return must(calloc(n ? n : 1, size ? size : 1));
+    return xcheck(calloc(n ? n : 1, size ? size : 1));
 }
 
 void *xrealloc(void *p, size_t size)
 {
-    return must(realloc(p, size ? size : 1));
+    return xcheck(realloc(p, size ? size : 1));
 }
 
 char *xstrdup(const char *s)
 {
-    return must(strdup(s));
+    return xcheck(strdup(s));
 }
 
 char *xasprintf(const char *format, ...)
@@ -39,7 +39,7 @@ char *xasprintf(const char *format, ...)
     va_start(ap, format);
     int n = vasprintf(&s, format, ap);
     va_end(ap);
-    return must(n < 0 ? NULL : s);
+    return xcheck(n < 0 ? NULL : s);
 }
 
 int64_t now_ns(void)

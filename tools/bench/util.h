@@ -18,6 +18,8 @@
 #define NS_PER_S 1000000000LL
 #define NS_PER_MS 1000000LL
 
+/* p, which came of an allocation. */
+void *xcheck(void *p);
 void *xcalloc(size_t n, size_t size);
 void *xrealloc(void *p, size_t size);
 char *xstrdup(const char *s);
