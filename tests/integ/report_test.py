@@ -136,14 +136,19 @@ def a_sweep_is_shown_step_by_step_and_its_knee_explained(world):
         assert row[5] == step["ops"][0]["percentiles_us"]["99"], row
     assert text(".knee") == "Knee of direct at 32 callers: " + report["sweep"]["knee"]["reason"] + "."
     assert "direct at 32 callers: client 0.933 + server 0.875 = 1.81 of 2 CPUs busy: the machine is used up" in text()
-    assert "through agfsd at 32 callers: client 0.689 + server 0.646 = 1.33 of 2 CPUs busy: the machine is not used up" in text()
+    assert "through agfsd at 32 callers: client 0.689 + server 0.646 = 1.33 of 2 CPUs busy: these two leave CPU time" in text()
     assert "Side by side at 32 callers" in text()  # the details begin at the knee
     choose("pick-step", "4")
     assert "Side by side at 4 callers" in text()
     assert rows("percentiles-table")[0][1] == report["targets"][0]["steps"][2]["calls"]
     assert figures()["percentiles"][1] == 3
     show(world, runs.sizes())
-    assert "No knee was found." in text() and "direct gets most done at 16 MiB" in text(), text()
+    assert "direct gets most done at 16 MiB, 614 MB/s" in text() and "nee" not in text(), text()
+    assert "client 0.450 + server 0.450 = 0.900 of 2 CPUs busy, as much as 1 caller can" in text(), text()
+    assert "direct at 1 GiB only 429 MB/s; CPU time per MB is 1.89 ms there, 1.47 ms at 16 MiB." in text(), text()
+    report["sweep"]["knee"] = None
+    show(world, report)
+    assert "No knee was found." in text()
     assert "From 1 KiB to 1 GiB" in text()
 
 

@@ -141,7 +141,7 @@ function chart(c) {
         series: [{}, ...drawn.map(s => ({
             label: nameOf(s), stroke: () => color(s.color), width: s.width || 2, dash: s.dash,
             ...(s.dots ? {paths: () => null} : {}),
-            points: {show: Boolean(s.dots || s.points || s.data.length < 3), size: s.dots ? 3.5 : 7, fill: () => color(s.color)},
+            points: {show: Boolean(s.dots || s.points || s.data.length < 12 || s.data.some(p => p[1] === null)), size: s.points ? 7 : 4, fill: () => color(s.color)},
         }))],
         cursor: {sync: c.sync ? {key: c.sync} : undefined, points: {size: 8}},
         hooks: {setCursor: [read], draw: [self => drawMarks(self, c.marks || [])],

@@ -47,7 +47,6 @@ const say = {
     bytes: v => !isNumber(v) ? NONE : v === 0 ? '0 B' : scaled(v, SIZE_UNITS).map((x, i) => i ? x : digits(x).replace(/\.0+$/, '')).join(' '),
     mb: v => isNumber(v) ? digits(v) + ' MB/s' : NONE,
     percent: v => isNumber(v) ? digits(100 * v) + ' %' : NONE,
-    seconds: v => isNumber(v) ? digits(v) + ' s' : NONE,
     text: v => v == null || v === '' ? NONE : String(v),
 };
 

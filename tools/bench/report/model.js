@@ -65,7 +65,7 @@ function shownOp(target, step, view) {
 
 /* Targets whose calls compare with the others': a piece from a pipe is no call. */
 function comparable(run) {
-    const pipe = t => t.isLimit && t.steps.every(s => list(s.ops).every(o => o.op === 'pipe'));
+    const pipe = t => t.isLimit && t.steps.every(s => list(s.ops).every(o => String(o.op).startsWith('pipe')));
     const some = run.targets.filter(t => !pipe(t));
     return some.length ? some : run.targets;
 }
@@ -114,29 +114,48 @@ function bottleneck(run, step) {
     const used = 'client ' + digits(cpus.client) + (cpus.both == null ? '' : ' + server ' + digits(cpus.server) + ' = ' + digits(busy))
         + ' of ' + plural(have, 'CPU') + ' busy';
     if (busy >= 0.85 * have) return used + ': the machine is used up, not the connection';
+    /* In a closed loop a caller and its server take turns. */
+    if (step.latency_from === 'start' && cpus.both != null && busy >= 0.85 * step.callers) {
+        return used + ', as much as ' + plural(step.callers, 'caller') + ' can: the time is CPU time';
+    }
     if (cpus.both == null) return used + '; the share of the server was not seen';
-    return used + ': the machine is not used up, calls wait for something else' + (isNumber(step.streams_peak) && isNumber(step.connections)
-        ? '; ' + plural(step.connections, 'connection') + ', at most ' + plural(step.streams_peak, 'stream') + ' at a time' : '');
+    return used + ': these two leave CPU time, calls wait for something else (what runs behind the server is not seen here)'
+        + (isNumber(step.streams_peak) && isNumber(step.connections)
+            ? '; ' + plural(step.connections, 'connection') + ', at most ' + plural(step.streams_peak, 'stream') + ' at a time' : '');
 }
 
 /* What a step of the sweep gets done: content where its size grows, entries where listings grow, else calls. */
 function workOf(run) {
     const listsOnly = run.targets.filter(t => !t.isLimit).every(t => t.steps.every(s => list(s.ops).every(o => o.op === 'list')));
-    if (run.sweep.name === 'size_bytes') return {label: 'MB/s', title: 'Content moved', of: mbOf, say: say.mb};
+    if (run.sweep.name === 'size_bytes') return {label: 'MB/s', unit: 'MB', title: 'Content moved', of: mbOf, say: say.mb};
     if (run.sweep.name === 'entries' && listsOnly) {
-        return {label: 'entries per second', title: 'Entries listed', say: v => digits(v) + ' entries/s',
+        return {label: 'entries per second', unit: 'entry', title: 'Entries listed', say: v => digits(v) + ' entries/s',
             of: s => isNumber(rateOf(s)) ? rateOf(s) * s.value : null};
     }
-    return {label: 'calls per second', title: 'Throughput', of: rateOf, say: say.rate};
+    return {label: 'calls per second', unit: 'call', title: 'Throughput', of: rateOf, say: say.rate};
 }
 
-/* Where a target ends to get more done: the best step, and the first one with 90 % of it. */
+/* Where a target ends to get more done: the best step, the first one with 90 % of it, the worst of those after it. */
 function plateau(target, work) {
     const steps = target.steps.filter(s => isNumber(s.value) && work(s) > 0);
     if (steps.length < 2) return null;
     const best = steps.reduce((a, b) => work(b) > work(a) ? b : a);
-    return {best, enough: steps.find(s => work(s) >= 0.9 * work(best))};
+    const after = steps.filter(s => s.value > best.value);
+    return {best, enough: steps.find(s => work(s) >= 0.9 * work(best)),
+        worst: after.length ? after.reduce((a, b) => work(b) < work(a) ? b : a) : null};
 }
+
+/* What less than 80 % of the best comes with: CPU time for the same work. */
+function sayFall(plateau, work, how) {
+    const {best, worst} = plateau, cpus = s => cpusOf(s).both ?? cpusOf(s).client;
+    if (!worst || work.of(worst) >= 0.8 * work.of(best)) return null;
+    const cost = s => isNumber(cpus(s)) ? 1e6 * cpus(s) / work.of(s) : null, a = cost(best), b = cost(worst);
+    return 'at ' + how.of(worst.value) + ' only ' + work.say(work.of(worst)) + (isNumber(a) && isNumber(b)
+        ? '; CPU time per ' + work.unit + ' is ' + say.us(b) + ' there, ' + say.us(a) + ' at ' + how.of(best.value) : '') + '.';
+}
+
+/* A larger file or directory costs more, but nothing of it fills up. */
+const saturates = run => !['size_bytes', 'entries'].includes(run.sweep.name);
 
 /* The knee is that of the first target. */
 function sayKnee(run) {
@@ -154,6 +173,8 @@ function sweepFindings(run) {
         const reason = !why && p.enough !== t.steps.at(-1) && bottleneck(run, p.enough);
         out.push(t.name + ' gets most done at ' + how.of(p.best.value) + ', ' + work.say(work.of(p.best))
             + (p.enough !== p.best ? '; 90 % of that is reached at ' + how.of(p.enough.value) : '') + (reason ? ', with ' + reason + '.' : '.'));
+        const fall = sayFall(p, work, how);
+        if (fall) out.push(t.name + ' ' + fall);
     }
     return out;
 }

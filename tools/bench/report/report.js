@@ -87,7 +87,7 @@ function show(run, text) {
     const bar = picks(run, view, () => details.forEach(p => p.fill()));
     const values = sweepValues(run);
     const sweep = how && values.length ? part('From ' + how.of(values[0]) + ' to ' + how.of(values.at(-1)), () => [
-        sayKnee(run) ? el('p.notice.knee', null, sayKnee(run)) : el('p.dim', null, 'No knee was found.'), sentences(sweepFindings(run)), el('div.charts', null, sweepCharts(run)),
+        sayKnee(run) ? el('p.notice.knee', null, sayKnee(run)) : saturates(run) ? el('p.dim', null, 'No knee was found.') : null, sentences(sweepFindings(run)), el('div.charts', null, sweepCharts(run)),
         el('details', {open: ''}, el('summary', null, 'Numbers of the sweep'), sweepTable(run))]) : null;
     return [header(run), sweep && sweep.section, bar, ...details.map(p => p.section),
         part('Raw data', () => rawJson(text), {'data-screen': 'only'}).section,

@@ -154,11 +154,11 @@ function facts(pairs) {
 }
 
 function workloadFacts(run) {
-    const w = run.workload || {};
-    return facts([['operations', w.text], ['content', w.size_bytes > 0 ? say.bytes(w.size_bytes) : null],
-        ['directory entries', w.entries > 0 ? say.count(w.entries) : null], ['files', w.files > 0 ? say.count(w.files) : null],
+    const swept = run.sweep && run.sweep.name, w = run.workload || {}, seconds = s => brief(say.us)(1e6 * s);
+    return facts([['operations', w.text], ['content', w.size_bytes > 0 && swept !== 'size_bytes' ? say.bytes(w.size_bytes) : null],
+        ['directory entries', w.entries > 0 && swept !== 'entries' ? say.count(w.entries) : null], ['files', w.files > 0 ? say.count(w.files) : null],
         ['arrival', w.arrival === 'closed' ? 'closed loop' : w.arrival ? 'open loop, ' + w.arrival : null],
-        ['duration', isNumber(w.duration_s) ? say.seconds(w.duration_s) + ' a step' + (w.warmup_s ? ' after ' + say.seconds(w.warmup_s) + ' of warm-up' : '') : null],
+        ['duration', isNumber(w.duration_s) ? seconds(w.duration_s) + ' a step' + (w.warmup_s ? ', after ' + seconds(w.warmup_s) + ' of warm-up in each round' : '') : null],
         ['calls', isNumber(w.count) ? say.count(w.count) : null], ['rounds', isNumber(w.rounds) ? say.count(w.rounds) : null]]);
 }
 
