@@ -34,14 +34,18 @@ def page_of(world, report):
 
 
 def show(world, report, **how):
-    """Opens the page of a report; it has no complaint, asks for nothing, and every part of it is drawn."""
     path = page_of(world, report)
+    open_page(path, **how)
+    return path
+
+
+def open_page(path, **how):
+    """Opens a page; it has no complaint, asks for nothing, and every part of it is drawn."""
     chromium.open(path, **how)
     assert chromium.complaints() == [], chromium.complaints()
     assert chromium.requests() == [], chromium.requests()
     failed = chromium.value("[...document.querySelectorAll('[data-failed]')].map(e => e.textContent)")
     assert failed == [], failed
-    return path
 
 
 def text(selector="#page"):
@@ -143,13 +147,13 @@ def a_sweep_is_shown_step_by_step_and_its_knee_explained(world):
     assert rows("percentiles-table")[0][1] == report["targets"][0]["steps"][2]["calls"]
     assert figures()["percentiles"][1] == 3
     show(world, runs.sizes())
+    assert "From 1 KiB to 1 GiB" in text()
     assert "direct gets most done at 16 MiB, 614 MB/s" in text() and "nee" not in text(), text()
     assert "client 0.450 + server 0.450 = 0.900 of 2 CPUs busy, as much as 1 caller can" in text(), text()
     assert "direct at 1 GiB only 429 MB/s; CPU time per MB is 1.89 ms there, 1.47 ms at 16 MiB." in text(), text()
     report["sweep"]["knee"] = None
     show(world, report)
     assert "No knee was found." in text()
-    assert "From 1 KiB to 1 GiB" in text()
 
 
 def the_limit_is_compared_with(world):
@@ -290,6 +294,31 @@ def it_can_be_printed_and_saved(world):
     assert json.loads(saved) == report
 
 
+def a_real_run_is_shown(world):
+    server = world.start("bench", ["--mount", "memfs:/memfs"], tls=True, client_cert="none")
+    page, saved = world.path("real.html"), world.path("real.json")
+    command = [os.path.join(world.build, "tools/bench/agfs-bench"), "-q", server.tls + ",name=<b>tls</b>,ca_file=" + world.pki("ca.pem"),
+               server.clear + ",name=clear", "--limit", "-w", "stat:80,read:20", "--sweep", "callers=1,2,4", "-d", "150ms",
+               "--rounds", "2", "--warmup", "20ms", "--html", page]
+    subprocess.run(command + ["--json", saved], stdout=subprocess.DEVNULL, check=True, timeout=60)
+    if not chromium:
+        raise Skip("no Chromium here")
+    open_page(page)
+    report = json.load(open(saved))
+    assert json.loads(chromium.value("document.getElementById('run').textContent")) == report
+    assert chromium.value(STATE) == "shown"
+    for row, target in zip(rows("percentiles-table"), report["targets"], strict=True):
+        assert row[0].strip() == target["name"] and row[1] == target["steps"][-1]["ops"][-1]["calls"], row
+    assert all(lines >= 3 for _, lines in figures().values()), figures()
+
+
+def a_page_that_cannot_be_written_is_known_before_the_run(world):
+    program = os.path.join(world.build, "tools/bench/agfs-bench")
+    r = subprocess.run([program, "http://127.0.0.1:1", "--html", world.path("no/such/page.html")], stdout=subprocess.PIPE,
+                       stderr=subprocess.PIPE, timeout=60, text=True)
+    assert r.returncode == 1 and "page.html: No such file or directory" in r.stderr and "127.0.0.1:1" not in r.stderr, r
+
+
 def a_full_disk_is_an_error(world):
     program = os.path.join(world.build, "tests/integ/report_page")
     with open("/dev/full", "wb") as full:
@@ -301,7 +330,8 @@ TESTS = [every_chart_has_its_lines, a_chart_without_a_line_says_so, the_nines_ar
          the_numbers_are_those_of_the_report, a_sweep_is_shown_step_by_step_and_its_knee_explained, the_limit_is_compared_with,
          failures_are_told_by_class, hostile_text_stays_text, what_cannot_be_shown_says_why, a_report_with_little_in_it_is_shown,
          it_refers_to_nothing_else, it_follows_the_scheme, it_fits_narrow_and_wide, the_keyboard_reads_and_hides,
-         it_can_be_printed_and_saved, a_full_disk_is_an_error]
+         it_can_be_printed_and_saved, a_real_run_is_shown, a_page_that_cannot_be_written_is_known_before_the_run,
+         a_full_disk_is_an_error]
 
 if __name__ == "__main__":
     if browser.find():
