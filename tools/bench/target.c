@@ -41,7 +41,8 @@ static enum pfs_class new_client(const struct target_spec *spec, const char *url
     struct pfs_option *o = xcalloc(n + 2, sizeof *o);
 
     o[0] = (struct pfs_option){"base_url", url};
-    memcpy(o + 1, spec->options, spec->n_options * sizeof *o);
+    if (spec->n_options)
+        memcpy(o + 1, spec->options, spec->n_options * sizeof *o);
     for (int i = 0; i < 2; i++) {
         if (extra[i].key && option(spec, extra[i].key) == NULL)
             o[n++] = extra[i];
