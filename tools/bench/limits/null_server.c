@@ -2,23 +2,24 @@
  * Copyright the ProxyFS authors */
 /*
  * The cheapest HTTP/2 server over TLS that there can be, so that what limits.sh measures is the
- * client: one thread, no HPACK decoding, one answer for every request. A request without a body is
- * answered with SIZE bytes, one with a body with how many bytes it had, in an AGFS server's words.
- * Keeps to flow control, SETTINGS and PING; a client that breaks HTTP/2 is disconnected.
+ * client: a blocking thread for each connection (two system calls a turn), no HPACK decoding, one
+ * answer for every request. A request without a body is answered with SIZE bytes, one with a body
+ * with how many bytes it had, in an AGFS server's words. Keeps to flow control, SETTINGS and PING;
+ * a client that breaks HTTP/2 is disconnected.
  *
  * usage: null_server CERT KEY [SIZE]    prints its port on one line, runs until SIGTERM
  */
 #include "base/buf.h"
+#include "base/decimal.h"
 #include "net/tls.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <netinet/tcp.h>
-#include <signal.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -55,7 +56,7 @@ struct peer {
     int64_t window;         /* of the connection */
     int64_t stream_window;  /* a new stream's */
     uint64_t uncredited;    /* bytes of DATA since the last WINDOW_UPDATE */
-    bool is_up, prefaced, out_blocked;
+    bool is_up, prefaced;
 };
 
 static uint64_t size = 250;
@@ -111,10 +112,12 @@ static void add_credit(struct peer *p, uint32_t id, uint32_t n)
 static void add_header(struct peer *p, const struct stream *s, bool last)
 {
     char body[32] = {(char)0x88, 0x0f, 0x0d}; /* literal, indexed name 28 */
-    int n = snprintf(body + 4, sizeof body - 4, "%" PRIu64, s->left);
+    char digits[PFS_DECIMAL_MAX], *text = pfs_decimal(digits, s->left);
+    size_t n = strlen(text);
 
     body[3] = (char)n;
-    add_frame(p, HEADERS, END_HEADERS | (last ? END_STREAM : 0), s->id, body, 4 + (size_t)n);
+    memcpy(body + 4, text, n);
+    add_frame(p, HEADERS, END_HEADERS | (last ? END_STREAM : 0), s->id, body, 4 + n);
 }
 
 /* Writes as much of an answer as the windows and our memory allow; true: all of it. */
@@ -161,6 +164,17 @@ static void answer_all(struct peer *p)
             free(s);
         }
     }
+}
+
+/* answer_all stopped only because enough waited for the socket. */
+static bool can_answer(const struct peer *p)
+{
+    for (const struct stream *s = p->streams; s && p->window > 0; s = s->next) {
+        if (!s->has_body && s->window > 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* ---- frames ---- */
@@ -331,14 +345,12 @@ static bool flush(struct peer *p)
         ssize_t sent = send(p->fd, at, n, MSG_NOSIGNAL);
 
         if (sent < 0 && errno != EINTR) {
-            p->out_blocked = errno == EAGAIN;
-            return p->out_blocked;
+            return false;
         }
         if (sent > 0) {
             tls_out_sent(p->tls, (size_t)sent);
         }
     }
-    p->out_blocked = false;
     return true;
 }
 
@@ -381,38 +393,36 @@ static bool take_input(struct peer *p)
     return true;
 }
 
-/* One turn; false: disconnect. */
-static bool serve(struct peer *p, uint32_t events)
+/* One recv and what follows from it; false: disconnect. */
+static bool serve_once(struct peer *p)
 {
-    if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
-        size_t cap;
-        char *room = tls_in_room(p->tls, &cap);
-        ssize_t n = room ? recv(p->fd, room, cap, 0) : 0;
+    size_t cap;
+    char *room = tls_in_room(p->tls, &cap);
+    ssize_t n = room ? recv(p->fd, room, cap, 0) : 0;
 
-        if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
-            return false;
-        }
-        tls_in_added(p->tls, n > 0 ? (size_t)n : 0);
-        if (n > 0 && !take_input(p)) {
-            flush(p); /* an alert may say why */
-            return false;
-        }
+    if (n < 0 && errno == EINTR) {
+        return true;
     }
-    p->out_blocked &= !(events & EPOLLOUT);
+    if (n <= 0) {
+        return false;
+    }
+    tls_in_added(p->tls, (size_t)n);
+    bool go_on = take_input(p);
     do {
-        if (!p->out_blocked) {
-            answer_all(p);
-        }
-        if (!flush(p)) {
+        answer_all(p);
+        if (!flush(p)) { /* at the end too: an alert may say why */
             return false;
         }
-    } while (!p->out_blocked && p->streams && p->window > 0 && p->streams->window > 0 &&
-             !p->streams->has_body);
-    return true;
+    } while (go_on && can_answer(p));
+    return go_on;
 }
 
-static void disconnect(struct peer *p)
+static void *serve(void *arg)
 {
+    struct peer *p = arg;
+
+    while (serve_once(p)) {
+    }
     close(p->fd);
     tls_free(p->tls);
     pfs_buf_fini(&p->in);
@@ -421,31 +431,36 @@ static void disconnect(struct peer *p)
         on_reset(p, p->streams->id);
     }
     free(p);
+    return NULL;
 }
 
-static void greet_peer(int epoll, int listener, struct tls_ctx *ctx)
+static void serve_next(int listener, struct tls_ctx *ctx)
 {
     struct peer *p = calloc(1, sizeof *p);
-    struct epoll_event e = {.events = EPOLLIN, .data.ptr = p};
     struct pfs_error err;
+    pthread_t thread;
     int one = 1;
 
     if (!p || tls_new(ctx, NULL, &p->tls, &err) != PFS_OK) {
         die("a connection", "out of memory");
     }
-    p->fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    p->fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
     p->window = p->stream_window = 65535;
-    setsockopt(p->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    if (p->fd < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, p->fd, &e) != 0) {
-        disconnect(p);
+    if (p->fd < 0) {
+        die("accept", strerror(errno));
     }
+    setsockopt(p->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    if (pthread_create(&thread, NULL, serve, p) != 0) {
+        die("a connection", "no thread");
+    }
+    pthread_detach(thread);
 }
 
 static int listen_somewhere(void)
 {
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t n = sizeof a;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof a) != 0 || listen(fd, 512) != 0 ||
         getsockname(fd, (struct sockaddr *)&a, &n) != 0) {
@@ -473,29 +488,7 @@ int main(int argc, char **argv)
         die("TLS", err.text);
     }
     memset(filler, 'x', sizeof filler);
-    int listener = listen_somewhere(), epoll = epoll_create1(EPOLL_CLOEXEC);
-    struct epoll_event events[64] = {{.events = EPOLLIN}};
-    if (epoll < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, listener, events) != 0) {
-        die("epoll", strerror(errno));
-    }
-    for (;;) {
-        int n = epoll_wait(epoll, events, 64, -1);
-
-        for (int i = 0; i < n; i++) {
-            struct peer *p = events[i].data.ptr;
-
-            if (!p) {
-                greet_peer(epoll, listener, ctx);
-                continue;
-            }
-            bool was_blocked = p->out_blocked, alive = serve(p, events[i].events);
-            struct epoll_event e = {.events = EPOLLIN, .data.ptr = p};
-            if (alive && p->out_blocked != was_blocked) {
-                e.events |= p->out_blocked ? EPOLLOUT : 0u;
-                epoll_ctl(epoll, EPOLL_CTL_MOD, p->fd, &e);
-            } else if (!alive) {
-                disconnect(p);
-            }
-        }
+    for (int listener = listen_somewhere();;) {
+        serve_next(listener, ctx);
     }
 }
