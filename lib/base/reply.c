@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
 /* Freeing of the values of driver.h. Called by every host and driver. */
+#include "base/reply.h"
 #include "base/alloc.h"
-#include <proxyfs/driver.h>
 
 void pfs_stat_fini(struct pfs_stat *st)
 {
@@ -38,5 +38,5 @@ void pfs_reply_fini(struct pfs_reply *reply)
     pfs_free(reply->handle.path);
     pfs_free(reply->data);
     pfs_free(reply->text);
-    *reply = (struct pfs_reply){0};
+    pfs_reply_init(reply);
 }

@@ -85,8 +85,11 @@ static bool take_piece(struct conn *c)
     char piece[PIECE_SIZE];
     size_t n = 0;
     struct pfs_error err;
-    enum pfs_class cls = c->session->ops->drain(c->session, piece, sizeof piece, &n, &err);
 
+    if (!c->session->ops->wants_drain(c->session)) {
+        return false; /* asking is cheaper than draining nothing */
+    }
+    enum pfs_class cls = c->session->ops->drain(c->session, piece, sizeof piece, &n, &err);
     if (cls == PFS_OK && n == 0) {
         return false;
     }

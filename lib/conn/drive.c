@@ -111,7 +111,9 @@ static void stop_driving_locked(struct conn *c, const struct exchange *ex)
 {
     unsigned own = c->state != CONN_DEAD && conn_has(c, ex) ? 1 : 0;
 
-    c->last_use_ns = pfs_now();
+    if (c->last_rx_ns > c->last_use_ns) {
+        c->last_use_ns = c->last_rx_ns; /* just now, as a rule; idleness is seconds */
+    }
     if (c->state == CONN_DEAD) {
         c->owner = OWNER_NONE;
     } else if (c->session->state.n_open > own || c->held || atomic_load(&c->inbox)) {

@@ -29,7 +29,7 @@ static void reject(struct conn *c, struct exchange *ex)
     c->rejected = ex;
 }
 
-static void take_exchange(struct conn *c, struct exchange *ex)
+static void take_exchange(struct conn *c, struct exchange *ex, int64_t now)
 {
     struct pfs_error err;
     int cls = atomic_load(&ex->cancel_class);
@@ -42,10 +42,10 @@ static void take_exchange(struct conn *c, struct exchange *ex)
         return;
     }
     if (c->session->ops->submit(c->session, ex, &err) == PFS_OK) {
-        c->last_use_ns = pfs_now();
+        c->last_use_ns = now;
         if (c->slow_timer) {
             c->slow_timer = false;
-            io_timer_set(c->io, &c->timer, c->last_use_ns + c->keepalive_ns);
+            io_timer_set(c->io, &c->timer, now + c->keepalive_ns);
         }
         return;
     }
@@ -53,10 +53,10 @@ static void take_exchange(struct conn *c, struct exchange *ex)
 }
 
 /* After a silence longer than the keepalive interval the peer may be gone: ask before sending. */
-static bool must_probe(const struct conn *c)
+static bool must_probe(const struct conn *c, int64_t now)
 {
     return c->state == CONN_READY && c->session->ops->ping && c->session->state.n_open == 0 &&
-           (c->held || pfs_now() - c->last_rx_ns > c->keepalive_ns);
+           (c->held || now - c->last_rx_ns > c->keepalive_ns);
 }
 
 static void hold_exchange(struct conn *c, struct exchange *ex)
@@ -87,7 +87,7 @@ void conn_release_held_locked(struct conn *c)
 
         ex->is_held = false;
         if (c->state == CONN_READY) {
-            take_exchange(c, ex);
+            take_exchange(c, ex, pfs_now());
         } else {
             reject(c, ex);
         }
@@ -98,6 +98,8 @@ void conn_release_held_locked(struct conn *c)
 void conn_drain_inbox_locked(struct conn *c)
 {
     struct exchange *newest = atomic_exchange(&c->inbox, NULL), *oldest = NULL;
+
+    int64_t now = newest ? pfs_now() : 0;
 
     while (newest) {
         struct exchange *next = newest->next;
@@ -112,10 +114,10 @@ void conn_drain_inbox_locked(struct conn *c)
         atomic_store(&oldest->taken_by, c);
         if (c->state != CONN_READY) {
             reject(c, oldest);
-        } else if (must_probe(c)) {
+        } else if (must_probe(c, now)) {
             hold_exchange(c, oldest);
         } else {
-            take_exchange(c, oldest);
+            take_exchange(c, oldest, now);
         }
         oldest = next;
     }
@@ -283,8 +285,17 @@ static void report(struct conn *c, const struct batch *b)
     }
 }
 
+static bool is_empty(const struct batch *b)
+{
+    return !b->first && !b->rejected && !b->became_ready && !b->is_draining && !b->died &&
+           !b->has_more_room;
+}
+
 void conn_run_batch(struct conn *c, struct batch *b, const struct exchange *mine)
 {
+    if (is_empty(b)) {
+        return;
+    }
     conn_ref(c); /* the exchanges, which hold it otherwise, may go during this */
     report(c, b);
     while (notify_all(c, b, mine)) {
@@ -331,10 +342,10 @@ bool conn_submit(struct conn *c, struct exchange *ex, bool may_drive)
     pthread_mutex_lock(&c->mu);
     conn_drain_inbox_locked(c);
     bool drive = conn_take_locked(c, may_drive ? ex : NULL);
-    if (!drive) {
+    if (!drive) { /* else the driver does both, at once */
         conn_flush_locked(c);
+        conn_collect_locked(c, &b);
     }
-    conn_collect_locked(c, &b);
     pthread_mutex_unlock(&c->mu);
     conn_run_batch(c, &b, NULL);
     conn_unref(c);

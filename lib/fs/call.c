@@ -4,6 +4,7 @@
  * alone. */
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/reply.h"
 #include "fs/op.h"
 #include <sched.h>
 
@@ -93,7 +94,7 @@ enum pfs_class pfs_call(struct pfs_client *c, const struct pfs_request *req,
 {
     struct op op;
 
-    *reply = (struct pfs_reply){0};
+    pfs_reply_init(reply);
     if (op_is_stream(req->op)) {
         return submit_and_wait(c, req, reply);
     }

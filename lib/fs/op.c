@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/path.h"
+#include "base/reply.h"
 #include "fs/req_id.h"
 #include "fs/secret.h"
 #include <stdio.h>
@@ -98,7 +99,10 @@ enum pfs_class op_init(struct op *op, struct pfs_client *c, const struct pfs_req
     struct pfs_error *err = &reply->err;
     enum pfs_class cls = PFS_OK;
 
-    *op = (struct op){.client = c, .req = *req, .reply = reply, .written = 0};
+    memset(op, 0, offsetof(struct op, ex)); /* op_prepare makes the exchange */
+    op->client = c;
+    op->req = *req;
+    op->reply = reply;
     list_init(&op->node);
     cls = op_check(c, req, err);
     if (cls == PFS_OK && op_needs_path(req->op)) {
@@ -343,7 +347,7 @@ static bool next_step(struct op *op, struct pfs_reply *reply)
         return false;
     }
     *op->reply = *reply;
-    *reply = (struct pfs_reply){0};
+    pfs_reply_init(reply);
     return false;
 }
 
@@ -415,10 +419,11 @@ void op_raise_fence(struct op *op)
 
 bool op_judge(struct op *op, int64_t *ret_delay_ns)
 {
-    struct pfs_reply reply = {0};
+    struct pfs_reply reply;
     struct exchange *ex = &op->ex;
     bool again;
 
+    pfs_reply_init(&reply);
     *ret_delay_ns = 0;
     if (ex->head.status != 0) {
         remote_learn(op->client->remote, ex->head.boot);

@@ -48,7 +48,6 @@ struct op {
     enum op_step step;
     bool extended;           /* the server honours offset and flags on PUT */
     struct wire_message msg; /* of the step */
-    struct exchange ex;      /* of the step */
     bool ex_live;            /* ex was initialised and not released */
     unsigned attempts;
     bool used_free_retry;
@@ -65,6 +64,7 @@ struct op {
     struct async_op *async;  /* NULL: a blocking call */
     bool was_cancelled;      /* by pfs_client_free; under the client's mu */
     atomic_int pin;          /* a blocking call's exchange: enum op_pin */
+    struct exchange ex;      /* of the step; the last member: op_init leaves it alone */
 };
 
 /* Which member of the request is NULL or out of range is INVALID; nothing was sent then. */

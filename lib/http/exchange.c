@@ -3,6 +3,7 @@
 /* The exchange's own bookkeeping; called by the sessions of h2 and h1 and by conn. */
 #include "http/exchange.h"
 #include "base/err.h"
+#include "base/reply.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +15,8 @@
 
 void exchange_init(struct exchange *ex)
 {
-    memset(ex, 0, sizeof *ex);
+    memset(ex, 0, offsetof(struct exchange, err));
+    pfs_error_init(&ex->err);
     list_init(&ex->node);
     list_init(&ex->ready);
     ex->head.content_length = -1;
@@ -31,7 +33,7 @@ void exchange_rewind(struct exchange *ex)
     ex->stream_id = 0;
     ex->local_reset = false;
     ex->failure = FAILURE_NONE;
-    ex->err = (struct pfs_error){.cls = PFS_OK};
+    pfs_error_init(&ex->err);
     ex->n_moves++;
 }
 

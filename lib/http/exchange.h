@@ -121,13 +121,15 @@ struct exchange {
     struct reply_head head;
     struct pfs_buf reply;
     enum failure_point failure;
-    bool attested;        /* the connection's peer is known to be one of our servers */
-    struct pfs_error err; /* cls PFS_OK: a complete reply, whatever its status */
+    bool attested; /* the connection's peer is known to be one of our servers */
 
     /* waking a blocked caller (conn/wait.c) */
     atomic_uint done;
     atomic_uint *wake_words; /* set by generation_submit */
     unsigned wake_slot;      /* 32 times the word, plus the bit */
+
+    struct pfs_error err; /* the owner's after DONE; cls PFS_OK: a complete reply, whatever its
+                             status. The last member, for exchange_init */
 };
 
 void exchange_init(struct exchange *ex);

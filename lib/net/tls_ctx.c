@@ -173,6 +173,7 @@ static enum pfs_class set_protocol(struct tls_ctx *ctx, const struct tls_options
                                       SSL_OP_NO_TICKET | SSL_OP_CIPHER_SERVER_PREFERENCE);
     SSL_CTX_set_session_cache_mode(ctx->ssl, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_num_tickets(ctx->ssl, 0);
+    SSL_CTX_set_read_ahead(ctx->ssl, 1); /* a record by one call of our BIO, not by two */
     SSL_CTX_set_mode(ctx->ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     return set_alpn(ctx, o->alpn, err);
 }

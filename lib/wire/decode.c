@@ -3,6 +3,7 @@
 /* A reply as the operation's result; listings are read in decode_list.c, errors in status.c. */
 #include "base/alloc.h"
 #include "base/err.h"
+#include "base/reply.h"
 #include "wire/json.h"
 #include "wire/route.h"
 #include "wire/time.h"
@@ -312,10 +313,11 @@ static enum pfs_class decode_success(const struct pfs_request *req, int status, 
                                      size_t len, struct pfs_reply *reply)
 {
     enum wire_result result = wire_route_of(req->op)->result;
-    struct pfs_error err = {0};
+    struct pfs_error err;
     struct decoding d = {.req = req, .reply = reply, .err = &err};
     enum pfs_class cls = PFS_OK;
 
+    pfs_error_init(&err);
     if (wire_result_is_json(result) && len > WIRE_JSON_MAX) {
         cls = pfs_fail(&err, PFS_LIMIT, PFS_OUTCOME_UN, PFS_PHASE_REPLY, "more than %u bytes",
                        WIRE_JSON_MAX);
