@@ -204,6 +204,19 @@ static enum pfs_class prepare_entries(struct remote *r, const struct setup *s, b
     return cls;
 }
 
+/* Of a server that may be anything, nothing is asked but what is measured. */
+static enum pfs_class check_file(const struct workload *w, struct pfs_error *err)
+{
+    for (enum bench_op op = 0; op < N_OPS; op++) {
+        if (workload_has(w, op) && op != OP_STAT && op != OP_READ && op != OP_WRITE) {
+            *err = (struct pfs_error){.cls = PFS_INVALID};
+            snprintf(err->text, sizeof err->text, "file= is for stat, read and write only");
+            return PFS_INVALID;
+        }
+    }
+    return PFS_OK;
+}
+
 static enum pfs_class prepare_remote(struct target *t, unsigned number, const struct workload *w,
                                      const struct setup *s, struct pfs_error *err)
 {
@@ -232,6 +245,12 @@ enum pfs_class target_prepare(struct target *t, const struct workload *w, const 
 {
     enum pfs_class cls = PFS_OK;
 
+    if (t->limit == NULL && t->spec->file) {
+        cls = check_file(w, err);
+        free(t->path);
+        t->path = xstrdup(t->spec->file);
+        return cls;
+    }
     for (unsigned i = 0; i < s->remotes && cls == PFS_OK && t->limit == NULL; i++)
         cls = prepare_remote(t, i, w, s, err);
     if (t->path == NULL && cls == PFS_OK)

@@ -69,6 +69,10 @@ enum bench_op session_next(struct session *s, const struct workload_part *part)
     enum bench_op op = part->op;
     const char *base = s->remote ? s->remote->base : NULL;
 
+    if (s->remote && s->target->spec->file) {
+        snprintf(s->path, sizeof s->path, "%s", s->target->spec->file);
+        return op;
+    }
     if ((part->then == OP_REMOVE && s->created) || (part->then == OP_DEQUEUE && s->enqueued))
         op = part->then;
     switch (op) {

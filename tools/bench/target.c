@@ -73,7 +73,7 @@ static enum pfs_class open_remote(struct target *t, unsigned number, struct pfs_
         extra[1] = (struct pfs_option){"timeout", "20s"};
         cls = new_client(t->spec, url, extra, &r->control, err);
     }
-    if (cls == PFS_OK)
+    if (cls == PFS_OK && t->spec->file == NULL) /* else it may be no AGFS server */
         cls = pfs_health(r->client, err);
     free(url);
     return cls;
@@ -85,7 +85,7 @@ static const char *find_protocol(const struct target_spec *spec)
     const char *wanted = option(spec, "protocol");
     bool tls = strncmp(spec->url, "https:", 6) == 0, h2 = wanted && strcmp(wanted, "h2") == 0;
 
-    if (tls && !h2 && (wanted == NULL || strcmp(wanted, "auto") == 0)) {
+    if (tls && !h2 && spec->file == NULL && (wanted == NULL || strcmp(wanted, "auto") == 0)) {
         struct pfs_option extra[2] = {{"protocol", "h2"}, {NULL, NULL}};
         struct target_spec plain = *spec;
         struct pfs_client *c = NULL;

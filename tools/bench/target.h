@@ -21,6 +21,7 @@ struct target_spec {
     char *url;
     char *path;                 /* NULL: a place that takes files is looked for */
     char *queue;                /* of a queuefs mount */
+    char *file;                 /* all calls go to this one, which is there; NULL: to our own */
     struct pfs_option *options; /* without base_url */
     size_t n_options;
 };

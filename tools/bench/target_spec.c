@@ -29,6 +29,8 @@ int spec_set(struct target_spec *s, const char *key, const char *value)
         return set_path(&s->path, key, value);
     if (strcmp(key, "queue") == 0)
         return set_path(&s->queue, key, value);
+    if (strcmp(key, "file") == 0)
+        return set_path(&s->file, key, value);
     if (strcmp(key, "base_url") == 0)
         return complain(EXIT_USAGE, "base_url=%s: the URL is the target itself", value);
     for (size_t i = 0; i < s->n_options; i++) {
@@ -88,5 +90,6 @@ void spec_fini(struct target_spec *s)
     free(s->url);
     free(s->path);
     free(s->queue);
+    free(s->file);
     *s = (struct target_spec){.name = NULL};
 }
