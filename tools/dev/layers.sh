@@ -19,12 +19,13 @@ declare -A may=(
     [plugin]='base/ wire/json'
     [tools/agfs]=''
     [tools/bench]=''
+    [tools/bench/limits]='base/ net/ wire/' # servers and loads to compare with
     [tools/agfsd]='base/ net/ wire/'
 )
 # Header of a foreign library: the rooms that may include it.
 foreign=(
     'openssl/=lib/net tools/bench' # the bench also measures what is possible without the library
-    'json-c/=lib/wire tools/bench' # the bench reads its own reports again, to compare them
+    'json-c/=lib/wire tools/bench/limits tools/bench' # the bench reads its own reports again, to compare them
     'nghttp2/=lib/h2 tools/agfsd tools/bench'
     'http_parser.h=lib/h1 tools/agfsd'
     'uv.h=tools/agfsd'

@@ -2,7 +2,7 @@
  * Copyright the ProxyFS authors */
 /*
  * What programs reach that use libcurl, for comparison with libproxyfs in limits.sh: GETs of one
- * URL for a while; prints requests per second.
+ * URL for a while; prints requests per second and, of `easy`, the median call in microseconds.
  *
  * usage: curl_load easy|multi|threads 1.1|2 URL CAFILE CALLERS SECONDS
  *   easy     one after the other, the connection kept
@@ -19,11 +19,13 @@
 #include <time.h>
 
 #define CALLERS_MAX 1024
+#define SAMPLES_MAX (1u << 20)
 
 static const char *url, *ca;
 static long version;
 static double seconds;
 static atomic_ulong n_done;
+static float *samples; /* seconds of each call; NULL: not wanted */
 
 static double now_s(void)
 {
@@ -66,16 +68,39 @@ static void *run_easy(void *end)
 {
     CURL *h = handle_new();
 
-    while (now_s() < *(double *)end) {
+    for (double began = now_s(), now; began < *(double *)end; began = now) {
         CURLcode rc = curl_easy_perform(h);
 
         if (rc != CURLE_OK) {
             fail(curl_easy_strerror(rc));
         }
-        atomic_fetch_add(&n_done, 1);
+        now = now_s();
+        unsigned long i = atomic_fetch_add(&n_done, 1);
+        if (samples && i < SAMPLES_MAX) {
+            samples[i] = (float)(now - began);
+        }
     }
     curl_easy_cleanup(h);
     return NULL;
+}
+
+static int by_length(const void *a, const void *b)
+{
+    float x = *(const float *)a, y = *(const float *)b;
+
+    return (x > y) - (x < y);
+}
+
+static double median_us(void)
+{
+    size_t n = atomic_load(&n_done);
+
+    n = n < SAMPLES_MAX ? n : SAMPLES_MAX;
+    if (!samples || n == 0) {
+        return 0;
+    }
+    qsort(samples, n, sizeof *samples, by_length);
+    return (double)samples[n / 2] * 1e6;
 }
 
 /* Puts handles that are done back in, until the time is over. */
@@ -150,12 +175,14 @@ int main(int argc, char **argv)
     ca = argv[4];
     seconds = strtod(argv[6], NULL);
     curl_global_init(CURL_GLOBAL_DEFAULT);
+    samples = strcmp(argv[1], "easy") == 0 ? calloc(SAMPLES_MAX, sizeof *samples) : NULL;
     double began = now_s();
     if (strcmp(argv[1], "multi") == 0) {
         run_multi(n, began + seconds);
     } else {
         run_threads(strcmp(argv[1], "easy") == 0 ? 1 : n, began + seconds);
     }
-    printf("%.1f\n", (double)atomic_load(&n_done) / (now_s() - began));
+    printf("%.1f %.2f\n", (double)atomic_load(&n_done) / (now_s() - began), median_us());
+    free(samples);
     return 0;
 }

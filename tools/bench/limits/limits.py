@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the ProxyFS authors
+"""limits.sh: measures and prints the table. tools.py has the servers and load generators."""
+import argparse
+import os
+import re
+import shutil
+import signal
+import sys
+import time
+
+from tools import BIG, FILE, Kit, Missing, median, need, ratio
+
+READ = FILE + "?path=/m/f"  # the target of a small read, as the library sends it
+PINNED = 0  # the one core of client and server where waking another would hide everything else
+
+
+class Table:
+    """Rows as they come: what, measured, bar, verdict."""
+
+    def __init__(self):
+        self.not_measured = 0
+        self.line("what", "measured", "bar", "verdict")
+
+    @staticmethod
+    def line(what, measured, bar, verdict):
+        print(f"{what:<78} | {measured:>10} | {bar:>9} | {verdict}", flush=True)
+
+    def row(self, what, value, sign, bar, form="{:.2f}"):
+        good = value >= bar if sign == ">=" else value <= bar
+        self.line(what, form.format(value), f"{sign} {bar:g}", "ok" if good else "missed")
+
+    def failed(self, what, why):
+        self.not_measured += 1
+        self.line(what, "-", "", f"not measured: {why}")
+
+
+def rounds_of(kit, normal):
+    return 3 if kit.quick else normal
+
+
+def p50s(step):
+    """The median call of each round. With one caller it stands for the rate: one call in a thousand that the
+    scheduler interrupts changes the mean of a whole round."""
+    return step["ops"][0]["p50_per_round_us"]
+
+
+def rates(step):
+    return step["rates_per_round"]
+
+
+def h2(url, *options):
+    """A server that is no AGFS, over one protocol and with a file that is there."""
+    return ",".join((url, "protocol=h2", "file=/m/f") + options)
+
+
+def one_core(kit, table):
+    """One caller, one core: what the engine adds to bare TLS."""
+    step, trip, _ = kit.bench([h2(kit.null(PINNED))], rounds=rounds_of(kit, 25), cpu=PINNED, limit=True)
+    table.row("small read, 1 caller, one core, cheapest server: rate / bare TLS round trips", ratio(p50s(trip), p50s(step)),
+              ">=", 0.88)
+    table.row("  context switches per call", step["context_switches_per_call"], "<=", 1.1)
+    calls = kit.bench_command([h2(kit.null(PINNED), "spin=0")], "read", 1, "-s", "250", "--cpu", "0")
+    table.row("  system calls per call (without polling)", system_calls(kit, calls, 2000, 12000), "<=", 2.05)
+
+
+def system_calls(kit, command, few, many):
+    """perf counts them without slowing them down, strace where there is no perf."""
+    if shutil.which("perf"):
+        try:
+            return kit.per_call(["perf", "stat", "-e", "raw_syscalls:sys_enter"],
+                                r"([\d,]+)\s+raw_syscalls:sys_enter", command, few, many)
+        except (RuntimeError, AttributeError):
+            pass  # not permitted here
+    return kit.per_call([need("strace"), "-f", "-c"], r"100\.00\s+\S+\s+\S+\s+(\d+)\s+(?:\d+\s+)?total", command, few, many)
+
+
+def spin(kit, table):
+    """Client and server on cores of their own: polling for the reply instead of sleeping."""
+    with_spin, without = kit.bench([h2(kit.null()), h2(kit.null(), "spin=0")], rounds=rounds_of(kit, 15), seconds=0.2)
+    table.row("small read, 1 caller, not pinned: latency with spin / without", ratio(p50s(with_spin), p50s(without)), "<=", 0.5)
+
+
+def curl_one(kit, table):
+    """One caller, one core, against what a program with libcurl has."""
+    url, (_, clear) = kit.nghttpd(PINNED), kit.nginx(PINNED)
+    ours, h2_curl, h1_curl = [], [], []
+    for _ in range(rounds_of(kit, 9)):
+        ours += p50s(kit.bench([h2(url)], seconds=0.2, cpu=PINNED)[0])
+        h2_curl.append(kit.curl("easy", "2", url + FILE, 1, 0.2, PINNED)[1])
+        h1_curl.append(kit.curl("easy", "1.1", clear + FILE, 1, 0.2, PINNED)[1])
+    table.row("small read, 1 caller, one core, nghttpd: latency / libcurl easy, HTTP/2", ratio(ours, h2_curl), "<=", 0.55)
+    table.row("  the same / libcurl easy, HTTP/1.1 in clear text, nginx", ratio(ours, h1_curl), "<=", 1.0)
+
+
+def stat(kit, table):
+    """Two ends of ours: JSON made and read."""
+    step, trip, _ = kit.bench([kit.agfsd("pinned", PINNED) + ",path=/m"], "stat", rounds=rounds_of(kit, 25), cpu=PINNED,
+                              limit=True)
+    table.row("stat, 1 caller, one core, agfsd memfs: rate / bare TLS round trips", ratio(p50s(trip), p50s(step)), ">=", 0.70)
+
+
+def many(kit, table):
+    """64 callers against a load generator that has no callers."""
+    url, loader, single, default = kit.nghttpd(), [], [], []
+    for _ in range(rounds_of(kit, 9)):
+        loader.append(kit.h2load(url + FILE, 1, 20000 if kit.quick else 80000))
+        steps = kit.bench([h2(url, "max_connections=1"), h2(url)], callers=64, seconds=0.4)
+        single += rates(steps[0])
+        default += rates(steps[1])
+    table.row("small reads, 64 callers, nghttpd, 1 connection: rate / h2load -c1 -m64", ratio(single, loader), ">=", 0.60)
+    table.row("  the same, default options", ratio(default, loader), ">=", 0.75)
+
+
+def many_curl(kit, table):
+    """64 callers against what programs with libcurl do."""
+    null, ng, (tls, _) = kit.null(), kit.nghttpd(), kit.nginx()
+    got = {name: [] for name in ("null", "ng", "multi null", "multi ng", "threads")}
+    for _ in range(rounds_of(kit, 7)):
+        steps = kit.bench([h2(null), h2(ng)], callers=64, seconds=0.3)
+        got["null"] += rates(steps[0])
+        got["ng"] += rates(steps[1])
+        got["multi null"].append(kit.curl("multi", "2", null + FILE, 64, 0.3)[0])
+        got["multi ng"].append(kit.curl("multi", "2", ng + FILE, 64, 0.3)[0])
+        got["threads"].append(kit.curl("threads", "1.1", tls + FILE, 64, 0.3)[0])
+    table.row("small reads, 64 callers: rate / libcurl multi HTTP/2, cheapest server", ratio(got["null"], got["multi null"]),
+              ">=", 5, "{:.1f}")
+    table.row("  the same, nghttpd", ratio(got["ng"], got["multi ng"]), ">=", 2.5, "{:.1f}")
+    table.row("  nghttpd / 64 threads with libcurl HTTP/1.1 over TLS, nginx", ratio(got["ng"], got["threads"]), ">=", 3.5,
+              "{:.1f}")
+
+
+def stock(kit, table):
+    """The proxy of the stock server, where the user has one."""
+    if not kit.stock:
+        table.line("small reads, 64 callers: rate / the stock proxy with 16", "-", ">= 10", "left out: no --stock URL")
+        return
+    theirs, ours = [], []
+    for _ in range(rounds_of(kit, 5)):
+        theirs += rates(kit.bench([kit.stock + ",protocol=h1,max_connections=16"], callers=16, seconds=0.4)[0])
+        ours += rates(kit.bench([h2(kit.nghttpd())], callers=64, seconds=0.4)[0])
+    table.row("small reads, 64 callers: rate / the stock proxy with 16", ratio(ours, theirs), ">=", 10, "{:.1f}")
+
+
+def cost(kit, table):
+    """What a read costs when 64 callers share a connection."""
+    target = h2(kit.null())
+    step = kit.bench([target], callers=64, rounds=rounds_of(kit, 5), seconds=0.3)[0]
+    table.row("small reads, 64 callers: context switches per read", step["context_switches_per_call"], "<=", 1.1)
+    command = kit.bench_command([target], "read", 64, "-s", "250")
+    table.row("  system calls per read", system_calls(kit, command, 5000, 45000), "<=", 1.2)
+    counted = kit.per_call([need("valgrind"), "--tool=callgrind", "--callgrind-out-file=" + kit.path("callgrind")],
+                           r"Collected : (\d+)", command, 1000, 4000)
+    table.row("  user instructions per read (callgrind)", counted, "<=", 12000, "{:.0f}")
+
+
+def server(kit, table):
+    """agfsd's memfs against a server that does nothing but serve files."""
+    url = kit.agfsd("free")
+    put_small_file(kit, url)
+    ours, theirs = [], []
+    for _ in range(rounds_of(kit, 9)):
+        ours.append(kit.h2load(url + READ, 4, 20000 if kit.quick else 80000))
+        theirs.append(kit.h2load(kit.nghttpd() + FILE, 4, 20000 if kit.quick else 80000))
+    table.row("agfsd memfs, small read, h2load -c4 -m64: rate / nghttpd with that file", ratio(ours, theirs), ">=", 0.9)
+
+
+def put_small_file(kit, url):
+    kit.run([need("curl"), "-sf", "--cacert", kit.pki("ca.pem"), "-X", "PUT", "--data-binary", "@" + kit.path("www" + FILE),
+             url + READ])
+
+
+def hop(kit, table):
+    """What one server on the way costs: agfsd to agfsd with mutual TLS."""
+    for cpu, callers, n in ((None, 16, 9), (PINNED, 1, 25)):
+        behind = kit.agfsd(f"behind-{cpu}", cpu)
+        front = kit.agfsd(f"front-{cpu}", cpu, (
+            f"proxyfs:/remote:base_url={behind}/api/v1,ca_file={kit.pki('ca.pem')},"
+            f"client_cert={kit.pki('client.pem')},client_key={kit.pki('client.key')}",))
+        steps = kit.bench([behind + ",path=/m", front + ",path=/remote/m"], callers=callers, rounds=rounds_of(kit, n),
+                          seconds=0.2, cpu=cpu, limit=callers == 1)
+        if callers > 1:
+            table.row("one proxy hop over mutual TLS, 16 callers: share of the direct rate kept",
+                      ratio(rates(steps[1]), rates(steps[0])), ">=", 0.5)
+        else:
+            added = [(b - a) / t for a, b, t in zip(*(p50s(s) for s in steps[:3]))]
+            table.row("  median latency it adds, 1 caller, one core, in bare TLS round trips", median(added), "<=", 1.6)
+
+
+def bulk(kit, table):
+    """256 MiB on one stream; the pipe is 16 KiB records one way."""
+    size, reads, writes, pipes = (BIG // 8 if kit.quick else BIG), [], [], []
+    target = h2(kit.null(None, size), "max_connections=1")
+    for _ in range(rounds_of(kit, 7)):
+        read, _, pipe = kit.bench([target], size=size, seconds=0.3, limit=True)
+        write = kit.bench([target], "write", size=size, seconds=0.3)[0]
+        reads.append(size / read["ops"][0]["mean_us"])
+        writes.append(size / write["ops"][0]["mean_us"])
+        pipes.append((1 << 20) / pipe["ops"][0]["mean_us"])
+    table.row(f"read of {size >> 20} MiB, one connection: bytes / bare TLS pipe", ratio(reads, pipes), ">=", 0.90)
+    table.row("  write of them", ratio(writes, pipes), ">=", 1.1)
+
+
+def budget(kit, table):
+    """Instructions of a call when it is alone; the test fails when they grow by a tenth."""
+    out = kit.run([sys.executable, os.path.join(os.path.dirname(__file__), "../../../tests/budget/budget_test.py"),
+                   kit.built("tests/budget/budget_calls"), kit.agfsd_path, kit.path("pki"), "2"]).stdout
+    for call, counted, allowed in re.findall(r"# (\w+): (\d+) instructions, budget (\d+)", out):
+        table.row(f"user instructions of a {call}, 1 caller (callgrind, tests/budget)", int(counted), "<=",
+                  int(int(allowed) * 1.1), "{:.0f}")
+    if "# SKIP" in out:
+        raise Missing("valgrind is not installed")
+
+
+def memory(kit, table):
+    out = kit.run([kit.built("tests/stress/stress_memory")]).stdout
+    remote, call = re.search(r"idle remote (\d+) bytes, call in flight (\d+) bytes", out).groups()
+    table.row("bytes of an idle remote, OpenSSL's left out (tests/stress/memory.c)", int(remote), "<=", 64 << 10, "{:.0f}")
+    table.row("  of a call in flight", int(call), "<=", 4 << 10, "{:.0f}")
+
+
+def listing(kit, table):
+    out = kit.run([kit.built("tools/bench/limits/list_load"), "10000", "5" if kit.quick else "50"]).stdout.split()
+    table.row("listing of 10,000 entries decoded: speed / json-c building its tree", float(out[1]) / float(out[0]), ">=", 5,
+              "{:.1f}")
+
+
+ALL = {"one_core": one_core, "spin": spin, "curl_one": curl_one, "stat": stat, "many": many, "many_curl": many_curl,
+       "stock": stock, "cost": cost, "server": server, "hop": hop, "bulk": bulk, "budget": budget, "memory": memory,
+       "listing": listing}
+
+
+def arguments():
+    p = argparse.ArgumentParser(prog="tools/bench/limits.sh")
+    p.add_argument("build", nargs="?", default="build", help="build directory (default: build)")
+    p.add_argument("--quick", action="store_true", help="few and short rounds")
+    p.add_argument("--only", action="append", choices=ALL, metavar="NAME", help="this measurement; may be repeated")
+    p.add_argument("--list", action="store_true", help="names of the measurements")
+    p.add_argument("--stock", metavar="URL[,path=PATH]", help="stock server that mounts another one at PATH")
+    return p.parse_args()
+
+
+def main():
+    args = arguments()
+    if args.list:
+        print("\n".join(f"{name:<10} {(fn.__doc__ or '').strip()}".rstrip() for name, fn in ALL.items()))
+        return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        kit = Kit(args.build, args.quick)
+    except Missing as why:
+        print(f"limits.sh: {why}", file=sys.stderr)
+        return 1
+    began = time.monotonic()
+    try:
+        kit.stock = args.stock
+        table = Table()
+        for name in args.only or ALL:
+            try:
+                ALL[name](kit, table)
+            except Missing as why:
+                table.failed(name, why)
+            except (RuntimeError, OSError, ValueError, AttributeError, TypeError) as why:
+                table.failed(name, " ".join(str(why).split())[:300])
+    finally:
+        kit.stop()
+    print(f"# {time.monotonic() - began:.0f} s; load of the machine {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs")
+    return 1 if table.not_measured else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
