@@ -85,6 +85,7 @@ def put_file(world, path, text):
 def pair(world, url=None, **options):
     """(remote, API of a server that mounts it at /r over HTTP/2)."""
     remote = world.start("remote", ["--mount", "memfs:/memfs", "--mount", "queuefs:/queue"])
+    wait_for("the remote's mounts", Api(remote.clear).ready)
     check(Api(remote.clear).post("directories", path="/queue/q"), 201)
     near = world.start("near", world.mount_arg("/r", url or remote.clear, protocol="h2", **options))
     api = Api(near.clear)

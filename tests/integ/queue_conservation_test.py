@@ -152,7 +152,7 @@ def test_connections_break(world):
     inner = Breaker(remote.clear, 1)
     local = world.start("local", world.mount_arg("/remote", inner.url + "/api/v1", protocol="h2"))
     outer = Breaker(local.clear, 2)
-    wait_for("the mount", Api(local.clear).ready)
+    wait_for("the mounts", lambda: Api(remote.clear).ready() and Api(local.clear).ready())
     assert Api(remote.clear).post("directories", path="/queue/q").status == 201
     clients = start_clients(world, outer.url, 8, 1000)
     inner.breaking.set()
@@ -173,7 +173,7 @@ def test_the_remote_is_killed(world):
     remote = world.start("remote", mount)
     address = remote.clear.split("://")[1]
     local = world.start("local", world.mount_arg("/remote", remote.clear + "/api/v1", protocol="h2"))
-    wait_for("the mount", Api(local.clear).ready)
+    wait_for("the mounts", lambda: Api(remote.clear).ready() and Api(local.clear).ready())
     assert Api(remote.clear).post("directories", path="/queue/q").status == 201
     clients = start_clients(world, local.clear, 8, 400)
     n_killed = 0

@@ -161,10 +161,10 @@ static void accept_one(struct h2server *s, int fd)
     } else {
         c->peer.index = i;
         s->conns[i] = c;
+        atomic_store(&s->n_conns, i + 1); /* before it can have answered anything */
         if (pthread_create(&c->thread, NULL, conn_main, c) != 0) {
             abort();
         }
-        atomic_store(&s->n_conns, i + 1);
     }
     pthread_mutex_unlock(&s->mu);
 }
