@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/random.h"
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,7 +106,7 @@ enum pfs_class pfs_conn_new(struct generation *g, const struct conn_config *conf
     c->calm = CONN_CALM_TURNS;
     c->created_ns = c->last_rx_ns = c->last_use_ns = pfs_now();
     c->keepalive_ns = config->keepalive_interval_ns;
-    c->max_age_ns = MAX_AGE_NS / 100 * (90 + random() % 21);
+    c->max_age_ns = MAX_AGE_NS / 100 * (90 + pfs_random() % 21);
     *ret = c;
     return PFS_OK;
 }

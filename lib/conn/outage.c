@@ -7,6 +7,7 @@
  * of its return, then ever more rarely; an hour's outage costs some 300 attempts.
  */
 #include "base/clock.h"
+#include "base/random.h"
 #include "conn/generation_internal.h"
 #include <stdlib.h>
 
@@ -37,7 +38,7 @@ bool outage_fails_fast_locked(const struct generation *g, int64_t now)
 /* +-20 %, so that many clients do not come back together. */
 static int64_t jitter(int64_t ns)
 {
-    return ns / 100 * (80 + random() % 41);
+    return ns / 100 * (80 + pfs_random() % 41);
 }
 
 void outage_on_failure_locked(struct generation *g, const struct conn *c,

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/path.h"
+#include "base/random.h"
 #include "base/reply.h"
 #include "fs/req_id.h"
 #include "fs/secret.h"
@@ -265,7 +266,7 @@ static void gather_facts(const struct op *op, const struct pfs_error *err, struc
         .h2_code = err->h2_code,
         .retry_after_ms = err->retry_after_ms,
         .tokens = remote_tokens(op->client->remote),
-        .random = (uint32_t)random(),
+        .random = pfs_random(),
     };
 }
 

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+/*
+ * 200 client processes find their server away; when it returns they do not come all at once
+ * (reliability bar A094).
+ */
+#include "stress.h"
+#include "support/h2server.h"
+#include <proxyfs/proxyfs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define CLIENTS 200
+#define WINDOW_NS (100 * PFS_MS)
+
+/* Calls until it gets through. Tells by a byte on fd when it first did not. */
+static int client_main(const char *url, int fd)
+{
+    struct pfs_option o[] = {{"base_url", url}, {"protocol", "h2"}, {"timeout", "30s"}};
+    struct pfs_client *c;
+    struct pfs_error err;
+    int64_t until = pfs_now() + 60 * PFS_SEC;
+    bool told = false, through = false;
+
+    if (pfs_client_new(o, 3, &c, &err) != PFS_OK) {
+        return 1;
+    }
+    while (!(through = pfs_health(c, &err) == PFS_OK) && pfs_now() < until) {
+        if (!told && write(fd, "x", 1) != 1) {
+            return 1;
+        }
+        told = true;
+        usleep(20000);
+    }
+    pfs_client_free(c);
+    return through && told ? 0 : 1;
+}
+
+static atomic_ullong came_ns[CLIENTS];
+static atomic_uint n_came;
+
+static void reply_health(struct h2peer *p, struct h2req *r, void *arg)
+{
+    h2peer_reply(p, r->stream, "200", "{\"status\":\"healthy\"}");
+}
+
+static void serve(struct h2server *s, struct h2peer *p)
+{
+    unsigned i = atomic_fetch_add(&n_came, 1);
+
+    if (i < CLIENTS) {
+        atomic_store(&came_ns[i], (unsigned long long)pfs_now());
+    }
+    h2peer_hello(p, 0, NULL);
+    h2peer_serve(p, reply_health, NULL);
+}
+
+static int by_time(const void *a, const void *b)
+{
+    unsigned long long x = atomic_load((const atomic_ullong *)a),
+                       y = atomic_load((const atomic_ullong *)b);
+
+    return x < y ? -1 : x > y;
+}
+
+/* The most that came within a window. */
+static unsigned crowd(unsigned n)
+{
+    unsigned most = 0;
+
+    for (unsigned i = 0, first = 0; i < n; i++) {
+        while (came_ns[i] - came_ns[first] > WINDOW_NS) {
+            first++;
+        }
+        most = i - first + 1 > most ? i - first + 1 : most;
+    }
+    return most;
+}
+
+int main(void)
+{
+    struct h2server probe = {.script = serve}, s = {.script = serve};
+    pid_t pid[CLIENTS];
+    int fds[2], status, failed = 0;
+    char c;
+
+    h2server_start(&probe); /* a port that is free afterwards */
+    s.port = probe.port;
+    h2server_stop(&probe);
+    char url[64];
+    snprintf(url, sizeof url, "http://127.0.0.1:%u", s.port);
+    if (pipe(fds) != 0) {
+        return 1;
+    }
+    for (int i = 0; i < CLIENTS; i++) {
+        pid[i] = fork();
+        if (pid[i] == 0) {
+            _exit(client_main(url, fds[1]));
+        }
+    }
+    for (int i = 0; i < CLIENTS; i++) {
+        if (read(fds[0], &c, 1) != 1) {
+            return 1;
+        }
+    }
+    h2server_start(&s);
+    for (int i = 0; i < CLIENTS; i++) {
+        failed += pid[i] < 0 || waitpid(pid[i], &status, 0) != pid[i] || status != 0;
+    }
+    h2server_stop(&s);
+    unsigned n = atomic_load(&n_came);
+    qsort(came_ns, n < CLIENTS ? n : CLIENTS, sizeof came_ns[0], by_time);
+    unsigned most = n == CLIENTS ? crowd(n) : n;
+    printf("%d clients failed; %u connections within %lld ms, at most %u in 100 ms\n", failed, n,
+           n == CLIENTS ? (long long)((came_ns[CLIENTS - 1] - came_ns[0]) / PFS_MS) : -1, most);
+    return failed == 0 && n == CLIENTS && most <= CLIENTS * 3 / 8 ? 0 : 1;
+}
