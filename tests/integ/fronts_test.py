@@ -106,7 +106,7 @@ http {
     client_body_temp_path @dir@/b; proxy_temp_path @dir@/p; fastcgi_temp_path @dir@/f; uwsgi_temp_path @dir@/u; scgi_temp_path @dir@/s;
     upstream agfs { @servers@ keepalive 8; }
     server {
-        listen 127.0.0.1:@port@ ssl http2;
+        listen 127.0.0.1:@port@ ssl http2; @server@
         ssl_certificate @cert@; ssl_certificate_key @key@; ssl_client_certificate @ca@; ssl_verify_client on;
         client_max_body_size 0;
         location / {
@@ -120,7 +120,7 @@ http {
 
     def command(self):
         servers = " ".join("server 127.0.0.1:%d max_fails=0;" % p for p in self.behind)
-        text = self.TEXT.replace("@servers@", servers).replace("@next@", self.options.get("next", "proxy_next_upstream off;"))
+        text = self.TEXT.replace("@servers@", servers).replace("@next@", self.options.get("next", "proxy_next_upstream off;")).replace("@server@", self.options.get("server", ""))
         return [self.path, "-c", self.write("nginx.conf", text), "-p", self.dir]
 
     def reload(self):
@@ -391,6 +391,45 @@ def test_nghttpx_sends_once(world):
     assert executions(world, Nghttpx) == {"enqueue": 1, "dequeue": 1, "delete": 1}
 
 
+def test_A011_idle_close_races_with_the_request(world):
+    """nginx closes a connection that is idle for 100 ms; calls come just then. What they are told is true of each message."""
+    far = world.start("far", ["--mount", "queuefs:/queue"])
+    check(Api(far.clear).post("directories", path="/queue/q"), 201)
+    front = Nginx(world, [int(far.clear.rsplit(":", 1)[1])], server="keepalive_timeout 100ms;")
+    args, n, rounds = [], 16, 40
+    for i in range(n):  # mounts with different options share no connection
+        args += world.mount_arg("/r%d" % i, "https://127.0.0.1:%d" % front.port,
+                                **world.mtls(protocol=("h1", "h2")[i % 2], timeout="%ds" % (20 + i)))
+    near = world.start("near", args)
+    api = Api(near.clear)
+    wait_for("the mounts " + front.text(), api.ready)
+    told = {}
+
+    def calls(i):
+        for k in range(rounds):
+            name = "%d.%d" % (i, k)
+            r = api.put("/r%d/queue/q/enqueue" % i, name.encode())
+            told[name] = "OK" if r.status == 200 else r.json()["outcome"]
+            threading.Event().wait(0.095 + (k % 10) / 1000)
+
+    threads = [threading.Thread(target=calls, args=(i,)) for i in range(n)]
+    try:
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        seen = {}
+        while data := check(Api(far.clear).read("/queue/q/dequeue")).json().get("data"):
+            seen[data] = seen.get(data, 0) + 1
+    finally:
+        front.stop()
+    assert len(told) == n * rounds
+    wrong = {name: (what, seen.get(name, 0)) for name, what in told.items()
+             if seen.get(name, 0) not in {"OK": (1,), "NA": (0,), "UN": (0, 1)}.get(what, ())}
+    assert not wrong, wrong
+    assert sum(what == "OK" for what in told.values()) >= n * rounds * 0.9, told
+
+
 def test_caddy_repeats_reads(world):
     """Go's client repeats a GET on a connection that was used before: never a queue's dequeue behind it."""
     counts = executions(world, Caddy)
@@ -398,4 +437,5 @@ def test_caddy_repeats_reads(world):
 
 
 run([test_nghttpx, test_nginx, test_caddy, test_nghttpx_reload, test_nginx_reload, test_caddy_reload,
-     test_nginx_sends_once_with_next_upstream_off, test_nginx_repeats_by_default, test_nghttpx_sends_once, test_caddy_repeats_reads])
+     test_nginx_sends_once_with_next_upstream_off, test_nginx_repeats_by_default, test_nghttpx_sends_once, test_caddy_repeats_reads,
+     test_A011_idle_close_races_with_the_request])
