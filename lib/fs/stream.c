@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "fs/async.h"
+#include <stdio.h>
 
 static struct stream *of_base(struct pfs_stream *base)
 {
@@ -17,13 +18,18 @@ static void end_call_unlock(struct stream *s, size_t n, const struct pfs_error *
     struct pfs_error copy = err ? *err : ok;
     pfs_io_fn *done = s->call == STREAM_IDLE ? NULL : s->done;
     void *arg = s->arg;
+    bool slow = s->armed && n > 0 && !s->over && pace_is_slow(&s->pace, pfs_now() - s->since_ns, n);
 
     s->call = STREAM_IDLE;
+    s->too_slow |= slow;
     if (s->armed && !s->settled) {
         async_disarm(s->a); /* the next call brings its own deadline */
     }
     s->armed = false;
     pthread_mutex_unlock(&s->mu);
+    if (slow) {
+        async_cancel(s->a, PFS_TIMEOUT); /* the next call learns it */
+    }
     if (done) {
         done(arg, n, &copy);
     }
@@ -33,7 +39,8 @@ static void end_call_unlock(struct stream *s, size_t n, const struct pfs_error *
 static void arm_locked(struct stream *s)
 {
     s->armed = true;
-    async_set_deadline(s->a, pfs_after(pfs_now(), s->a->op.client->options.timeout_ns));
+    s->since_ns = pfs_now();
+    async_set_deadline(s->a, pfs_after(s->since_ns, s->a->op.client->options.timeout_ns));
 }
 
 /* False: a call is in flight already, and *this* one fails. */
@@ -146,6 +153,10 @@ static void judge_end(struct stream *s, struct pfs_error *err)
 
     if (ex->failure != FAILURE_NONE) {
         *err = ex->err;
+        if (s->too_slow && err->cls == PFS_TIMEOUT) {
+            snprintf(err->text, sizeof err->text, "less than 1 KiB/s for %lld s",
+                     PACE_WINDOW_NS / PFS_SEC);
+        }
         if (err->outcome == PFS_OUTCOME_UN) {
             op_raise_fence(op);
         }

@@ -7,10 +7,36 @@
  * A reply body being read or a request body being written, as a pfs_stream. It is part of its
  * asynchronous operation and lives until it is closed and the exchange is DONE.
  */
+#include "base/clock.h"
 #include "fs/op.h"
 #include <pthread.h>
 
 struct async_op;
+
+/*
+ * How fast a stream moves while somebody waits for it: a peer that drips a byte now and then would
+ * otherwise keep a call going for ever.
+ */
+struct pace {
+    int64_t waited_ns;
+    uint64_t bytes;
+};
+#define PACE_WINDOW_NS (15 * PFS_SEC)
+#define PACE_MIN_BYTES (15u << 10) /* in that: 1 KiB/s */
+
+/* Adds a wait and what it brought. True: less than the least for a whole window. */
+static inline bool pace_is_slow(struct pace *p, int64_t waited_ns, size_t n)
+{
+    p->waited_ns += waited_ns;
+    p->bytes += n;
+    if (p->waited_ns < PACE_WINDOW_NS) {
+        return false;
+    }
+    bool slow = p->bytes < PACE_MIN_BYTES;
+
+    *p = (struct pace){0};
+    return slow;
+}
 
 enum stream_call { STREAM_IDLE, STREAM_READ, STREAM_WRITE, STREAM_FINISH };
 
@@ -28,6 +54,9 @@ struct stream {
     bool pumping, again; /* one thread looks for data at a time */
     bool over;           /* the exchange is DONE: err says how */
     bool armed;          /* the operation's timer runs for the call */
+    struct pace pace;    /* of calls that have a deadline */
+    int64_t since_ns;    /* start of the call in flight */
+    bool too_slow;       /* and was ended for that */
     bool settled;        /* and was detached; the client may go */
     int64_t total;
     int64_t claimed; /* how much the remote says it wrote, -1: it does not say */

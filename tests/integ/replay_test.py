@@ -319,6 +319,44 @@ def T6_who_gives_up_is_not_waited_for(world):
         wait_for("the remote to be told that nobody follows", u.cancelled.is_set)
 
 
+def A013_a_drip_is_cut(world):
+    """A byte now and then: no read waits for long, and yet it ends. A live stream may be as slow as it likes."""
+    s = Scripted(world, timeout="5s")
+    over = threading.Event()
+
+    def drip():
+        while not over.wait(0.2):
+            yield b"x"
+
+    s.table[("GET", "files")] = lambda r: Answer(200, b"", BYTES, pieces=drip())
+    began, ends, live = time.monotonic(), [], []
+
+    def read(api, path, kept, **query):
+        c = http.client.HTTPConnection(api.base.split("/")[2], timeout=60)
+        c.request("GET", "/api/v1/files?path=%s/f%s" % (path, "".join("&%s=%s" % kv for kv in query.items())))
+        r = c.getresponse()
+        try:
+            r.read()
+            kept.append("complete")
+        except (http.client.IncompleteRead, ConnectionError):
+            kept.append("cut")
+        c.close()
+
+    drips = [threading.Thread(target=read, args=(api, path, ends)) for u, api, path in s.each()]
+    u, api, path = s.protocols["h1"]
+    follower = threading.Thread(target=read, args=(api, path, live), kwargs={"stream": "true"})
+    for t in (*drips, follower):
+        t.start()
+    for t in drips:
+        t.join(40)
+    took = time.monotonic() - began
+    assert ends == ["cut", "cut"] and 14 < took < 25, (ends, took)
+    assert not live, "a live stream was cut"
+    over.set()
+    follower.join()
+    assert live == ["complete"], live
+
+
 def T7_a_mount_that_hangs_holds_up_nobody(world):
     silent = Upstream(lambda r: HANG, health=False)
     world.upstreams.append(silent)
@@ -372,4 +410,4 @@ def S2_an_idle_stream_stays_and_a_cut_one_is_an_error(world):
             c.close()
 
 
-run([t for n, t in sorted(globals().items()) if n[0] in "DETS" and n[1:2].isdigit()])
+run([t for n, t in sorted(globals().items()) if n[0] in "ADETS" and n[1:2].isdigit()])
