@@ -161,6 +161,7 @@ static enum pfs_class set_protocol(struct tls_ctx *ctx, const struct tls_options
     if (!version) {
         return pfs_refuse(err, PFS_CONFIG, "min_tls '%s' is not one of 1.2, 1.3", min);
     }
+    SSL_CTX_set_security_level(ctx->ssl, 2); /* 112 bits: no RSA-1024, no SHA-1 */
     /* AES-128 first: the fastest that is safe; TLS 1.2 only as RFC 9113 section 9.2.2 allows. */
     if (SSL_CTX_set_min_proto_version(ctx->ssl, version) != 1 ||
         SSL_CTX_set_ciphersuites(ctx->ssl, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:"

@@ -1,0 +1,200 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the ProxyFS authors
+"""TLS peers that a library's own checks would not let us make: weak keys, old versions, key updates, long chains.
+
+usage: tls_rows_test.py BUILDDIR [TEST...]
+openssl s_server and Python's ssl (its security level lowered) play the remote that agfsd mounts.
+"""
+import concurrent.futures
+import os
+import socket
+import ssl
+import subprocess
+import threading
+import time
+
+from agfs_world import Api, run, wait_for
+
+UP = "silent after the TLS handshake"  # nothing wrong with TLS: s_server only does not speak HTTP/2
+SETTINGS = b"\0\0\0\4\0\0\0\0\0"  # an empty HTTP/2 SETTINGS frame
+
+
+def openssl(world, *args):
+    p = subprocess.run(["openssl", *args], cwd=world.dir, capture_output=True, text=True)
+    assert p.returncode == 0, (args, p.stderr)
+
+
+def authority(world, name, issuer=None, key=("EC", "-pkeyopt", "ec_paramgen_curve:P-256"), digest="sha256", san="IP:127.0.0.1", ca=False):
+    """NAME.pem and NAME.key, signed by issuer or itself."""
+    with open(world.path(name + ".cnf"), "w") as f:
+        f.write("[req]\nprompt=no\ndistinguished_name=dn\nx509_extensions=x\n[dn]\nCN=%s\n[x]\nbasicConstraints=critical,CA:%s\n%s"
+                % (name, "TRUE" if ca else "FALSE", "" if ca else "subjectAltName=%s\nextendedKeyUsage=serverAuth\n" % san))
+    signed = ["-CA", issuer + ".pem", "-CAkey", issuer + ".key"] if issuer else []
+    openssl(world, "genpkey", "-algorithm", *key, "-out", name + ".key")
+    request = ["req", "-new", "-key", name + ".key", "-config", name + ".cnf", "-" + digest]
+    if issuer:
+        openssl(world, *request, "-out", name + ".csr")
+        openssl(world, "x509", "-req", "-in", name + ".csr", *signed, "-CAcreateserial", "-days", "2", "-" + digest,
+                "-extfile", name + ".cnf", "-extensions", "x", "-out", name + ".pem")
+    else:
+        openssl(world, *request, "-x509", "-days", "2", "-out", name + ".pem")
+    os.chmod(world.path(name + ".key"), 0o600)
+
+
+class SServer:
+    """openssl s_server: what is written to it goes to the client, but for its one-letter commands."""
+
+    def __init__(self, world, name, *args):
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            self.port = s.getsockname()[1]
+        self.log = world.path("s_server.%d.log" % self.port)
+        self.process = subprocess.Popen(
+            ["openssl", "s_server", "-accept", "127.0.0.1:%d" % self.port, "-cert", name + ".pem", "-key", name + ".key", "-alpn", "h2",
+             *args], cwd=world.dir, stdin=subprocess.PIPE, stdout=open(self.log, "wb"), stderr=subprocess.STDOUT)
+        wait_for("s_server to listen: " + self.text(), lambda: "ACCEPT" in self.text() or self.process.poll() is not None)
+        assert self.process.poll() is None, self.text()
+        self.url = "https://127.0.0.1:%d" % self.port
+
+    def text(self):
+        return open(self.log, errors="replace").read()
+
+    def say(self, data):
+        try:
+            self.process.stdin.write(data)
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+
+
+def mount_error(api, server, ca, **options):
+    """What mounting the server says; it must not work."""
+    began = time.monotonic()
+    r = api.mount("/r%d" % server.port, "proxyfs", base_url=server.url, ca_file=ca, protocol="h2", connect_timeout="500ms", timeout="1s", **options)
+    assert r.status >= 400 and time.monotonic() - began < 10, r.body
+    return r.json()
+
+
+def refused(e):
+    """By the handshake; one that cannot agree is tried again until the time is over, and then told as the last reason."""
+    assert e["outcome"] == "NA" and (e["class"] in ("tls", "tls_verify") or "last: TLS handshake" in e["error"]), e
+
+
+def start(world):
+    near = world.start("near", ["--mount", "memfs:/local"])
+    authority(world, "root", ca=True)
+    authority(world, "good", "root")
+    return near, Api(near.clear)
+
+
+def A026_weak_keys_and_old_protocols(world):
+    os.environ["OPENSSL_CONF"] = "/dev/null"  # what a distribution sets there is not what protects
+    try:
+        near, api = start(world)
+    finally:
+        del os.environ["OPENSSL_CONF"]
+    authority(world, "rsa", "root", key=("RSA", "-pkeyopt", "rsa_keygen_bits:2048"))
+    authority(world, "rsa1024", "root", key=("RSA", "-pkeyopt", "rsa_keygen_bits:1024"))
+    authority(world, "sha1", "root", digest="sha1")
+    level0 = ("-cipher", "ALL:@SECLEVEL=0")
+    cases = [("good", ()), ("rsa", ()), ("rsa1024", level0), ("sha1", level0), ("good", ("-tls1_1", *level0)), ("good", ("-tls1", *level0))]
+    for cipher in ("AES128-GCM-SHA256", "ECDHE-RSA-AES128-SHA", "DHE-RSA-AES128-GCM-SHA256", "ECDHE-RSA-NULL-SHA"):
+        cases.append(("rsa", ("-tls1_2", "-cipher", cipher + ":@SECLEVEL=0")))
+    servers = [SServer(world, name, *args) for name, args in cases]
+    try:
+        with concurrent.futures.ThreadPoolExecutor(len(cases)) as pool:
+            said = list(pool.map(lambda server: mount_error(api, server, world.path("root.pem")), servers))
+    finally:
+        for server in servers:
+            server.stop()
+    assert all(UP in e["error"] for e in said[:2]), said[:2]
+    for e in said[2:]:
+        refused(e)
+
+
+def A034_renegotiation_and_key_updates(world):
+    """Neither spins nor grows; the connection may go, the server stays."""
+    near, api = start(world)
+    for args, commands in ((("-tls1_2",), [b"R\n"] * 3), (("-tls1_3",), [b"k\n"] * 2000), (("-tls1_3",), [b"K\n"] * 2000)):
+        server = SServer(world, "good", *args)
+        replies = []
+        t = threading.Thread(target=lambda: replies.append(mount_error(api, server, world.path("root.pem"))))
+        t.start()
+        wait_for("the connection", lambda: "CIPHER" in server.text())
+        server.say(SETTINGS)
+        before = near.status("VmRSS")
+        for c in commands:
+            server.say(c)
+        t.join()
+        server.stop()
+        assert replies and replies[0]["class"] in ("timeout", "conn_lost", "protocol", "tls", "conn"), replies
+        assert near.status("VmRSS") - before < 8192
+        assert api.read("/local/README").status == 200
+
+
+def A035_A036_nothing_is_resumed_and_nothing_early(world):
+    """The client does not resume a session though the server hands out tickets; ours hands out none and takes no early data."""
+    near, api = start(world)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(world.path("good.pem"), world.path("good.key"))
+    context.set_alpn_protocols(["h2"])
+    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        context.minimum_version = context.maximum_version = version
+        listener, reused = socket.create_server(("127.0.0.1", 0)), []
+
+        def serve():
+            for _ in range(3):
+                s = context.wrap_socket(listener.accept()[0], server_side=True)
+                s.sendall(SETTINGS)
+                s.recv(1000)
+                reused.append(s.session_reused)
+                s.close()
+
+        t = threading.Thread(target=serve, daemon=True)
+        t.start()
+        server = type("Server", (), {"url": "https://127.0.0.1:%d" % listener.getsockname()[1], "port": version})
+        while t.is_alive():
+            mount_error(api, server, world.path("root.pem"), retries="1")
+        assert reused == [False] * 3, reused
+    far = world.start("far", ["--mount", "memfs:/memfs"], tls=True, client_cert="none")
+    for version in ("-tls1_2", "-tls1_3"):
+        said = ""
+        for extra in (["-sess_out", "session"], ["-sess_in", "session"]):
+            if extra[0] == "-sess_in" and not os.path.exists(world.path("session")):
+                continue  # no ticket was given: nothing to come back with
+            p = subprocess.run(["openssl", "s_client", "-connect", far.tls[8:], "-alpn", "h2", version, *extra], cwd=world.dir,
+                               input=b"", capture_output=True)
+            said += p.stdout.decode(errors="replace")
+        assert "CONNECTED" in said and "Reused" not in said and "Early data was accepted" not in said, said
+
+
+def A037_chains_that_are_too_long(world):
+    near, api = start(world)
+    authority(world, "many", "root", san=",".join("IP:127.0.0.1" if i == 0 else "DNS:host%05d.example.com" % i for i in range(10000)))
+    issuer, chain = "root", []
+    for i in range(12):
+        authority(world, "ca%d" % i, issuer, ca=True)
+        issuer = "ca%d" % i
+        chain.insert(0, open(world.path(issuer + ".pem")).read())
+    authority(world, "deep", issuer)
+    authority(world, "shallow", "ca3")
+    with open(world.path("chain.pem"), "w") as f:
+        f.write("".join(chain))
+    for name, args, ok in (("shallow", ("-cert_chain", "chain.pem"), True), ("deep", ("-cert_chain", "chain.pem"), False), ("many", (), False)):
+        server = SServer(world, name, *args)
+        try:
+            e = mount_error(api, server, world.path("root.pem"))
+            if ok:
+                assert UP in e["error"], e
+            else:
+                refused(e)
+        finally:
+            server.stop()
+
+
+run([t for n, t in sorted(globals().items()) if n[0] == "A" and n[1:2].isdigit()])
