@@ -104,6 +104,7 @@ struct conn {
     bool is_silent;  /* died of it */
     int64_t keepalive_ns; /* interval; doubles when the peer complains */
     int64_t max_age_ns;
+    int64_t trust_ends_ns; /* the peer's certificate expires */
     struct pfs_error death;
     bool attested;    /* a reply came from one of our servers on this very connection */
     char *raw;        /* receive buffer for clear text */

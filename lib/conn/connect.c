@@ -164,6 +164,11 @@ void conn_handshake_locked(struct conn *c)
         conn_flush_locked(c); /* the alert that says why */
         conn_die_locked(c, &err);
     } else if (rc > 0) {
+        int64_t expires = tls_peer_expires(c->tls);
+
+        if (expires != PFS_NEVER) {
+            c->trust_ends_ns = pfs_now() + (expires - pfs_wall_now());
+        }
         start_session_locked(c);
     }
 }

@@ -35,6 +35,16 @@ static void die_of_silence(struct conn *c, int64_t now)
     conn_die_locked(c, &why);
 }
 
+/* Trust does not outlive the certificate, whatever is in flight. */
+static void die_of_expiry(struct conn *c)
+{
+    struct pfs_error why;
+
+    pfs_fail(&why, PFS_TLS_VERIFY, PFS_OUTCOME_UN, PFS_PHASE_WAIT,
+             "the certificate of %s has expired during the connection", c->config->authority);
+    conn_die_locked(c, &why);
+}
+
 /* Not READY in time: where it stuck says what the peer is like. */
 static void die_connecting(struct conn *c)
 {
@@ -57,12 +67,13 @@ static void die_connecting(struct conn *c)
 static int64_t next_tick(const struct conn *c, int64_t now)
 {
     if (c->slow_timer) {
-        return now + IDLE_NS;
+        return pfs_earlier(now + IDLE_NS, c->trust_ends_ns);
     }
     int64_t due = c->ping_sent_ns ? c->ping_sent_ns + c->config->keepalive_timeout_ns
                                   : c->last_rx_ns + c->keepalive_ns;
 
-    return due <= now ? now + TICK_NS : pfs_earlier(due, now + TICK_NS);
+    due = due <= now ? now + TICK_NS : pfs_earlier(due, now + TICK_NS);
+    return pfs_earlier(due, c->trust_ends_ns);
 }
 
 void conn_tick_locked(struct conn *c, int64_t now)
@@ -71,6 +82,10 @@ void conn_tick_locked(struct conn *c, int64_t now)
         die_connecting(c);
     }
     if (c->state == CONN_DEAD || c->state == CONN_CONNECTING) {
+        return;
+    }
+    if (now >= c->trust_ends_ns) {
+        die_of_expiry(c);
         return;
     }
     unsigned n_open = c->session->state.n_open;

@@ -6,6 +6,7 @@
  */
 #include "base/alloc.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "net/tls_internal.h"
 #include <arpa/inet.h>
@@ -413,4 +414,26 @@ bool tls_peer_identity(struct tls *t, char *dst, size_t cap)
     }
     tls_cert_identity(cert, dst, cap);
     return true;
+}
+
+/* CLOCK_REALTIME; OpenSSL's own difference, as time_t from a broken-down time has no UTC call. */
+static int64_t expires(const X509 *cert)
+{
+    int days, seconds;
+
+    if (!ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(cert))) {
+        return PFS_NEVER;
+    }
+    return pfs_wall_now() + ((int64_t)days * 86400 + seconds) * PFS_SEC;
+}
+
+int64_t tls_peer_expires(struct tls *t)
+{
+    STACK_OF(X509) *chain = SSL_get0_verified_chain(t->ssl);
+    int64_t first = PFS_NEVER;
+
+    for (int i = 0; t->ctx->verify && i < sk_X509_num(chain); i++) {
+        first = pfs_earlier(first, expires(sk_X509_value(chain, i)));
+    }
+    return first;
 }

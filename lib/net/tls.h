@@ -89,5 +89,7 @@ const char *tls_version(struct tls *t);
  * CN, as "uri:...", "dns:...", "email:...", "cn:..."; false: no certificate was shown.
  */
 bool tls_peer_identity(struct tls *t, char *dst, size_t cap);
+/* When a certificate of the peer's chain expires first, CLOCK_REALTIME; PFS_NEVER: not verified. */
+int64_t tls_peer_expires(struct tls *t);
 
 #endif

@@ -6,6 +6,7 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 struct secured {
     struct pki pki;
@@ -77,6 +78,32 @@ Test(tls, A031_A106_a_bad_key_at_reload_keeps_the_old_identity)
     cr_assert_eq(pfs_reload(s.w.c, &s.w.err), PFS_CONFIG);
     cr_assert_not_null(strstr(s.w.err.text, "client_key"), "%s", s.w.err.text);
     cr_assert_eq(world_read(&s.w), PFS_OK, "%s", s.w.err.text);
+    close_tls(&s);
+}
+
+/* Longer than the certificate lasts. */
+static void stay_until_expired(void)
+{
+    const struct timespec t = {.tv_sec = 3};
+
+    nanosleep(&t, NULL);
+}
+
+Test(tls, A107_a_connection_does_not_outlive_the_certificate)
+{
+    static const struct pki_cert brief = {
+        .name = "s", .issuer = "ca", .san = "IP:127.0.0.1", .from_days = -1, .to_seconds = 2};
+    struct secured s;
+
+    open_tls(&s, &brief, false, "h2");
+    world_client(&s.w, (const char *const[]){"ca_file", s.ca, NULL});
+    cr_assert_eq(world_read(&s.w), PFS_OK, "%s", s.w.err.text);
+    cr_assert_eq(world_read(&s.w), PFS_OK, "%s", s.w.err.text);
+    cr_assert_eq(atomic_load(&s.w.server.n_conns), 1);
+    stay_until_expired();
+    cr_assert_eq(world_read(&s.w), PFS_TLS_VERIFY, "%s", s.w.err.text);
+    cr_assert_eq(s.w.err.outcome, PFS_OUTCOME_NA);
+    cr_assert_eq(atomic_load(&s.w.server.n_requests), 2);
     close_tls(&s);
 }
 

@@ -96,7 +96,7 @@ void pki_make(const struct pki *p, const struct pki_cert *c)
     X509_set_version(x, 2);
     ASN1_INTEGER_set(X509_get_serialNumber(x), atomic_fetch_add(&serial, 1));
     X509_gmtime_adj(X509_getm_notBefore(x), (any_time ? -1 : c->from_days) * 86400L);
-    X509_gmtime_adj(X509_getm_notAfter(x), (any_time ? 1 : c->to_days) * 86400L);
+    X509_gmtime_adj(X509_getm_notAfter(x), (any_time ? 1 : c->to_days) * 86400L + c->to_seconds);
     X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8,
                                (const unsigned char *)(c->cn ? c->cn : c->name), -1, -1, 0);
     X509_set_subject_name(x, subject);

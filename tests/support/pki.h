@@ -18,6 +18,7 @@ struct pki_cert {
     const char *cn;     /* NULL: the name */
     bool is_ca;
     int from_days, to_days; /* validity, relative to now; both 0: -1 to +1 */
+    int to_seconds;         /* added to that end */
 };
 
 /* Makes the directory, with "ca" (a root) in it. Aborts on failure, as the others do. */
