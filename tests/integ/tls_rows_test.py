@@ -8,6 +8,7 @@ openssl s_server and Python's ssl (its security level lowered) play the remote t
 """
 import concurrent.futures
 import os
+import signal
 import socket
 import ssl
 import subprocess
@@ -195,6 +196,56 @@ def A037_chains_that_are_too_long(world):
                 refused(e)
         finally:
             server.stop()
+
+
+def A107_server_certificate_and_authority_change(world):
+    """The server's certificate, then the CA, are replaced under load: nothing fails; who keeps the old CA is refused."""
+    for name in ("one", "two"):
+        authority(world, name, ca=True)
+        authority(world, name + "-server", name)
+
+    def install(name, ca):
+        for source, target in ((name + ".pem", "server.pem"), (name + ".key", "server.key"), (ca, "ca.pem")):
+            with open(os.open(world.pki(target) + ".new", os.O_CREAT | os.O_WRONLY, 0o600), "w") as f:
+                f.write(open(world.path(source)).read())
+            os.rename(world.pki(target) + ".new", world.pki(target))
+
+    with open(world.path("both.pem"), "w") as f:
+        f.write(open(world.path("one.pem")).read() + open(world.path("two.pem")).read())
+    install("one-server", "one.pem")
+    far = world.start("far", ["--mount", "memfs:/memfs"], tls=True, client_cert="none")
+    near = world.start("near", world.mount_arg("/r", far.tls, ca_file=world.pki("ca.pem")))
+    stale = world.start("stale", world.mount_arg("/r", far.tls, ca_file=world.path("one.pem")))
+    api, old = Api(near.clear), Api(stale.clear)
+    wait_for("the mounts", lambda: api.ready() and old.ready())
+    failed, stop = [], threading.Event()
+
+    def load():
+        while not stop.is_set():
+            r = api.read("/r/memfs/README")
+            if r.status != 200:
+                failed.append(r.body)
+
+    t = threading.Thread(target=load)
+    t.start()
+    try:
+        for name, ca in (("one-server", "both.pem"), ("two-server", "both.pem"), ("two-server", "two.pem")):
+            install(name, ca)
+            far.process.send_signal(signal.SIGHUP)
+            wait_for("the server to show it", lambda: shows(far, world.path(name + ".pem")))
+            assert api.put("/r/reload", b"").status == 200
+        assert old.read("/r/memfs/README").status == 200, "its connection was good, and is kept"
+        assert old.put("/r/reload", b"").json()["class"] == "tls_verify"
+    finally:
+        stop.set()
+        t.join()
+    assert not failed, failed[:3]
+
+
+def shows(server, file):
+    """The server's certificate is the one in the file."""
+    host, port = server.tls[8:].split(":")
+    return ssl.get_server_certificate((host, int(port))).strip() == open(file).read().strip()
 
 
 run([t for n, t in sorted(globals().items()) if n[0] == "A" and n[1:2].isdigit()])
