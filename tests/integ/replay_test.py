@@ -357,6 +357,30 @@ def A013_a_drip_is_cut(world):
     assert live == ["complete"], live
 
 
+def A124_mounts_that_form_a_ring(world):
+    one, two = (Api(world.start(name, ["--mount", "memfs:/memfs"]).clear) for name in ("one", "two"))
+    check(one.mount("/r", "proxyfs", base_url=two.base[:-8]))
+    check(two.mount("/r", "proxyfs", base_url=one.base[:-8]))
+    assert check(one.read("/r/r/r/memfs/README")).body
+    r = one.get("stat", path="/r" * 20 + "/memfs/README").json()
+    assert (r["class"], r["outcome"]) == ("invalid", "NA") and "loop" in r["error"], r
+    for r in (one.read("/r" * 20 + "/memfs/README"), one.put("/r" * 20 + "/memfs/f", b"x"),
+              one.call("DELETE", "files", path="/r" * 20 + "/memfs/README")):
+        assert r.json()["outcome"] == "NA", r.body  # where its id comes round again, for that
+    check(one.post("grep", {"path": "/r/memfs", "pattern": "memfs", "recursive": True}))
+
+
+def A128_what_a_remote_says_of_itself_makes_no_queue_readable_twice(world):
+    s = Scripted(world)
+    s.table[("GET", "files")] = s.table[("PUT", "files")] = RESET
+    for capabilities in (error(404), Answer(200, '{"version":"1.4.0","features":["offset","dedupe","handlefs"]}'), Answer(200, "nonsense")):
+        s.table[("GET", "capabilities")] = capabilities
+        for u, api, path in s.each():
+            api.get("capabilities", path=path)
+            for r, method in ((api.read(path + "/q/dequeue"), "GET"), (api.put(path + "/q/enqueue", b"x"), "PUT")):
+                assert u.n(method, "files") == 1 and r.json()["outcome"] == "UN", (u.hits, r.body)
+
+
 def T7_a_mount_that_hangs_holds_up_nobody(world):
     silent = Upstream(lambda r: HANG, health=False)
     world.upstreams.append(silent)

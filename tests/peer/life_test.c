@@ -4,8 +4,11 @@
 #include "world.h"
 #include <criterion/criterion.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 #define OPTIONS(...)                                                                               \
     (const char *const[])                                                                          \
@@ -217,5 +220,61 @@ Test(life, two_clients_share_connections_and_part)
     pfs_client_free(other.c);
     cr_assert_eq(world_mkdir(&w), PFS_OK, "%s", w.err.text);
     cr_assert_eq(atomic_load(&w.server.n_conns), 1);
+    world_close(&w);
+}
+
+/* Takes a request and answers nothing; the write that follows meets a connection that was reset. */
+static void reset_while_written_to(struct h2server *s, struct h2peer *p)
+{
+    h2peer_hello(p, 0, NULL);
+    if (h2peer_head(p)) {
+        h2server_count(s);
+    }
+    h2server_reset(p);
+}
+
+Test(life, A115_no_signal_reaches_the_host)
+{
+    struct world w = {0};
+    struct sigaction before, after;
+    char *big = calloc(1, 1 << 20);
+
+    memset(big, 'x', (1 << 20) - 1);
+    sigaction(SIGPIPE, NULL, &before);
+    cr_assert_eq(before.sa_handler, SIG_DFL, "the test would show nothing");
+    world_open(&w, reset_while_written_to, NULL, OPTIONS("retries", "1"));
+    for (unsigned i = 0; i < 20; i++) {
+        cr_assert_neq(world_write(&w, big), PFS_OK);
+    }
+    world_close(&w);
+    sigaction(SIGPIPE, NULL, &after);
+    cr_assert_eq(after.sa_handler, SIG_DFL);
+    free(big);
+}
+
+Test(life, A108_out_of_descriptors)
+{
+    struct world w = {0}, other = {0};
+    struct rlimit all, none;
+
+    world_open(&w, world_serve, NULL, NULL);
+    other.server = w.server;
+    cr_assert_eq(world_stat(&w), PFS_OK, "%s", w.err.text);
+    world_client(&other, OPTIONS("max_streams", "7")); /* another remote: without a connection */
+    getrlimit(RLIMIT_NOFILE, &all);
+    none = (struct rlimit){.rlim_cur = 3, .rlim_max = all.rlim_max}; /* all below are in use */
+    setrlimit(RLIMIT_NOFILE, &none);
+    cr_assert_eq(world_write(&other, "x"), PFS_NOFILE, "%s", other.err.text);
+    cr_assert_eq(other.err.outcome, PFS_OUTCOME_NA);
+    cr_assert_eq(world_stat(&w), PFS_OK, "a connection that is there needs none: %s", w.err.text);
+    setrlimit(RLIMIT_NOFILE, &all);
+    int64_t until = pfs_now() + 5 * PFS_SEC;
+    enum pfs_class cls = PFS_NOFILE;
+    while (cls != PFS_OK && pfs_now() < until) {
+        cls = world_write(&other, "x");
+        usleep(10000);
+    }
+    cr_assert_eq(cls, PFS_OK, "%s", other.err.text);
+    pfs_client_free(other.c);
     world_close(&w);
 }

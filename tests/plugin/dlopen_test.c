@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
-/* dlopen_test LIBRARY: opening, mounting, unmounting and closing 1000 times leaves nothing behind.
- */
+/* dlopen_test LIBRARY: opening, mounting, unmounting and closing 1000 times leaves nothing behind,
+ * and calls afterwards are refused (A105). */
 #include "host.h"
 #include <dirent.h>
 #include <dlfcn.h>

@@ -210,13 +210,13 @@ static void *churn_main(void *arg)
     return NULL;
 }
 
-/* Calls from many threads while the host mounts, shuts down and frees. */
+/* Calls from 256 threads while the host mounts, shuts down and frees (A125). */
 static void test_churn(struct host *h)
 {
-    struct churn c[16];
+    struct churn c[256];
 
-    for (unsigned i = 0; i < 16; i++) {
-        c[i] = (struct churn){.h = h, .n = 200};
+    for (unsigned i = 0; i < 256; i++) {
+        c[i] = (struct churn){.h = h, .n = 20};
         CHECK(pthread_create(&c[i].thread, NULL, churn_main, &c[i]) == 0, "thread");
     }
     for (unsigned i = 0; i < 200; i++) {
@@ -224,7 +224,7 @@ static void test_churn(struct host *h)
         sched_yield();
         CHECK(!host_unmount(h) && !host_unmount(h), "unmount twice");
     }
-    for (unsigned i = 0; i < 16; i++) {
+    for (unsigned i = 0; i < 256; i++) {
         pthread_join(c[i].thread, NULL);
     }
 }

@@ -114,6 +114,7 @@ static void check_not_found(struct host *h, const char *gone)
     free(r.text);
 }
 
+/* What ReadDir and Write cannot say is kept here (A119). */
 static void check_error_list(struct host *h, const char *gone)
 {
     struct host_result r = host_read(h, "/.proxyfs/errors", 0, -1);

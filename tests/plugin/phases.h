@@ -10,7 +10,7 @@
 void phase_files(struct host *h, const char *dir);
 /* n_threads threads with their own files, n_calls calls each; each checks what it reads. */
 void phase_threads(struct host *h, const char *dir, unsigned n_threads, unsigned n_calls);
-/* n_calls reads and stats; the process must not grow by more than max_mib. */
+/* n_calls reads and stats; the process must not grow by more than max_mib (A120). */
 void phase_memory(struct host *h, const char *dir, unsigned long n_calls, long max_mib);
 
 #endif
