@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import urllib.parse
+import urllib.request
 
 from agfs_world import Api, Reply, run, wait_for
 
@@ -231,6 +232,44 @@ def test_limits(world):
         expect_error(api.mount("/m2", "memfs"), 403, "denied", "administration is switched off")
 
 
+def test_D22_metrics(world):
+    """GET /metrics: well-formed, each request counted once, no path in it, every limit there."""
+    server = world.start("server", ["--mount", "memfs:/memfs"])
+    api = Api(server.clear)
+    wait_for("the mount", api.ready)
+
+    def metrics():
+        with urllib.request.urlopen(server.clear + "/metrics", timeout=20) as r:
+            assert r.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+            text = r.read().decode()
+        names = re.findall(r"^# TYPE (agfs_[a-z0-9_]+) (?:counter|gauge|histogram)$", text, re.M)
+        assert len(set(names)) == len(names) == text.count("# HELP"), names
+        values = {}
+        for line in text.splitlines():
+            m = re.fullmatch(r'(agfs_[a-z_]+)(\{[a-z]+="[^"]*"(?:,[a-z]+="[^"]*")*\})? ([0-9.]+)', line)
+            assert m or line.startswith("# "), line
+            if m:
+                assert re.sub("_(bucket|sum|count)$", "", m[1]) in names or m[1] in names, line
+                values[m[1] + (m[2] or "")] = float(m[3])
+        assert "/memfs" not in text and "127.0.0.1" not in text
+        return values
+
+    before = metrics()
+    for _ in range(5):
+        assert api.put("/memfs/secret-name", b"x").status == 200
+    assert api.get("stat", path="/memfs/none").status == 404 and api.post("rename").status == 400
+    after = metrics()
+    grown = lambda name: after[name] - before.get(name, 0)
+    assert grown('agfs_requests_total{op="write",code="200"}') == grown('agfs_request_duration_seconds_count{op="write"}') == 5
+    assert grown('agfs_requests_total{op="stat",code="404"}') == grown('agfs_requests_total{op="other",code="400"}') == 1
+    below = [v for k, v in after.items() if k.startswith('agfs_request_duration_seconds_bucket{op="write"')]
+    assert below == sorted(below) and below[-1] == after['agfs_request_duration_seconds_count{op="write"}'] == 5, below
+    assert after["agfs_connections"] >= 1 and after['agfs_mounts{state="mounted"}'] == 2 and after["agfs_body_memory_bytes"] == 0
+    limits = api.get("limits").json()
+    assert {'agfs_limit_hits_total{limit="%s"}' % n for n in limits["hit"]} <= set(after)
+    assert api.get("metrics").status == 404, "not below /api/v1"
+
+
 def test_a_failed_mount_is_tried_again(world):
     server = world.start("server", ["--mount", "localfs:/late:local_dir=" + world.path("late"),
                                     "--mount", "memfs:/memfs"])
@@ -292,5 +331,5 @@ def test_certificates_are_read_again(world):
 
 
 run([test_files, test_directories_and_meta, test_search, test_handles, test_mounts_and_system,
-     test_a_cut_upload_leaves_the_old_content, test_limits, test_a_failed_mount_is_tried_again,
+     test_a_cut_upload_leaves_the_old_content, test_limits, test_D22_metrics, test_a_failed_mount_is_tried_again,
      test_exit_codes_and_messages, test_certificates_are_read_again])

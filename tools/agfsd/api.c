@@ -4,6 +4,7 @@
  */
 #include "api.h"
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/path.h"
 #include "query.h"
@@ -146,6 +147,7 @@ void api_on_request(struct http_req *r)
     }
     c->http = r;
     c->api = the_api;
+    c->since_ns = pfs_now();
     c->req = (struct pfs_request)PFS_REQUEST_INIT;
     c->req.hops = read_hops(r);
     c->req.req_id = read_req_id(r);
@@ -160,6 +162,8 @@ void api_on_request(struct http_req *r)
     path = clean_path(c, path);
     if (strcmp(path, "/") == 0) {
         api_banner(c);
+    } else if (strcmp(path, "/metrics") == 0 && http_method(r) == HTTP_GET) {
+        api_metrics(c);
     } else if (strncmp(path, PREFIX "/", sizeof PREFIX) == 0) {
         serve(c, path + sizeof PREFIX - 1);
     } else {

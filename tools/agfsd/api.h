@@ -45,6 +45,8 @@ typedef void api_answer_fn(struct api_call *c, struct pfs_reply *reply);
 struct api_call {
     struct http_req *http;
     struct api *api;
+    int64_t since_ns;
+    bool has_op; /* req.op is set */
     struct pfs_request req;
     char *path, *path2, *text; /* owned: what req points to */
     char *clean;               /* owned: the request's own path, where it was spelled oddly */
@@ -76,7 +78,8 @@ api_handler_fn api_dirs_get, api_dirs_post;
 api_handler_fn api_stat, api_rename, api_copy, api_chmod, api_truncate, api_touch, api_symlink,
     api_readlink;
 api_handler_fn api_digest, api_grep;
-api_handler_fn api_capabilities, api_health, api_ready, api_version, api_banner, api_limits;
+api_handler_fn api_capabilities, api_health, api_ready, api_version, api_banner, api_limits,
+    api_metrics;
 api_handler_fn api_mounts, api_mount, api_unmount, api_plugins, api_plugin_load, api_plugin_unload;
 api_handler_fn api_handles; /* routes below /handles itself; c->rest is what follows */
 
@@ -126,6 +129,9 @@ void api_submit_message(struct api_call *c, enum pfs_op op, int status, const ch
 void api_work(struct api_call *c, bool admin, api_handler_fn *fn);
 /* For fn of api_work: takes what was written. */
 void api_work_result(struct api_call *c, struct jout *j);
+
+/* api_metrics.c: the call has been answered with that status. */
+void api_count(const struct api_call *c, int status);
 
 /* ---- api_once.c: requests that carry an id run once ---- */
 

@@ -98,6 +98,7 @@ static void respond_counted(struct api_call *c, int status, const char *type, ch
         snprintf(count, sizeof count, "%zu", len);
         extra[n++] = (struct http_header){"x-bytes-read", count};
     }
+    api_count(c, status);
     http_respond(c->http, status, type, body, len, extra, n);
     call_free(c);
 }
@@ -136,6 +137,7 @@ void api_respond_stream(struct api_call *c, const char *type, struct pfs_stream 
         api_once_settle(c, &not_kept);
         n = 3;
     }
+    api_count(c, 200);
     http_respond_stream(c->http, 200, type, s, extra, n);
     call_free(c);
 }
@@ -369,6 +371,7 @@ static bool brings_content(enum pfs_op op)
 void api_submit(struct api_call *c, enum pfs_op op, api_answer_fn *answer)
 {
     c->req.op = op;
+    c->has_op = true;
     c->answer = answer;
     if (brings_content(op) && !http_body_room(c->http)) {
         api_refuse(c, PFS_OVERLOAD, "too many bodies are in memory; try again later");
