@@ -49,8 +49,8 @@ static const struct conversation {
     {"PUT /api/v1/files?path=/s/x HTTP/1.1\r\n" HOST "Content-Length: 1\r\n\r\nx", 0},
     {"GET /api/v1/mounts HTTP/1.1\r\n" HOST "\r\n", 0},
     {"GET /api/v1/plugins HTTP/1.1\r\n" HOST "\r\n", 0},
-    {"GET /api/v1/health HTTP/1.1\r\n" HOST "\r\n", 0},
     {"GET /metrics HTTP/1.1\r\n" HOST "\r\n", 0},
+    {"GET /api/v1/health HTTP/1.1\r\n" HOST "\r\n", 0},
     {"GET /api/v1/limits HTTP/1.1\r\n" HOST "\r\n", 0},
     /* GET /api/v1/health and a PUT with a body, by HTTP/2 */
     {PREFACE "\0\0\x15\1\5\0\0\0\1\x82\x86\x04\x0e/api/v1/health\x41\x01x", 0},
