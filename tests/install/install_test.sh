@@ -19,8 +19,8 @@ pc=$(find "$dir/root" -name proxyfs.pc)
 [ -n "$pc" ] || fail 'no proxyfs.pc'
 prefix=$dir/root$(sed -n 's/^prefix=//p' "$pc")
 lib=$(dirname "$(dirname "$pc")")
-for f in "$prefix"/bin/agfs "$prefix"/bin/agfsd "$prefix"/include/proxyfs/{proxyfs,error,driver,agfs_plugin}.h \
-    "$prefix"/share/man/man1/agfs.1 "$prefix"/share/man/man8/agfsd.8 "$lib"/libproxyfs.so \
+for f in "$prefix"/bin/{agfs,agfsd,agfs-bench} "$prefix"/include/proxyfs/{proxyfs,error,driver,agfs_plugin}.h \
+    "$prefix"/share/man/man1/{agfs,agfs-bench}.1 "$prefix"/share/man/man8/agfsd.8 "$lib"/libproxyfs.so \
     "$lib"/libproxyfs.so.0 "$lib"/proxyfs/proxyfs-h2.so; do
     [ -s "$f" ] || fail "not installed: ${f#"$dir"/root}"
 done
@@ -61,5 +61,5 @@ diff "$dir/declared" "$dir/exported" >"$dir/diff" ||
 # The program that README.md shows finds everything through pkg-config.
 "$prefix/bin/agfs" --version >/dev/null 2>&1 || LD_LIBRARY_PATH=$lib "$prefix/bin/agfs" --version >/dev/null
 if command -v mandoc >/dev/null; then
-    mandoc -T lint -W error "$prefix"/share/man/man1/agfs.1 "$prefix"/share/man/man8/agfsd.8 >&2
+    mandoc -T lint -W error "$prefix"/share/man/man1/{agfs,agfs-bench}.1 "$prefix"/share/man/man8/agfsd.8 >&2
 fi

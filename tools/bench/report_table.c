@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
 /* The report as a person reads it. */
+#include "limit.h"
 #include "report.h"
 #include "units.h"
 #include "util.h"
@@ -162,6 +163,35 @@ static void write_ratio(FILE *f, const struct report *r, const struct report_tar
                                                             : "no difference beyond noise");
 }
 
+/* What bare TLS did in the rounds of the same step; NULL: it was not measured. */
+static const struct step *limit_step(const struct report *r, size_t k, enum bench_op op)
+{
+    for (size_t i = 0; i < r->n_targets; i++) {
+        const struct report_target *t = &r->targets[i];
+        if (t->is_limit && k < t->n_steps && t->steps[k].ops[op].hist && t->steps[k].rates.n)
+            return &t->steps[k];
+    }
+    return NULL;
+}
+
+static void write_distance(FILE *f, const struct report *r, const struct report_target *t, size_t k)
+{
+    const struct step *s = &t->steps[k], *ping = limit_step(r, k, OP_PING);
+    const struct step *pipe = limit_step(r, k, OP_PIPE);
+    double p50 = op_percentile_us(&s->all, 50), bytes = (double)(s->bytes_read + s->bytes_written);
+    char text[UNIT_TEXT_MAX * 2];
+
+    if (ping == NULL || pipe == NULL || s->calls == 0)
+        return;
+    fprintf(f, "%s, %s:", t->name, label(r, s, text));
+    if (isfinite(p50))
+        fprintf(f, " p50 is %.2f round trips", p50 / op_percentile_us(&ping->all, 50));
+    if (bytes > 0)
+        fprintf(f, "%s content moves at %.2f of the pipe", isfinite(p50) ? "," : "",
+                bytes / (double)s->calls * s->reached_rate / (pipe->reached_rate * LIMIT_PIECE));
+    fputc('\n', f);
+}
+
 static void write_limits(FILE *f, const struct report *r)
 {
     char buf[UNIT_TEXT_MAX];
@@ -172,20 +202,8 @@ static void write_limits(FILE *f, const struct report *r)
             format_us(buf, r->limits.round_trip_us), r->limits.pipe_mb_per_s);
     for (size_t i = 0; i < r->n_targets; i++) {
         const struct report_target *t = &r->targets[i];
-        for (size_t k = 0; k < t->n_steps && !t->is_limit; k++) {
-            const struct step *s = &t->steps[k];
-            double p50 = op_percentile_us(&s->all, 50),
-                   bytes = (double)(s->bytes_read + s->bytes_written);
-            char text[UNIT_TEXT_MAX * 2];
-            if (!isfinite(p50))
-                continue;
-            fprintf(f, "%s, %s: p50 is %.2f round trips", t->name, label(r, s, text),
-                    p50 / r->limits.round_trip_us);
-            if (bytes > 0 && s->calls)
-                fprintf(f, ", content moves at %.2f of the pipe",
-                        bytes / (double)s->calls * s->reached_rate / 1e6 / r->limits.pipe_mb_per_s);
-            fputc('\n', f);
-        }
+        for (size_t k = 0; k < t->n_steps && !t->is_limit; k++)
+            write_distance(f, r, t, k);
     }
 }
 
@@ -209,6 +227,20 @@ static void write_head(FILE *f, const struct report *r)
         fputs("INTERRUPTED: this is what was measured so far\n", f);
 }
 
+static void write_target(FILE *f, const struct report *r, const struct report_target *t,
+                         bool *any_refused)
+{
+    fprintf(f, "\n%s: ", t->name);
+    if (strcmp(t->name, t->url) != 0 && t->url[0])
+        fprintf(f, "%s ", t->url);
+    fprintf(f, "%s%s%s\n", t->path, t->path[0] ? ", " : "", t->protocol);
+    fprintf(f, "%-14s %-10s %9s %9s %7s %7s %7s %7s %7s %7s %7s %7s\n", "", "", "calls", "calls/s",
+            "p50", "p75", "p90", "p95", "p99", "p99.9", "p99.99", "max");
+    for (size_t k = 0; k < t->n_steps; k++)
+        write_step(f, r, &t->steps[k], t->is_limit, any_refused);
+    write_queue(f, &t->queue);
+}
+
 void report_write_table(FILE *f, const struct report *r)
 {
     bool any_refused = false;
@@ -216,16 +248,9 @@ void report_write_table(FILE *f, const struct report *r)
 
     write_head(f, r);
     for (size_t i = 0; i < r->n_targets; i++) {
-        const struct report_target *t = &r->targets[i];
-        fprintf(f, "\n%s: ", t->name);
-        if (strcmp(t->name, t->url) != 0 && t->url[0])
-            fprintf(f, "%s ", t->url);
-        fprintf(f, "%s%s%s\n", t->path, t->path[0] ? ", " : "", t->protocol);
-        fprintf(f, "%-14s %-10s %9s %9s %7s %7s %7s %7s %7s %7s %7s %7s\n", "", "", "calls",
-                "calls/s", "p50", "p75", "p90", "p95", "p99", "p99.9", "p99.99", "max");
-        for (size_t k = 0; k < t->n_steps; k++)
-            write_step(f, r, &t->steps[k], t->is_limit, &any_refused);
-        write_queue(f, &t->queue);
+        /* Of a sweep only what the limit is for the steps is of interest. */
+        if (!r->targets[i].is_limit || r->sweep == SWEEP_NONE)
+            write_target(f, r, &r->targets[i], &any_refused);
     }
     fputc('\n', f);
     for (size_t i = 1; i < r->n_targets; i++) {
