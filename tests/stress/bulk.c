@@ -10,20 +10,17 @@
  * usage: bulk AGFSD PKIDIR [MIB [DIRECTORY]]
  */
 #include "../support/spawn.h"
-#include <arpa/inet.h>
-#include <openssl/ssl.h>
+#include "limit.h"
 #include <proxyfs/proxyfs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #define MIB (1u << 20)
 #define PIECE (256u << 10) /* what a program like cp moves at once */
-#define RECORD 16384
-#define ROUNDS 3 /* the best counts: nothing makes a transfer faster by accident */
+#define ROUNDS 3           /* the best counts: nothing makes a transfer faster by accident */
 
 static char pki[400];
 static int64_t total;
@@ -45,80 +42,19 @@ static void die(const char *what, const struct pfs_error *err)
 
 /* ---- the bare pipe ---- */
 
-static const char *pki_file(const char *name)
+static double pipe_rate(struct limit *bare)
 {
-    static char path[2][512];
-    static int i;
+    struct pfs_error err;
+    void *tls = limit_connect(bare, OP_PIPE, &err);
+    double began = now_s();
 
-    i = !i;
-    snprintf(path[i], sizeof path[i], "%s/%s", pki, name);
-    return path[i];
-}
-
-static SSL *pipe_end(int fd, bool server)
-{
-    SSL_CTX *ctx = SSL_CTX_new(server ? TLS_server_method() : TLS_client_method());
-    SSL *s;
-
-    if (server &&
-        (SSL_CTX_use_certificate_file(ctx, pki_file("server.pem"), SSL_FILETYPE_PEM) != 1 ||
-         SSL_CTX_use_PrivateKey_file(ctx, pki_file("server.key"), SSL_FILETYPE_PEM) != 1)) {
-        die("certificate", NULL);
-    }
-    /* As lib/net has it: the ratio must not be one between ciphers. */
-    SSL_CTX_set_ciphersuites(ctx, "TLS_AES_128_GCM_SHA256");
-    s = SSL_new(ctx);
-    SSL_set_fd(s, fd);
-    if ((server ? SSL_accept(s) : SSL_connect(s)) != 1) {
-        die("handshake", NULL);
-    }
-    return s;
-}
-
-static void send_all(int listener)
-{
-    static char record[RECORD];
-    SSL *s = pipe_end(accept(listener, NULL, NULL), true);
-
-    for (int64_t left = total; left > 0; left -= RECORD) {
-        if (SSL_write(s, record, RECORD) != RECORD) {
-            _exit(1);
+    for (int64_t left = total; left > 0; left -= LIMIT_PIECE) {
+        if (!tls || limit_call(tls, OP_PIPE, &err) != PFS_OK) {
+            die("pipe", &err);
         }
     }
-    _exit(0);
-}
-
-static double pipe_rate(void)
-{
-    static char record[RECORD];
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t n = sizeof a;
-    int listener = socket(AF_INET, SOCK_STREAM, 0), fd = socket(AF_INET, SOCK_STREAM, 0);
-
-    if (bind(listener, (struct sockaddr *)&a, n) != 0 || listen(listener, 1) != 0 ||
-        getsockname(listener, (struct sockaddr *)&a, &n) != 0) {
-        die("listen", NULL);
-    }
-    pid_t child = fork();
-    if (child == 0) {
-        send_all(listener);
-    }
-    if (child < 0 || connect(fd, (struct sockaddr *)&a, n) != 0) {
-        die("connect", NULL);
-    }
-    SSL *s = pipe_end(fd, false);
-    double began = now_s();
-    int64_t left = total;
-    for (int got; left > 0 && (got = SSL_read(s, record, RECORD)) > 0;) {
-        left -= got;
-    }
     double took = now_s() - began;
-    waitpid(child, NULL, 0);
-    close(fd);
-    close(listener);
-    if (left > 0) {
-        die("pipe", NULL);
-    }
+    limit_disconnect(tls);
     return (double)total / took / 1e6;
 }
 
@@ -220,13 +156,14 @@ static double best(double a, double b)
     return a > b ? a : b;
 }
 
-static void measure(const char *name, struct spawned *server, const char *path)
+static void measure(struct limit *bare_tls, const char *name, struct spawned *server,
+                    const char *path)
 {
     struct pfs_client *c = open_client(server);
     double bare = 0, wrote = 0, read = 0;
 
     for (int i = 0; i < ROUNDS; i++) {
-        bare = best(bare, pipe_rate());
+        bare = best(bare, pipe_rate(bare_tls));
         wrote = best(wrote, write_rate(c, path));
         read = best(read, read_rate(c, path));
     }
@@ -237,6 +174,8 @@ static void measure(const char *name, struct spawned *server, const char *path)
 
 int main(int argc, char **argv)
 {
+    struct limit *bare;
+    struct pfs_error err;
     char dir[] = "/tmp/bulk-XXXXXX", local[600], mount[1400], file[600];
 
     if (argc < 3) {
@@ -245,6 +184,9 @@ int main(int argc, char **argv)
     }
     snprintf(pki, sizeof pki, "%s", argv[2]);
     total = (int64_t)(argc > 3 ? strtol(argv[3], NULL, 10) : 256) * MIB;
+    if (limit_start(&bare, &err) != PFS_OK) {
+        die("bare TLS", &err);
+    }
     for (size_t i = 0; i < sizeof pattern; i++) {
         pattern[i] = (char)(i * 2654435761u >> 13);
     }
@@ -261,12 +203,13 @@ int main(int argc, char **argv)
     const char *const near_args[] = {"--mount", mount, NULL};
     struct spawned *near = spawn_agfsd(argv[1], pki, 0, near_args);
 
-    measure("one hop", remote, "/store/bulk");
-    measure("two hops", near, "/remote/store/bulk");
+    measure(bare, "one hop", remote, "/store/bulk");
+    measure(bare, "two hops", near, "/remote/store/bulk");
     printf("peak resident memory: remote %ld KiB, near %ld KiB\n", peak_kib(remote),
            peak_kib(near));
     spawned_stop(near);
     spawned_stop(remote);
+    limit_stop(bare);
     snprintf(file, sizeof file, "%s/bulk", store);
     unlink(file);
     return argc <= 4 && rmdir(dir) != 0;

@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
@@ -175,6 +176,11 @@ void limit_stop(struct limit *l)
     }
     SSL_CTX_free(l->ctx);
     free(l);
+}
+
+const char *limit_tls_version(void)
+{
+    return OpenSSL_version(OPENSSL_VERSION_STRING);
 }
 
 pid_t limit_pid(const struct limit *l)

@@ -2,6 +2,7 @@
  * Copyright the ProxyFS authors */
 /* The report as JSON, schema agfs-bench/1: what --compare and the HTML page read. */
 #include "json_out.h"
+#include "limit.h"
 #include "report.h"
 #include <math.h>
 #include <proxyfs/proxyfs.h>
@@ -189,24 +190,14 @@ static void write_target(struct json_out *j, const struct report_target *t)
     json_end(j, '}');
 }
 
-/* "libproxyfs 0.1.0, OpenSSL 3.0.11, ..." as a member each. */
 static void write_versions(struct json_out *j)
 {
-    char text[256], *rest;
+    const char *library = strchr(pfs_version(), ' '); /* "libproxyfs 0.1.0" */
 
     json_begin(j, "versions", '{');
     json_text(j, "agfs_bench", PFS_VERSION);
-    snprintf(text, sizeof text, "%s", pfs_version());
-    for (char *item = strtok_r(text, ",(;)", &rest); item; item = strtok_r(NULL, ",(;)", &rest)) {
-        item += strspn(item, " ");
-        char *version = strpbrk(item, " /");
-        if (version == NULL)
-            continue;
-        *version++ = '\0';
-        for (char *c = item; *c; c++)
-            *c = *c >= 'A' && *c <= 'Z' ? (char)(*c + 32) : *c;
-        json_text(j, item, version);
-    }
+    json_text(j, "libproxyfs", library ? library + 1 : pfs_version());
+    json_text(j, "openssl", limit_tls_version());
     json_end(j, '}');
 }
 
