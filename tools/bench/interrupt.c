@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -38,6 +39,13 @@ void interrupt_install(void)
 bool interrupted(void)
 {
     return atomic_load_explicit(&asked, memory_order_relaxed) != 0;
+}
+
+enum pfs_class interrupt_error(struct pfs_error *err)
+{
+    *err = (struct pfs_error){.cls = PFS_CANCELLED};
+    snprintf(err->text, sizeof err->text, "interrupted");
+    return err->cls;
 }
 
 void interrupt_sleep(long long ns)

@@ -7,11 +7,14 @@
  * Ctrl-C. The first one asks the run to stop: what was measured is reported, what was made on the
  * servers is removed. The second one ends the process at once.
  */
+#include <proxyfs/error.h>
 #include <stdbool.h>
 
 /* Catches SIGINT and SIGTERM from now on, and ignores SIGPIPE. */
 void interrupt_install(void);
 bool interrupted(void);
+/* Says in *err that work was given up for it: CANCELLED. */
+enum pfs_class interrupt_error(struct pfs_error *err);
 /* Waits for ns, less when interrupted. */
 void interrupt_sleep(long long ns);
 

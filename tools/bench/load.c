@@ -265,6 +265,8 @@ enum pfs_class load_run(const struct load *l, struct step *into, struct pfs_erro
                       .changed = PTHREAD_COND_INITIALIZER};
     struct caller *callers = xcalloc(l->callers, sizeof *callers);
 
+    if (run.first_slot > TIMELINE_MAX - l->slots) /* more rounds than that share the last ones */
+        run.first_slot = TIMELINE_MAX - l->slots;
     run.slot_ns = l->duration_ns / l->slots > SLOT_NS_MIN ? l->duration_ns / l->slots : SLOT_NS_MIN;
     into->timeline_interval_s = (double)run.slot_ns / 1e9;
     unsigned n = start_callers(callers, &run);

@@ -79,7 +79,6 @@ static int bench(const struct options *o, struct report *command)
             code = complain(EXIT_USAGE, "--cpu %d: %s", o->cpu, strerror(eno));
     }
     if (code == 0) {
-        instructions_start();
         interrupt_install();
         code = run_all(o, &r);
     }

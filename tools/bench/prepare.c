@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
 /* What a target must hold before it is measured, and its removal. */
-#include "limit.h"
+#include "interrupt.h"
 #include "session.h"
 #include "util.h"
 #include <pthread.h>
@@ -80,7 +80,9 @@ static enum pfs_class put_stream(struct pfs_client *c, const char *path, const s
         return err->cls;
     enum pfs_class cls = PFS_OK;
     for (int64_t left = s->size; cls == PFS_OK && left > 0; left -= PIECE)
-        cls = pfs_stream_write(out, s->content, (size_t)(left < PIECE ? left : PIECE), err);
+        cls = interrupted()
+                  ? interrupt_error(err)
+                  : pfs_stream_write(out, s->content, (size_t)(left < PIECE ? left : PIECE), err);
     if (cls == PFS_OK)
         cls = pfs_stream_finish(out, err);
     pfs_stream_close(out);
@@ -92,6 +94,8 @@ static enum pfs_class put_file(struct remote *r, const struct setup *s, unsigned
 {
     char path[SESSION_PATH_MAX];
 
+    if (interrupted())
+        return interrupt_error(err);
     snprintf(path, sizeof path, "%s/f%u", r->base, i);
     return s->size > CONTENT_MAX
                ? put_stream(r->control, path, s, err)
@@ -104,6 +108,8 @@ static enum pfs_class put_entry(struct remote *r, const struct setup *s, unsigne
     char path[SESSION_PATH_MAX];
 
     (void)s;
+    if (interrupted())
+        return interrupt_error(err);
     snprintf(path, sizeof path, "%s/list/e%06u", r->base, i);
     return pfs_create(r->control, path, err);
 }
@@ -260,21 +266,24 @@ enum pfs_class target_prepare(struct target *t, const struct workload *w, const 
 
 /* ---- the end ---- */
 
-static enum pfs_class drain(struct target *t, struct remote *r, struct pfs_error *err)
+/* Takes messages out until there are none. */
+static enum pfs_class drain(struct remote *r, const struct setup *s, unsigned i,
+                            struct pfs_error *err)
 {
     char path[SESSION_PATH_MAX];
     struct pfs_data reply;
 
+    (void)s;
+    (void)i;
     snprintf(path, sizeof path, "%s/dequeue", r->queue);
     for (;;) {
-        enum pfs_class cls = pfs_read(r->control, path, 0, -1, &reply, err);
-        if (cls != PFS_OK)
-            return cls;
-        bool more = account_message(&t->account, &reply);
+        if (pfs_read(r->control, path, 0, -1, &reply, err) != PFS_OK)
+            return err->cls;
+        bool more = account_message(r->account, &reply);
         pfs_data_fini(&reply);
         if (!more)
             return PFS_OK;
-        t->account.left++;
+        atomic_fetch_add(&r->account->left, 1);
     }
 }
 
@@ -297,7 +306,7 @@ enum pfs_class target_clean(struct target *t, struct pfs_error *err)
     for (unsigned i = 0; i < t->n_remotes; i++) {
         struct remote *r = &t->remotes[i];
         if (r->queue) {
-            drain(t, r, err);
+            for_each(r, NULL, 0, THREADS_MAX, drain, err);
             remove_dir(r, &r->queue, err);
         }
         if (r->base)

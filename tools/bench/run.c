@@ -108,6 +108,7 @@ static int open_targets(struct bench *b)
 
     if (o->limit && limit_start(&b->limit, &err) != PFS_OK)
         return complain(pfs_class_exit(err.cls), "%s", err.text);
+    instructions_start(); /* not of the other end */
     for (size_t i = 0; i < o->n_targets; i++) {
         struct target *t;
         progress_say(&b->progress, "connecting to %s", o->targets[i].url);
@@ -173,9 +174,9 @@ static int measure_round(struct bench *b, size_t target, size_t step, const stru
 }
 
 /* A target at which nothing works is no measurement. */
-static int check_step(const struct report_target *t, const struct step *s)
+static int check_step(const struct report_target *t, const struct step *s, bool last_round)
 {
-    if (s->calls > 0)
+    if (s->calls > 0 || (s->n_errors == 0 && !last_round))
         return 0;
     if (s->n_errors == 0)
         return complain(EXIT_OTHER, "%s: no call began in the measured time: raise --duration",
@@ -193,6 +194,8 @@ static int prepare(struct bench *b, size_t i, const struct point *p)
 
     progress_say(&b->progress, "%s: preparing", t->name);
     if (target_prepare(t, &b->o->workload, &p->setup, &err) != PFS_OK) {
+        if (interrupted())
+            return 0;
         progress_clear(&b->progress);
         return complain(pfs_class_exit(err.cls), "%s: cannot prepare: %s (class %s)", t->name,
                         err.text, pfs_class_name(err.cls));
@@ -217,7 +220,8 @@ static int measure_step(struct bench *b, size_t step)
         for (size_t i = 0; i < b->n && code == 0 && !interrupted(); i++) {
             code = measure_round(b, i, step, &p, round);
             if (code == 0 && !interrupted())
-                code = check_step(&b->r->targets[i], &b->r->targets[i].steps[step]);
+                code = check_step(&b->r->targets[i], &b->r->targets[i].steps[step],
+                                  round + 1 == b->o->rounds);
         }
     }
     return code;
@@ -248,7 +252,7 @@ static void account(struct report_target *rt, const struct queue_account *a)
     q->dequeued = atomic_load(&a->dequeued);
     q->empty = atomic_load(&a->empty);
     q->unknown = atomic_load(&a->unknown) + atomic_load(&a->taken_unknown);
-    q->left = a->left;
+    q->left = atomic_load(&a->left);
     q->used = q->enqueued + q->dequeued + q->empty + q->unknown > 0;
     q->conserved =
         q->unknown

@@ -122,13 +122,6 @@ static enum pfs_class wrong(struct pfs_error *err, const char *path, const char 
     return err->cls;
 }
 
-static enum pfs_class given_up(struct pfs_error *err)
-{
-    *err = (struct pfs_error){.cls = PFS_CANCELLED};
-    snprintf(err->text, sizeof err->text, "interrupted");
-    return err->cls;
-}
-
 static enum pfs_class call_stat(struct session *s, struct pfs_error *err)
 {
     struct pfs_stat st;
@@ -158,7 +151,7 @@ static enum pfs_class call_read(struct session *s, struct pfs_error *err)
             return err->cls;
         while (cls == PFS_OK && n > 0) {
             if (interrupted()) {
-                cls = given_up(err);
+                cls = interrupt_error(err);
                 break;
             }
             cls = pfs_stream_read(in, s->buffer, PIECE, &n, err);
@@ -186,7 +179,7 @@ static enum pfs_class call_write(struct session *s, struct pfs_error *err)
         if (cls != PFS_OK)
             return cls;
         for (int64_t left = size; cls == PFS_OK && left > 0; left -= PIECE)
-            cls = interrupted() ? given_up(err)
+            cls = interrupted() ? interrupt_error(err)
                                 : pfs_stream_write(out, s->setup->content,
                                                    (size_t)(left < PIECE ? left : PIECE), err);
         if (cls == PFS_OK)
@@ -231,10 +224,8 @@ bool account_message(struct queue_account *a, const struct pfs_data *reply)
     static const char mark[] = "\"data\":\"";
     const char *at = reply->len ? memmem(reply->bytes, reply->len, mark, sizeof mark - 1) : NULL;
 
-    if (at == NULL) {
-        atomic_fetch_add(&a->empty, 1);
+    if (at == NULL)
         return false;
-    }
     at += sizeof mark - 1;
     size_t n = 0, most = (size_t)(reply->bytes + reply->len - at);
     while (n < most && strchr("b0123456789-", at[n]) && at[n])
@@ -272,7 +263,8 @@ static enum pfs_class call_dequeue(struct session *s, struct pfs_error *err)
             atomic_fetch_add(&a->taken_unknown, 1);
         return err->cls;
     }
-    account_message(a, &reply);
+    if (!account_message(a, &reply))
+        atomic_fetch_add(&a->empty, 1);
     s->bytes_read += reply.len;
     pfs_data_fini(&reply);
     return PFS_OK;

@@ -37,7 +37,7 @@ enum bench_op session_next(struct session *s, const struct workload_part *part);
 /* Makes the call. */
 enum pfs_class session_call(struct session *s, enum bench_op op, struct pfs_error *err);
 
-/* Messages of queues, also for target_clean. Takes a reply of "dequeue": false when it was empty.
+/* Messages of queues, also for target_clean. Notes a reply of "dequeue": false when it was empty.
  */
 bool account_message(struct queue_account *a, const struct pfs_data *reply);
 

@@ -63,6 +63,7 @@ static enum pfs_class open_remote(struct target *t, unsigned number, struct pfs_
     char apart[32];
     struct pfs_option extra[2] = {{NULL, NULL}, {NULL, NULL}};
 
+    r->account = &t->account;
     char *url = numbered(t->spec->url, number + 1);
     if (number && strstr(t->spec->url, "%n") == NULL) {
         snprintf(apart, sizeof apart, "%ums", 10000 + number);

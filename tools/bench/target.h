@@ -36,19 +36,20 @@ struct setup {
 };
 #define CONTENT_MAX (64ll << 20) /* the longest content of one call; longer content is streamed */
 
-struct remote {
-    struct pfs_client *client;  /* the callers' */
-    struct pfs_client *control; /* prepares and cleans, also when the callers' was ended */
-    char *base, *queue;         /* directories of ours; NULL: not made */
-    unsigned files, entries;    /* that are there now */
-    int64_t size;               /* of the files */
-};
-
 /* What went into queues and came out: nothing may get lost. */
 struct queue_account {
     atomic_ullong enqueued, unknown, dequeued, empty, taken_unknown;
     atomic_ullong in_sum, out_sum; /* of the messages' hashes */
-    unsigned long long left;       /* found at the end */
+    atomic_ullong left;            /* found at the end */
+};
+
+struct remote {
+    struct queue_account *account; /* the target's */
+    struct pfs_client *client;     /* the callers' */
+    struct pfs_client *control;    /* prepares and cleans, also when the callers' was ended */
+    char *base, *queue;            /* directories of ours; NULL: not made */
+    unsigned files, entries;       /* that are there now */
+    int64_t size;                  /* of the files */
 };
 
 struct target {
