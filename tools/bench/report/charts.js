@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors
  *
- * One chart: a figure with a title, a legend of buttons that also reads out the values under the cursor, the plot, and
- * words below. The cursor follows the mouse and the arrow keys. Colours come from the style sheet at each drawing, so
- * that they change with the scheme and for paper. */
+ * One chart: a figure with a title, a legend of buttons that also reads out the values under
+ * the cursor, the plot, and words below. The cursor follows the mouse and the arrow keys.
+ * Colours come from the style sheet at each drawing, so that they change with the scheme and for
+ * paper. */
 'use strict';
 
-const HEIGHT = 280, PAPER_WIDTH = 660;
+const HEIGHT = 280;
+const PAPER_WIDTH = 660;
 const DASHES = [[], [8, 4], [2, 3], [12, 3, 2, 3]];
 const charts = new Set();
 
@@ -15,8 +17,12 @@ const FONT = '12px system-ui, sans-serif';
 
 /* How a target is drawn wherever it appears. */
 function lineOf(target) {
-    return target.isLimit ? {color: '--limit', dash: [4, 4]}
-        : {color: '--c' + target.index % 6, dash: DASHES[(target.index / 6 | 0) % DASHES.length]};
+    return target.isLimit
+        ? {color: '--limit', dash: [4, 4]}
+        : {
+              color: '--c' + (target.index % 6),
+              dash: DASHES[((target.index / 6) | 0) % DASHES.length],
+          };
 }
 
 function svg(tag, attributes) {
@@ -27,9 +33,19 @@ function svg(tag, attributes) {
 
 function swatch(s) {
     const box = svg('svg', {width: 26, height: 10, 'aria-hidden': 'true'});
-    box.append(s.dots ? svg('circle', {cx: 13, cy: 5, r: 3, fill: `var(${s.color})`})
-        : svg('line', {x1: 0, y1: 5, x2: 26, y2: 5, stroke: `var(${s.color})`, 'stroke-width': s.width || 2,
-            'stroke-dasharray': (s.dash || []).join(' ')}));
+    box.append(
+        s.dots
+            ? svg('circle', {cx: 13, cy: 5, r: 3, fill: `var(${s.color})`})
+            : svg('line', {
+                  x1: 0,
+                  y1: 5,
+                  x2: 26,
+                  y2: 5,
+                  stroke: `var(${s.color})`,
+                  'stroke-width': s.width || 2,
+                  'stroke-dasharray': (s.dash || []).join(' '),
+              }),
+    );
     return box;
 }
 
@@ -41,18 +57,31 @@ function logRange(values) {
 /* Axis of uPlot. ticks(min, max, pixels) says where ticks stand, say how they read. */
 function axis(a, side) {
     return {
-        side, scale: side === 2 ? 'x' : 'y', label: a.label, labelSize: 20, labelGap: 2, size: side === 2 ? 32 : 72, gap: 6,
-        font: FONT, labelFont: FONT, stroke: () => color('--dim'),
-        grid: {stroke: () => color('--grid'), width: 1}, ticks: {stroke: () => color('--grid'), width: 1, size: 5},
-        ...(a.ticks ? {splits: (u, i, min, max) => a.ticks(min, max, side === 2 ? u.width : u.height)} : {}),
-        values: (u, splits) => splits.map(v => v == null ? '' : brief(a.say)(v)), filter: (u, splits) => splits,
+        side,
+        scale: side === 2 ? 'x' : 'y',
+        label: a.label,
+        labelSize: 20,
+        labelGap: 2,
+        size: side === 2 ? 32 : 72,
+        gap: 6,
+        font: FONT,
+        labelFont: FONT,
+        stroke: () => color('--dim'),
+        grid: {stroke: () => color('--grid'), width: 1},
+        ticks: {stroke: () => color('--grid'), width: 1, size: 5},
+        ...(a.ticks
+            ? {splits: (u, i, min, max) => a.ticks(min, max, side === 2 ? u.width : u.height)}
+            : {}),
+        values: (u, splits) => splits.map(v => (v == null ? '' : brief(a.say)(v))),
+        filter: (u, splits) => splits,
         ...(side === 2 ? {space: 64} : {space: 36}),
     };
 }
 
 /* Vertical ({x, text}) and horizontal ({y, text}) lines over the plot. */
 function drawMarks(u, marks) {
-    const {ctx, bbox} = u, dpr = devicePixelRatio;
+    const {ctx, bbox} = u;
+    const dpr = devicePixelRatio;
     ctx.save();
     ctx.font = `${12 * dpr}px system-ui, sans-serif`;
     ctx.strokeStyle = ctx.fillStyle = color('--mark');
@@ -61,7 +90,8 @@ function drawMarks(u, marks) {
     for (const m of marks) {
         ctx.beginPath();
         if ('x' in m) {
-            const x = u.valToPos(m.x, 'x', true), right = x > bbox.left + bbox.width * 0.8;
+            const x = u.valToPos(m.x, 'x', true);
+            const right = x > bbox.left + bbox.width * 0.8;
             ctx.moveTo(x, bbox.top);
             ctx.lineTo(x, bbox.top + bbox.height);
             ctx.textAlign = right ? 'right' : 'left';
@@ -93,80 +123,162 @@ function numbers(c, drawn, nameOf, data) {
     const details = el('details', null, el('summary', null, 'Numbers'));
     details.addEventListener('toggle', () => {
         if (details.childElementCount > 1) return;
-        details.append(table(c.title, [{head: c.x.label, num: true, cell: i => cell(data[0][i], c.x.say)},
-            ...drawn.map((s, k) => ({head: nameOf(s), num: true, cell: i => cell(data[k + 1][i], c.y.say)}))], [...data[0].keys()]));
+        details.append(
+            table(
+                c.title,
+                [
+                    {head: c.x.label, num: true, cell: i => cell(data[0][i], c.x.say)},
+                    ...drawn.map((s, k) => ({
+                        head: nameOf(s),
+                        num: true,
+                        cell: i => cell(data[k + 1][i], c.y.say),
+                    })),
+                ],
+                [...data[0].keys()],
+            ),
+        );
     });
     return details;
 }
 
-/* chart({title, x, y, series, marks, below, sync}): the figure. x, y: {label, say, log, ticks, range}; numbers: no table
- * shows them yet; a series:
- * {name, target (when it has several lines), color, dash, width, dots, points, data: [[x, y], ...]} with rising x. */
-function chart(c) {
-    const live = el('span.hidden', {'aria-live': 'polite'});
-    const plot = el('div.plot', {tabindex: '0', role: 'group', 'aria-label': c.title + '. Arrow keys read out values; they are also in the tables.'});
-    const at = el('output.at', null, '');
-    const drawn = c.series.filter(s => s.data.some(p => isNumber(p[1])));
-    const nameOf = s => s.target ? s.target.name + ' ' + s.name : s.name;
-    const chips = drawn.map(s => el('button.chip', {type: 'button', 'aria-pressed': 'true', title: 'show or hide', 'aria-label': nameOf(s)},
-        swatch(s), el('span', null, s.name), el('output', null, '')));
-    const groups = [...new Set(drawn.map(s => s.target))].map(t => el('span.group', null, t ? el('b', null, t.name) : null,
-        chips.filter((_, i) => drawn[i].target === t)));
-    const figure = el('figure', {'data-chart': c.id}, el('figcaption', null, el('h3', null, c.title)),
-        el('div.legend', null, groups, at), plot, live, c.below);
-    if (!drawn.length) {
-        plot.replaceWith(el('p.empty', null, c.empty || 'Nothing was measured for this chart.'));
-        return figure;
-    }
-    const data = uPlot.join(drawn.map(s => [s.data.map(p => p[0]),
-        s.data.map(p => isNumber(p[1]) && (p[1] > 0 || !c.y.log) ? p[1] : null)]));
+/* The legend: a button per line, those of a target together. */
+function legend(lines, nameOf) {
+    const chips = lines.map(s => {
+        const attributes = {type: 'button', 'aria-pressed': 'true', title: 'show or hide'};
+        const parts = [swatch(s), el('span', null, s.name), el('output', null, '')];
+        return el('button.chip', {...attributes, 'aria-label': nameOf(s)}, parts);
+    });
+    const groups = [...new Set(lines.map(s => s.target))].map(t => {
+        const own = chips.filter((_, i) => lines[i].target === t);
+        return el('span.group', null, t ? el('b', null, t.name) : null, own);
+    });
+    return {chips, groups};
+}
 
-    if (c.numbers) figure.append(numbers(c, drawn, nameOf, data));
-
-    const read = u => {
-        const idx = u.cursor.idx, on = idx != null && u.cursor.left >= 0;
-        const texts = chips.map((chip, i) => on && u.series[i + 1].show ? c.y.say(valueNear(data, i + 1, idx)) : '');
-        chips.forEach((chip, i) => { chip.lastChild.textContent = texts[i]; });
-        at.textContent = on ? (c.x.sayAt || c.x.say)(data[0][idx]) : '';
-        return at.textContent + ': ' + drawn.map((s, i) => nameOf(s) + ' ' + texts[i]).join(', ');
-    };
-    const u = new uPlot({
-        width: 400, height: HEIGHT, legend: {show: false}, padding: [12, 16, 0, 0],
-        scales: {
-            x: {time: false, ...(c.x.log ? {distr: 3, log: 2} : {}), ...(c.x.range ? {range: () => c.x.range} : {})},
-            y: c.y.log ? {distr: 3, log: 10, range: (s, min, max) => logRange([min, max, ...(c.marks || []).map(m => m.y)])}
-                : {range: (s, min, max) => [0, max > 0 ? max * 1.1 : 1]},
+/* A line of uPlot. Where values are missing, points show those that stand alone. */
+function line(s, label) {
+    const alone = s.data.length < 12 || s.data.some(p => p[1] === null);
+    return {
+        label,
+        stroke: () => color(s.color),
+        width: s.width || 2,
+        dash: s.dash,
+        ...(s.dots ? {paths: () => null} : {}),
+        points: {
+            show: Boolean(s.dots || s.points || alone),
+            size: s.points ? 7 : 4,
+            fill: () => color(s.color),
         },
-        axes: [axis(c.x, 2), axis(c.y.log ? {...c.y, ticks: logTicks} : c.y, 3)],
-        series: [{}, ...drawn.map(s => ({
-            label: nameOf(s), stroke: () => color(s.color), width: s.width || 2, dash: s.dash,
-            ...(s.dots ? {paths: () => null} : {}),
-            points: {show: Boolean(s.dots || s.points || s.data.length < 12 || s.data.some(p => p[1] === null)), size: s.points ? 7 : 4, fill: () => color(s.color)},
-        }))],
-        cursor: {sync: c.sync ? {key: c.sync} : undefined, points: {size: 8}},
-        hooks: {setCursor: [read], draw: [self => drawMarks(self, c.marks || [])],
-            ready: [() => { figure.dataset.rendered = drawn.length; }]},
-    }, data, plot);
+    };
+}
 
-    chips.forEach((chip, i) => chip.addEventListener('click', () => {
-        const show = !u.series[i + 1].show;
-        chip.setAttribute('aria-pressed', show);
-        u.setSeries(i + 1, {show});
-        u.setCursor({left: u.cursor.left, top: u.cursor.top}); /* it reads out the lines that are left */
-    }));
+function scales(c) {
+    const marked = (c.marks || []).map(m => m.y);
+    return {
+        x: {
+            time: false,
+            ...(c.x.log ? {distr: 3, log: 2} : {}),
+            ...(c.x.range ? {range: () => c.x.range} : {}),
+        },
+        y: c.y.log
+            ? {distr: 3, log: 10, range: (u, min, max) => logRange([min, max, ...marked])}
+            : {range: (u, min, max) => [0, max > 0 ? max * 1.1 : 1]},
+    };
+}
+
+/* Buttons hide lines, arrow keys move the cursor. */
+function listen(u, {plot, chips, live, read}) {
+    chips.forEach((chip, i) =>
+        chip.addEventListener('click', () => {
+            const show = !u.series[i + 1].show;
+            chip.setAttribute('aria-pressed', show);
+            u.setSeries(i + 1, {show});
+            u.setCursor({left: u.cursor.left, top: u.cursor.top}); /* reads out what is left */
+        }),
+    );
     plot.addEventListener('keydown', e => {
         const step = {ArrowRight: 1, ArrowLeft: -1}[e.key];
         if (!step) return;
         e.preventDefault();
-        const last = data[0].length - 1;
-        const idx = u.cursor.idx == null ? (step > 0 ? 0 : last) : Math.min(last, Math.max(0, u.cursor.idx + step));
-        u.setCursor({left: u.valToPos(data[0][idx], 'x'), top: 10});
+        const last = u.data[0].length - 1;
+        const from = u.cursor.idx ?? (step > 0 ? -1 : last + 1);
+        const to = Math.min(last, Math.max(0, from + step));
+        u.setCursor({left: u.valToPos(u.data[0][to], 'x'), top: 10});
         live.textContent = read(u);
     });
+}
+
+/* Draws into the parts of a figure, and keeps the chart as wide as its place. */
+function draw(c, lines, data, parts) {
+    const {figure, plot, chips, at} = parts;
+    const read = u => {
+        const idx = u.cursor.idx;
+        const on = idx != null && u.cursor.left >= 0;
+        const texts = chips.map((chip, i) => {
+            const value = on && u.series[i + 1].show ? c.y.say(valueNear(data, i + 1, idx)) : '';
+            chip.lastChild.textContent = value;
+            return chip.getAttribute('aria-label') + ' ' + value;
+        });
+        at.textContent = on ? (c.x.sayAt || c.x.say)(data[0][idx]) : '';
+        return at.textContent + ': ' + texts.join(', ');
+    };
+    const options = {
+        width: 400,
+        height: HEIGHT,
+        legend: {show: false},
+        padding: [12, 16, 0, 0],
+        scales: scales(c),
+        axes: [axis(c.x, 2), axis(c.y.log ? {...c.y, ticks: logTicks} : c.y, 3)],
+        series: [{}, ...lines],
+        cursor: {sync: c.sync ? {key: c.sync} : undefined, points: {size: 8}},
+        hooks: {setCursor: [read], draw: [u => drawMarks(u, c.marks || [])]},
+    };
+    const u = new uPlot(options, data, plot);
     const fit = width => u.setSize({width: width || plot.clientWidth || 400, height: HEIGHT});
     const observer = new ResizeObserver(() => figure.isConnected && fit());
+    const end = () => {
+        observer.disconnect();
+        u.destroy();
+    };
+    listen(u, {...parts, read});
     observer.observe(plot);
-    charts.add({figure, fit, redraw: () => u.redraw(false, true), end: () => { observer.disconnect(); u.destroy(); }});
+    charts.add({figure, fit, redraw: () => u.redraw(false, true), end});
+    figure.dataset.rendered = lines.length;
+}
+
+/* chart({title, x, y, series, marks, below, sync}): the figure. x, y: {label, say, log, ticks,
+ * range}; numbers: no table shows them yet; a series: {name, target (when it has several lines),
+ * color, dash, width, dots, points, data: [[x, y], ...]} with rising x. */
+function chart(c) {
+    const shown = c.series.filter(s => s.data.some(p => isNumber(p[1])));
+    const nameOf = s => (s.target ? s.target.name + ' ' + s.name : s.name);
+    const {chips, groups} = legend(shown, nameOf);
+    const label = c.title + '. Arrow keys read out values; they are also in the tables.';
+    const plot = el('div.plot', {tabindex: '0', role: 'group', 'aria-label': label});
+    const at = el('output.at', null, '');
+    const live = el('span.hidden', {'aria-live': 'polite'});
+    const figure = el(
+        'figure',
+        {'data-chart': c.id},
+        el('figcaption', null, el('h3', null, c.title)),
+        el('div.legend', null, groups, at),
+        plot,
+        live,
+        c.below,
+    );
+    if (!shown.length) {
+        plot.replaceWith(el('p.empty', null, c.empty || 'Nothing was measured for this chart.'));
+        return figure;
+    }
+    const seen = y => (isNumber(y) && (y > 0 || !c.y.log) ? y : null);
+    const data = uPlot.join(shown.map(s => [s.data.map(p => p[0]), s.data.map(p => seen(p[1]))]));
+    if (c.numbers) figure.append(numbers(c, shown, nameOf, data));
+    draw(
+        c,
+        shown.map(s => line(s, nameOf(s))),
+        data,
+        {figure, plot, chips, live, at},
+    );
     return figure;
 }
 

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors
+ *
+ * What can be said of a run in sentences. Each follows from numbers that the page shows. */
+'use strict';
+
+/* The latency's meaning. */
+function latencySays(run) {
+    const from = new Set(run.targets.flatMap(t => t.steps.map(s => s.latency_from)));
+    return from.has('planned')
+        ? 'Latency counts from the moment a call was planned: waiting behind slow calls is in it.'
+        : 'Latency counts from the start of each call; the next one waits for it (closed loop).';
+}
+
+function sayRatio(r) {
+    const [mid, low, high] = [r.mid, r.low, r.high].map(say.percent);
+    return r.low == null || low === high ? mid : `${mid} (${low} to ${high} over the rounds)`;
+}
+
+/* What stands in the way at this step, as far as the report tells; null when nothing is known. */
+function bottleneck(run, step) {
+    const {client, server, both} = cpusOf(step);
+    const have = run.machine && run.machine.cpus;
+    const busy = both ?? client;
+    if (busy == null || !isNumber(have)) return null;
+    const parts = both == null ? '' : ` + server ${digits(server)} = ${digits(busy)}`;
+    const used = `client ${digits(client)}${parts} of ${plural(have, 'CPU')} busy`;
+    if (busy >= 0.85 * have) return `${used}: the machine is used up, not the connection`;
+    if (both == null) return `${used}; the share of the server was not seen`;
+    /* In a closed loop a caller and its server take turns. */
+    if (step.latency_from === 'start' && busy >= 0.85 * step.callers) {
+        return `${used}, as much as ${plural(step.callers, 'caller')} can: the time is CPU time`;
+    }
+    const waits = `${used}: these two leave CPU time, calls wait for something else`;
+    if (!isNumber(step.streams_peak) || !isNumber(step.connections)) return waits;
+    const streams = plural(step.streams_peak, 'stream');
+    return (
+        `${waits} (${plural(step.connections, 'connection')}, at most ${streams} at a time; ` +
+        'what runs behind the server is not seen here)'
+    );
+}
+
+/* What less than 80 % of the best comes with: CPU time for the same work. */
+function sayFall({best, worst}, work, how) {
+    if (!worst || work.of(worst) >= 0.8 * work.of(best)) return null;
+    const cpus = s => cpusOf(s).both ?? cpusOf(s).client;
+    const cost = s => (isNumber(cpus(s)) ? (1e6 * cpus(s)) / work.of(s) : null);
+    const [then, before] = [cost(worst), cost(best)];
+    const only = `at ${how.of(worst.value)} only ${work.say(work.of(worst))}`;
+    if (then == null || before == null) return only;
+    return (
+        `${only}; CPU time per ${work.unit} is ${say.us(then)} there, ` +
+        `${say.us(before)} at ${how.of(best.value)}`
+    );
+}
+
+/* The knee is that of the first target. */
+function sayKnee(run) {
+    const knee = run.sweep.knee;
+    if (!knee || !isNumber(knee.value)) return null;
+    const whose =
+        run.targets.filter(t => !t.isLimit).length > 1 ? ` of ${run.targets[0].name}` : '';
+    return `Knee${whose} at ${sweepOf(run.sweep.name).of(knee.value)}: ${say.text(knee.reason)}.`;
+}
+
+/* A larger file or directory costs more, but nothing of it fills up. */
+const saturates = run => !['size_bytes', 'entries'].includes(run.sweep.name);
+
+function sweepFindings(run) {
+    const how = sweepOf(run.sweep.name);
+    const work = workOf(run);
+    const knee = run.sweep.knee;
+    const out = [];
+    for (const t of run.targets.filter(t => !t.isLimit)) {
+        const at = knee && stepAt(t, knee.value);
+        const why = at && bottleneck(run, at);
+        const p = plateau(t, work.of);
+        if (why) out.push(`${t.name} at ${how.of(knee.value)}: ${why}.`);
+        if (!p) continue;
+        const enough =
+            p.enough === p.best ? '' : `; 90 % of that is reached at ${how.of(p.enough.value)}`;
+        const reason = !why && p.enough !== t.steps.at(-1) && bottleneck(run, p.enough);
+        out.push(
+            `${t.name} gets most done at ${how.of(p.best.value)}, ${work.say(work.of(p.best))}` +
+                `${enough}${reason ? ', with ' + reason : ''}.`,
+        );
+        const fall = sayFall(p, work, how);
+        if (fall) out.push(`${t.name} ${fall}.`);
+    }
+    return out;
+}
+
+function limitFindings(run, target, step) {
+    const limit = limitAt(run, step.value);
+    const p50 = percentile(opOf(step, 'all'), '50');
+    const said = [];
+    if (limit.trip > 0 && p50 > 0) {
+        said.push(
+            `p50 is ${digits(p50 / limit.trip)} round trips of bare TLS (${say.us(limit.trip)})`,
+        );
+    }
+    if (limit.rate > 0 && rateOf(step) > 0) {
+        said.push(
+            `calls per second are ${say.percent(rateOf(step) / limit.rate)} of its round trips`,
+        );
+    }
+    if (limit.pipe > 0 && mbOf(step)) {
+        said.push(`content moves at ${say.percent(mbOf(step) / limit.pipe)} of a bare pipe`);
+    }
+    return said.length ? [`${target.name}: ${said.join('; ')}.`] : [];
+}
+
+function troubles(target, step) {
+    const out = [];
+    const failed = errorsOf(step);
+    const q = target.queue;
+    if (failed > 0) {
+        const first = step.first_error ? `; the first: ${step.first_error}` : '.';
+        out.push(`${say.count(failed)} of ${say.count(triedOf(step))} calls failed${first}`);
+    }
+    if (step.warning) out.push(`${step.warning}.`);
+    if (q && 'conserved' in q) {
+        const verdict = q.conserved ? 'none lost, none doubled' : 'messages were lost or doubled';
+        const moved = `${say.count(q.enqueued)} messages enqueued, ${say.count(q.dequeued)} dequeued`;
+        out.push(`${moved}: ${verdict}.`);
+    }
+    return out.map(said => `${target.name}: ${said}`);
+}
+
+/* Sentences on the step that is shown. */
+function stepFindings(run, value) {
+    const base = baseline(run);
+    const measure = base && stepAt(base, value);
+    const found = run.targets.map(t => ({t, s: stepAt(t, value)})).filter(f => f.s);
+    const compared = found
+        .filter(f => !f.t.isLimit)
+        .flatMap(({t, s}) => {
+            const r = measure && t !== base ? ratio(s, measure) : null;
+            const said = r
+                ? [`${t.name} makes ${sayRatio(r)} of the calls per second of ${base.name}.`]
+                : [];
+            return [...said, ...limitFindings(run, t, s)];
+        });
+    return [...compared, ...found.flatMap(({t, s}) => troubles(t, s))];
+}
