@@ -192,6 +192,16 @@ def failures_are_told_by_class(world):
     assert "7 messages enqueued, 6 dequeued: messages were lost or doubled." in text()
 
 
+def noise_is_told(world):
+    report = runs.callers()
+    show(world, report)
+    assert "busy here" not in text() and abs(rows("rounds-table")[0][5] - 0.03) < 1e-9, rows("rounds-table")[0]
+    report["targets"][0]["steps"][5]["rates_per_round"] = [300, 100, 200]
+    show(world, report)
+    assert "In 1 of 36 steps the rounds differ by more than 30.0 %" in text()
+    assert "direct: its rounds differ by 100 %; something else was busy here." in text()
+
+
 def hostile_text_stays_text(world):
     path = show(world, runs.hostile())
     assert chromium.value("document.title") == "agfs-bench"
@@ -329,7 +339,7 @@ def a_full_disk_is_an_error(world):
 
 TESTS = [every_chart_has_its_lines, a_chart_without_a_line_says_so, the_nines_are_as_wide_as_each_other,
          the_numbers_are_those_of_the_report, a_sweep_is_shown_step_by_step_and_its_knee_explained, the_limit_is_compared_with,
-         failures_are_told_by_class, hostile_text_stays_text, what_cannot_be_shown_says_why, a_report_with_little_in_it_is_shown,
+         failures_are_told_by_class, noise_is_told, hostile_text_stays_text, what_cannot_be_shown_says_why, a_report_with_little_in_it_is_shown,
          it_refers_to_nothing_else, it_follows_the_scheme, it_fits_narrow_and_wide, the_keyboard_reads_and_hides,
          it_can_be_printed_and_saved, a_real_run_is_shown, a_page_that_cannot_be_written_is_known_before_the_run,
          a_full_disk_is_an_error]

@@ -66,11 +66,25 @@ function sayKnee(run) {
 /* A larger file or directory costs more, but nothing of it fills up. */
 const saturates = run => !['size_bytes', 'entries'].includes(run.sweep.name);
 
+/* Rounds that differ by more than this were disturbed by something else. */
+const NOISY = 0.3;
+
+function sayNoise(run) {
+    const steps = run.targets.flatMap(t => t.steps);
+    const noisy = steps.filter(s => spreadOf(s) > NOISY);
+    return noisy.length
+        ? [
+              `In ${noisy.length} of ${steps.length} steps the rounds differ by more than ` +
+                  `${say.percent(NOISY)}: something else was busy here, and bends may come from that.`,
+          ]
+        : [];
+}
+
 function sweepFindings(run) {
     const how = sweepOf(run.sweep.name);
     const work = workOf(run);
     const knee = run.sweep.knee;
-    const out = [];
+    const out = sayNoise(run);
     for (const t of run.targets.filter(t => !t.isLimit)) {
         const at = knee && stepAt(t, knee.value);
         const why = at && bottleneck(run, at);
@@ -119,6 +133,11 @@ function troubles(target, step) {
         out.push(`${say.count(failed)} of ${say.count(triedOf(step))} calls failed${first}`);
     }
     if (step.warning) out.push(`${step.warning}.`);
+    if (spreadOf(step) > NOISY) {
+        out.push(
+            `its rounds differ by ${say.percent(spreadOf(step))}; something else was busy here.`,
+        );
+    }
     if (q && 'conserved' in q) {
         const verdict = q.conserved ? 'none lost, none doubled' : 'messages were lost or doubled';
         const moved = `${say.count(q.enqueued)} messages enqueued, ${say.count(q.dequeued)} dequeued`;

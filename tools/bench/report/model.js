@@ -70,6 +70,15 @@ const wireOf = s =>
 const percentile = (op, p) =>
     op && op.percentiles_us && isNumber(op.percentiles_us[p]) ? op.percentiles_us[p] : null;
 
+/* How far the rounds of a step are from each other, of their median; null with less than two. */
+function spreadOf(s) {
+    const rates = list(s.rates_per_round);
+    const middle = median(rates);
+    return rates.length > 1 && middle > 0
+        ? (Math.max(...rates) - Math.min(...rates)) / middle
+        : null;
+}
+
 /* The CPUs kept busy, of the client, and of the server when it was seen. */
 function cpusOf(s) {
     const client = isNumber(s.cpu_client_s) && s.seconds > 0 ? s.cpu_client_s / s.seconds : null;

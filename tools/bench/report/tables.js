@@ -255,9 +255,6 @@ function roundsTable(run, view) {
     if (!rows.length) return null;
     const a = base && stepAt(base, view.value);
     const n = Math.max(...rows.map(r => r.s.rates_per_round.length));
-    const spread = r =>
-        (Math.max(...r.s.rates_per_round) - Math.min(...r.s.rates_per_round)) /
-        median(r.s.rates_per_round);
     return table(
         'Calls per second in each round',
         [
@@ -272,7 +269,7 @@ function roundsTable(run, view) {
                 head: 'spread',
                 num: true,
                 title: '(highest - lowest) / median',
-                cell: r => cell(spread(r), say.percent),
+                cell: r => cell(spreadOf(r.s), say.percent),
             },
             {
                 head: 'against ' + (base ? base.name : ''),
