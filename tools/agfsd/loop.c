@@ -10,6 +10,9 @@
 #include <signal.h>
 #include <string.h>
 
+/* So often in a row is looked for posts that posts have made. */
+#define POSTS_PER_TURN 8
+
 static _Thread_local const struct loop *here;
 
 bool loop_is_here(const struct loop *l)
@@ -27,14 +30,14 @@ void http_post(struct loop *l, struct post *p)
         p->next = head;
     } while (!atomic_compare_exchange_weak_explicit(&l->posts, &head, p, memory_order_release,
                                                     memory_order_relaxed));
-    if (!head) { /* otherwise whoever made the list non-empty has woken the loop */
+    /* Otherwise whoever made the list non-empty has woken the loop, or on_async looks again. */
+    if (!head && !(loop_is_here(l) && l->in_posts)) {
         uv_async_send(&l->async);
     }
 }
 
-static void on_async(uv_async_t *handle)
+static void run_posts(struct loop *l)
 {
-    struct loop *l = handle->data;
     struct post *p = atomic_exchange_explicit(&l->posts, NULL, memory_order_acquire);
     struct post *in_order = NULL;
 
@@ -50,6 +53,21 @@ static void on_async(uv_async_t *handle)
 
         in_order->fn(in_order);
         in_order = next;
+    }
+}
+
+/* A post often leads to another: it need not wake the loop that runs already. */
+static void on_async(uv_async_t *handle)
+{
+    struct loop *l = handle->data;
+
+    l->in_posts = true;
+    for (int i = 0; i < POSTS_PER_TURN && atomic_load(&l->posts); i++) {
+        run_posts(l);
+    }
+    l->in_posts = false;
+    if (atomic_load(&l->posts)) {
+        uv_async_send(&l->async); /* the sockets are to have their turn */
     }
 }
 

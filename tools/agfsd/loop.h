@@ -40,7 +40,8 @@ struct loop {
     uv_timer_t tick, drain;
     enum loop_state state;
     int64_t grace_ms;
-    bool cut; /* something had to be broken off at the end */
+    bool in_posts; /* on_async runs */
+    bool cut;      /* something had to be broken off at the end */
     struct wheel wheel;
     struct list listeners, conns, touched, fed, dead_reqs, spare_reqs;
     unsigned n_conns, n_spare_reqs, n_ios;

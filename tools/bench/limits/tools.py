@@ -221,5 +221,8 @@ http {{
         """What a tool counts for each call: from two runs of different length, so that the rest cancels out."""
         def counted(n):
             done = self.run(prefix + command + ["--rounds", "1", "--warmup", "0", "-n", str(n)])
-            return int(re.search(pattern, done.stderr).group(1).replace(",", ""))
+            found = re.findall(pattern, done.stderr)
+            if not found:
+                raise RuntimeError(f"{prefix[0]} counts nothing: {done.stderr[-300:]}")
+            return sum(int(v.replace(",", "")) for v in found)
         return (counted(many) - counted(few)) / (many - few)
