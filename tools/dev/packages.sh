@@ -19,6 +19,7 @@ build=(gcc libc6-dev meson ninja-build pkg-config
 check=("${build[@]}" git g++ clang llvm clang-format libcriterion-dev python3
     valgrind mandoc spin # spin: tests/model
     nghttp2-proxy nginx-light caddy python3-h2 python3-httpx python3-requests # tests/integ
+    nghttp2-server nghttp2-client libcurl4-openssl-dev strace # tools/bench/limits.sh
     iproute2 nftables mount util-linux # tests/integ/netns_test.py
     chromium-headless-shell) # looks at the HTML report; smaller than the whole chromium
 

@@ -57,8 +57,8 @@ def h2(url, *options):
 def one_core(kit, table):
     """One caller, one core: what the engine adds to bare TLS."""
     step, trip, _ = kit.bench([h2(kit.null(PINNED))], rounds=rounds_of(kit, 25), cpu=PINNED, limit=True)
-    table.row("small read, 1 caller, one core, cheapest server: rate / bare TLS round trips", ratio(p50s(trip), p50s(step)),
-              ">=", 0.88)
+    table.row("small read, 1 caller, one core, cheapest server: rate / bare TLS round trips",
+              ratio(p50s(trip), p50s(step)), ">=", 0.88)
     table.row("  context switches per call", step["context_switches_per_call"], "<=", 1.1)
     calls = kit.bench_command([h2(kit.null(PINNED), "spin=0")], "read", 1, "-s", "250", "--cpu", "0")
     table.row("  system calls per call (without polling)", system_calls(kit, calls, 2000, 12000), "<=", 2.05)
@@ -80,7 +80,8 @@ def system_calls(kit, command, few, many):
 def spin(kit, table):
     """Client and server on cores of their own: polling for the reply instead of sleeping."""
     with_spin, without = kit.bench([h2(kit.null()), h2(kit.null(), "spin=0")], rounds=rounds_of(kit, 15), seconds=0.2)
-    table.row("small read, 1 caller, not pinned: latency with spin / without", ratio(p50s(with_spin), p50s(without)), "<=", 0.5)
+    table.row("small read, 1 caller, not pinned: latency with spin / without",
+              ratio(p50s(with_spin), p50s(without)), "<=", 0.5)
 
 
 def curl_one(kit, table):
@@ -91,15 +92,17 @@ def curl_one(kit, table):
         ours += p50s(kit.bench([h2(url)], seconds=0.2, cpu=PINNED)[0])
         h2_curl.append(kit.curl("easy", "2", url + FILE, 1, 0.2, PINNED)[1])
         h1_curl.append(kit.curl("easy", "1.1", clear + FILE, 1, 0.2, PINNED)[1])
-    table.row("small read, 1 caller, one core, nghttpd: latency / libcurl easy, HTTP/2", ratio(ours, h2_curl), "<=", 0.55)
+    table.row("small read, 1 caller, one core, nghttpd: latency / libcurl easy, HTTP/2",
+              ratio(ours, h2_curl), "<=", 0.55)
     table.row("  the same / libcurl easy, HTTP/1.1 in clear text, nginx", ratio(ours, h1_curl), "<=", 1.0)
 
 
 def stat(kit, table):
     """Two ends of ours: JSON made and read."""
-    step, trip, _ = kit.bench([kit.agfsd("pinned", PINNED) + ",path=/m"], "stat", rounds=rounds_of(kit, 25), cpu=PINNED,
-                              limit=True)
-    table.row("stat, 1 caller, one core, agfsd memfs: rate / bare TLS round trips", ratio(p50s(trip), p50s(step)), ">=", 0.70)
+    step, trip, _ = kit.bench([kit.agfsd("pinned", PINNED) + ",path=/m"], "stat", rounds=rounds_of(kit, 25),
+                              cpu=PINNED, limit=True)
+    table.row("stat, 1 caller, one core, agfsd memfs: rate / bare TLS round trips",
+              ratio(p50s(trip), p50s(step)), ">=", 0.70)
 
 
 def many(kit, table):
@@ -110,7 +113,8 @@ def many(kit, table):
         steps = kit.bench([h2(url, "max_connections=1"), h2(url)], callers=64, seconds=0.4)
         single += rates(steps[0])
         default += rates(steps[1])
-    table.row("small reads, 64 callers, nghttpd, 1 connection: rate / h2load -c1 -m64", ratio(single, loader), ">=", 0.60)
+    table.row("small reads, 64 callers, nghttpd, 1 connection: rate / h2load -c1 -m64",
+              ratio(single, loader), ">=", 0.60)
     table.row("  the same, default options", ratio(default, loader), ">=", 0.75)
 
 
@@ -125,11 +129,11 @@ def many_curl(kit, table):
         got["multi null"].append(kit.curl("multi", "2", null + FILE, 64, 0.3)[0])
         got["multi ng"].append(kit.curl("multi", "2", ng + FILE, 64, 0.3)[0])
         got["threads"].append(kit.curl("threads", "1.1", tls + FILE, 64, 0.3)[0])
-    table.row("small reads, 64 callers: rate / libcurl multi HTTP/2, cheapest server", ratio(got["null"], got["multi null"]),
-              ">=", 5, "{:.1f}")
+    table.row("small reads, 64 callers: rate / libcurl multi HTTP/2, cheapest server",
+              ratio(got["null"], got["multi null"]), ">=", 5, "{:.1f}")
     table.row("  the same, nghttpd", ratio(got["ng"], got["multi ng"]), ">=", 2.5, "{:.1f}")
-    table.row("  nghttpd / 64 threads with libcurl HTTP/1.1 over TLS, nginx", ratio(got["ng"], got["threads"]), ">=", 3.5,
-              "{:.1f}")
+    table.row("  nghttpd / 64 threads with libcurl HTTP/1.1 over TLS, nginx",
+              ratio(got["ng"], got["threads"]), ">=", 3.5, "{:.1f}")
 
 
 def stock(kit, table):
@@ -168,8 +172,8 @@ def server(kit, table):
 
 
 def put_small_file(kit, url):
-    kit.run([need("curl"), "-sf", "--cacert", kit.pki("ca.pem"), "-X", "PUT", "--data-binary", "@" + kit.path("www" + FILE),
-             url + READ])
+    kit.run([need("curl"), "-sf", "--cacert", kit.pki("ca.pem"), "-X", "PUT", "--data-binary",
+             "@" + kit.path("www" + FILE), url + READ])
 
 
 def hop(kit, table):
@@ -217,14 +221,15 @@ def budget(kit, table):
 def memory(kit, table):
     out = kit.run([kit.built("tests/stress/stress_memory")]).stdout
     remote, call = re.search(r"idle remote (\d+) bytes, call in flight (\d+) bytes", out).groups()
-    table.row("bytes of an idle remote, OpenSSL's left out (tests/stress/memory.c)", int(remote), "<=", 64 << 10, "{:.0f}")
+    table.row("bytes of an idle remote, OpenSSL's left out (tests/stress/memory.c)",
+              int(remote), "<=", 64 << 10, "{:.0f}")
     table.row("  of a call in flight", int(call), "<=", 4 << 10, "{:.0f}")
 
 
 def listing(kit, table):
     out = kit.run([kit.built("tools/bench/limits/list_load"), "10000", "5" if kit.quick else "50"]).stdout.split()
-    table.row("listing of 10,000 entries decoded: speed / json-c building its tree", float(out[1]) / float(out[0]), ">=", 5,
-              "{:.1f}")
+    table.row("listing of 10,000 entries decoded: speed / json-c building its tree",
+              float(out[1]) / float(out[0]), ">=", 5, "{:.1f}")
 
 
 ALL = {"one_core": one_core, "spin": spin, "curl_one": curl_one, "stat": stat, "many": many, "many_curl": many_curl,

@@ -60,10 +60,10 @@ class Kit:
 
     def __init__(self, build, quick):
         self.build, self.quick = os.path.abspath(build), quick
-        self.dir = tempfile.mkdtemp(prefix="proxyfs-limits-")
-        self.servers = {}
         self.bench_path = self.built("tools/bench/agfs-bench")
         self.agfsd_path = self.built("tools/agfsd/agfsd")
+        self.dir = tempfile.mkdtemp(prefix="proxyfs-limits-")
+        self.servers = {}
         subprocess.run([os.path.join(SOURCE, "tools/dev/certs.sh"), self.path("pki")], check=True,
                        stdout=subprocess.DEVNULL)
         os.makedirs(self.path("www" + os.path.dirname(FILE)))

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the ProxyFS authors
+"""limits_sh_test.py BUILDDIR: that tools/bench/limits.sh measures, says what it cannot, and leaves nothing. TAP.
+
+No figure is judged here: what a machine reaches is read by people.
+"""
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+BUILD = os.path.abspath(sys.argv[1])
+SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../tools/bench/limits.sh")
+DEADLINE = 100
+ROW = re.compile(r"^(?P<what>.{78}) \| +(?P<measured>[\d.]+) \| +[<>]= [\d.]+ \| (ok|missed)$")
+
+
+def left_behind(tmp):
+    """Files of a run and processes that name them."""
+    found = os.listdir(tmp)
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as f:
+                if tmp.encode() in f.read():
+                    found.append(pid)
+        except OSError:
+            pass
+    return found
+
+
+def start(tmp, *args, **env):
+    return subprocess.Popen([SCRIPT, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                            env=dict(os.environ, TMPDIR=tmp, **env))
+
+
+def run(tmp, *args, **env):
+    """Output, errors and exit code of a run that left nothing behind."""
+    process = start(tmp, *args, **env)
+    out, err = process.communicate(timeout=DEADLINE)
+    assert not left_behind(tmp), left_behind(tmp)
+    return out, err, process.returncode
+
+
+def test_a_table(tmp):
+    out, err, code = run(tmp, BUILD, "--quick", "--only", "listing", "--only", "spin")
+    lines = out.splitlines()
+    assert code == 0, out + err
+    assert re.match(r"what +\| +measured \| +bar \| verdict$", lines[0]), lines[0]
+    assert len(lines) == 4 and lines[3].startswith("# "), out
+    for line in lines[1:3]:
+        row = ROW.match(line)
+        assert row and float(row["measured"]) > 0, line
+
+
+def test_a_missing_tool_is_named(tmp):
+    with tempfile.TemporaryDirectory() as bin:
+        for name in os.listdir("/usr/bin"):
+            if name != "h2load":
+                os.symlink("/usr/bin/" + name, os.path.join(bin, name))
+        out, err, code = run(tmp, BUILD, "--quick", "--only", "server", PATH=bin)
+    assert code == 1, out + err
+    assert "not measured: h2load is not installed" in out, out
+
+
+def test_a_build_that_is_none(tmp):
+    out, err, code = run(tmp, "/nonexistent", "--quick")
+    assert code == 1 and "/nonexistent/tools/bench/agfs-bench is not built" in err, out + err
+
+
+def test_names(tmp):
+    out, _, code = run(tmp, "--list")
+    assert code == 0 and {"one_core", "many", "hop", "listing"} <= {line.split()[0] for line in out.splitlines()}, out
+    _, err, code = run(tmp, BUILD, "--only", "nothing")
+    assert code == 2 and "nothing" in err, err
+
+
+def test_interrupted(tmp):
+    process = start(tmp, BUILD, "--only", "spin")
+    end = time.monotonic() + DEADLINE
+    while not any(name.endswith(".log") for _, _, names in os.walk(tmp) for name in names):
+        assert process.poll() is None and time.monotonic() < end, "no server was started"
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 130, (process.returncode, out, err)
+    while left_behind(tmp):  # a load generator notices the end of its parent
+        assert time.monotonic() < end, left_behind(tmp)
+        time.sleep(0.01)
+
+
+TESTS = [test_a_table, test_a_missing_tool_is_named, test_a_build_that_is_none, test_names, test_interrupted]
+failed = 0
+print(f"1..{len(TESTS)}")
+for number, test in enumerate(TESTS, 1):
+    with tempfile.TemporaryDirectory() as directory:
+        try:
+            test(directory)
+            print(f"ok {number} - {test.__name__[5:]}", flush=True)
+        except (AssertionError, subprocess.TimeoutExpired) as why:
+            failed += 1
+            print(f"# {str(why)[-1000:]!r}\nnot ok {number} - {test.__name__[5:]}", flush=True)
+sys.exit(1 if failed else 0)
