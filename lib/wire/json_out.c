@@ -51,9 +51,10 @@ static bool out_special(struct pfs_buf *b, const char *s, size_t n, size_t *ret_
 
 bool json_out_bytes(struct pfs_buf *b, const char *s, size_t n)
 {
+    char *to = n < SIZE_MAX / 2 ? pfs_buf_room(b, n + 2) : NULL; /* enough when all is plain */
     size_t i = 0;
 
-    if (!pfs_buf_add(b, "\"", 1)) {
+    if (!to || !pfs_buf_add(b, "\"", 1)) {
         return false;
     }
     while (i < n) {

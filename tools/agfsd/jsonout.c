@@ -33,10 +33,21 @@ void jo_end(struct jout *j, char close)
 
 void jo_key(struct jout *j, const char *key)
 {
-    separate(j);
-    add(j, "\"", 1);
-    add(j, key, strlen(key));
-    add(j, "\":", 2);
+    size_t n = strlen(key);
+    char *to = pfs_buf_room(&j->buf, n + 4), *p = to; /* one look for room, not five */
+
+    if (!to) {
+        j->failed = true;
+        return;
+    }
+    if (j->comma) {
+        *p++ = ',';
+    }
+    *p++ = '"';
+    p = mempcpy(p, key, n);
+    *p++ = '"';
+    *p++ = ':';
+    pfs_buf_added(&j->buf, (size_t)(p - to));
     j->comma = false;
 }
 

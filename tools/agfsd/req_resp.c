@@ -19,12 +19,16 @@ static bool has_no_body(const struct http_req *r, int status)
 
 bool resp_value_is_safe(const char *value)
 {
-    for (; *value; value++) {
-        if (((unsigned char)*value < ' ' && *value != '\t') || *value == 0x7f) {
-            return false;
+    const unsigned char *p = (const unsigned char *)value;
+
+    for (;; p++) {
+        while (*p >= ' ' && *p != 0x7f) {
+            p++;
+        }
+        if (*p != '\t') {
+            return *p == '\0';
         }
     }
-    return true;
 }
 
 void req_block_drop(struct http_req *r)
