@@ -87,6 +87,12 @@ PFS_API const char *pfs_op_name(enum pfs_op op);
  * ignored; the end may never come. Without it a driver of live streams refuses.
  */
 #define PFS_READ_STREAM 1u
+/*
+ * Flag of OPEN_READ: offset and size are a part of content that is read in several parts. The
+ * stream then says its version and the total, and fails when the content changes before its end; or
+ * it has no version, and is the whole content from its begin, whatever part was asked for.
+ */
+#define PFS_READ_RANGE 2u
 
 /* Flags of HANDLE_OPEN; the values of the stock server (agfs-http-api.md 6.2). */
 #define PFS_OPEN_RDONLY 0u
@@ -233,9 +239,14 @@ struct pfs_stream_ops {
     void (*close)(struct pfs_stream *s);
 };
 
+#define PFS_CONTENT_VERSION_MAX 64
+
 struct pfs_stream {
     const struct pfs_stream_ops *ops;
-    int64_t size; /* of the whole content where known, else -1 */
+    int64_t size; /* of what is to be read, where known, else -1 */
+    /* PFS_READ_RANGE: the same as long as the content is; "": not known, and nor is total */
+    char version[PFS_CONTENT_VERSION_MAX];
+    int64_t total; /* size of the whole content */
 };
 
 /* ---- drivers ------------------------------------------------------------------------------- */
@@ -254,6 +265,7 @@ struct pfs_driver_ops {
     /* True: reading changes nothing, so that a read may be repeated when its reply was lost. False:
      * a read may take a message out of a queue, or it is not known. */
     bool plain_reads;
+    bool ranges; /* OPEN_READ knows PFS_READ_RANGE */
     /* The table of operations; NULL = not supported (class UNSUPPORTED, outcome NA). */
     pfs_op_fn *op[PFS_N_OPS];
     /*

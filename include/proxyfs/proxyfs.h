@@ -174,7 +174,11 @@ PFS_API PFS_MUST_CHECK enum pfs_class pfs_grep(struct pfs_client *c, const char 
 
 /* ---- streams: content of any length in constant memory -------------------------------------- */
 
-/* Opens `path` for reading from offset on, size bytes or -1. *ret: pfs_stream_close. */
+/*
+ * Opens `path` for reading from offset on, size bytes or -1. *ret: pfs_stream_close. A whole file
+ * may come in parts over several connections (option transfer_streams); one that changes meanwhile
+ * is then TRUNCATED.
+ */
 PFS_API PFS_MUST_CHECK enum pfs_class pfs_open_read(struct pfs_client *c, const char *path,
                                                     int64_t offset, int64_t size,
                                                     struct pfs_stream **ret, struct pfs_error *err);

@@ -186,7 +186,7 @@ static void place_locked(struct generation *g, struct exchange *ex, int64_t now,
     struct conn *best = pick_locked(g);
 
     g->last_demand_ns = now;
-    if (!best || is_crowded(best)) {
+    if (!best || is_crowded(best) || (ex->is_bulk && best->n_picked > 0)) {
         p->start = generation_wants_conn_locked(g, now);
     }
     if (best) {

@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "fs/parallel.h"
 
 static struct async_op *of_exchange(struct exchange *ex)
 {
@@ -257,6 +258,8 @@ static void start(struct pfs_client *c, const struct pfs_request *req, pfs_done_
 void pfs_submit(struct pfs_client *c, const struct pfs_request *req, pfs_done_fn *done, void *arg)
 {
     atomic_fetch_add(&c->n_inside, 1); /* the operation may be over while this still runs */
-    start(c, req, done, arg);
+    if (!parallel_start(c, req, done, arg)) {
+        start(c, req, done, arg);
+    }
     atomic_fetch_sub(&c->n_inside, 1);
 }

@@ -8,10 +8,26 @@
 #include <sched.h>
 #include <time.h>
 
+struct pfs_client *client_ref(struct pfs_client *c)
+{
+    atomic_fetch_add(&c->refs, 1);
+    return c;
+}
+
+void client_unref(struct pfs_client *c)
+{
+    if (atomic_fetch_sub(&c->refs, 1) == 1) {
+        pthread_cond_destroy(&c->changed);
+        pthread_mutex_destroy(&c->mu);
+        pfs_free(c);
+    }
+}
+
 static void init_waiting(struct pfs_client *c)
 {
     pthread_condattr_t attr;
 
+    atomic_init(&c->refs, 1);
     c->n_forks = io_n_forks();
     pthread_mutex_init(&c->mu, NULL);
     pthread_condattr_init(&attr);
@@ -139,9 +155,7 @@ void pfs_client_free(struct pfs_client *c)
     }
     remote_put(c->remote);
     client_options_fini(&c->options);
-    pthread_cond_destroy(&c->changed);
-    pthread_mutex_destroy(&c->mu);
-    pfs_free(c);
+    client_unref(c);
 }
 
 enum pfs_class pfs_reload(struct pfs_client *c, struct pfs_error *err)

@@ -32,13 +32,13 @@ static void refuse(pfs_io_fn *done, void *arg)
     done(arg, 0, &err);
 }
 
-static void memory_write(struct pfs_stream *base, const void *buf, size_t len, pfs_io_fn *done,
+void stream_refuse_write(struct pfs_stream *s, const void *buf, size_t len, pfs_io_fn *done,
                          void *arg)
 {
     refuse(done, arg);
 }
 
-static void memory_finish(struct pfs_stream *base, pfs_io_fn *done, void *arg)
+void stream_refuse_finish(struct pfs_stream *s, pfs_io_fn *done, void *arg)
 {
     refuse(done, arg);
 }
@@ -51,8 +51,10 @@ static void memory_close(struct pfs_stream *base)
     pfs_free(s);
 }
 
-static const struct pfs_stream_ops ops = {
-    .read = memory_read, .write = memory_write, .finish = memory_finish, .close = memory_close};
+static const struct pfs_stream_ops ops = {.read = memory_read,
+                                          .write = stream_refuse_write,
+                                          .finish = stream_refuse_finish,
+                                          .close = memory_close};
 
 struct pfs_stream *memory_stream_new(void *data, size_t len)
 {

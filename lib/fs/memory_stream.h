@@ -9,4 +9,9 @@
  * freed. */
 struct pfs_stream *memory_stream_new(void *data, size_t len);
 
+/* `write` and `finish` of any stream for reading. */
+void stream_refuse_write(struct pfs_stream *s, const void *buf, size_t len, pfs_io_fn *done,
+                         void *arg);
+void stream_refuse_finish(struct pfs_stream *s, pfs_io_fn *done, void *arg);
+
 #endif

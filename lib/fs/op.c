@@ -9,6 +9,7 @@
 #include "base/path.h"
 #include "base/random.h"
 #include "base/reply.h"
+#include "fs/parallel.h"
 #include "fs/req_id.h"
 #include "fs/secret.h"
 #include <stdio.h>
@@ -203,6 +204,20 @@ static void add_fields(struct op *op)
     }
     if (op->req_id[0] && op->step == STEP_MAIN) {
         exchange_add_field(ex, "x-req-id", op->req_id, HPACK_NAME);
+    }
+    if (op->req.op == PFS_OP_OPEN_READ && op->req.flags & PFS_READ_RANGE) {
+        int64_t first = op->req.offset > 0 ? op->req.offset : 0;
+
+        snprintf(op->range, sizeof op->range, "bytes=%lld-", (long long)first);
+        if (op->req.size > 0) {
+            size_t n = strlen(op->range);
+            snprintf(op->range + n, sizeof op->range - n, "%lld",
+                     (long long)(first + op->req.size - 1));
+        }
+        ex->range_first = first;
+        ex->room = op->req.flags & READ_HAS_ROOM ? (size_t)op->req.size : 0;
+        ex->is_bulk = true;
+        exchange_add_field(ex, "range", op->range, HPACK_NAME);
     }
     if (op->attempts > 0) {
         snprintf(op->attempt_text, sizeof op->attempt_text, "%u", op->attempts + 1);
@@ -439,6 +454,9 @@ bool op_judge(struct op *op, int64_t *ret_delay_ns)
     }
     if (reply.err.cls == PFS_OK) {
         remote_token_change(op->client->remote, 1);
+        if (op->attempts == 0) {
+            remote_replied(op->client->remote, pfs_now() - op->began_ns);
+        }
         again = next_step(op, &reply);
     } else if (op->step == STEP_CLOSE) { /* the write's own result stands */
         log_debug("closing the handle of %s: %s", op->req.path, reply.err.text);

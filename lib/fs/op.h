@@ -29,6 +29,7 @@ enum op_step {
 
 struct pfs_client {
     unsigned n_forks; /* io_n_forks when it was made */
+    atomic_uint refs; /* the user's, and reads in parts that go on asking for more */
     struct remote *remote;
     struct options options;
     /* operations and streams in flight, so that pfs_client_free can end them */
@@ -58,7 +59,7 @@ struct op {
     int64_t began_ns;    /* when the caller asked */
     bool uncertain;      /* an attempt that failed may have been carried out */
     char first_boot[40]; /* ... by this server process, which remembers what it did; "": unknown */
-    char hops[2], attempt_text[12], first_attempt[72];
+    char hops[2], attempt_text[12], first_attempt[72], range[48];
     char *authorization;     /* owned, NULL: none */
     struct pfs_reply *reply; /* where the result goes */
     struct async_op *async;  /* NULL: a blocking call */
@@ -118,6 +119,9 @@ static inline bool client_is_foreign(const struct pfs_client *c)
     return c->n_forks != io_n_forks();
 }
 
+/* Keeps the memory of a client, not its connections: those are gone after pfs_client_free. */
+struct pfs_client *client_ref(struct pfs_client *c);
+void client_unref(struct pfs_client *c);
 /* Adds to and takes from the client's operations in flight; false: the client is closing. */
 bool client_enter(struct pfs_client *c, struct op *op);
 void client_leave(struct pfs_client *c, struct op *op);

@@ -48,6 +48,7 @@ static const struct option_row {
     TIME(spin, "50us", 0, PFS_MS),
     ROW(max_connections, COUNT, "4", 1, 64),
     ROW(max_streams, COUNT, "100", 1, 1000),
+    ROW(transfer_streams, COUNT, "0", 0, 16),
     ROW(workers, COUNT, "16", 1, 1024),
     ROW(queue_depth, COUNT, "1024", 0, 1000000),
     ROW(retries, COUNT, "3", 1, 10),
@@ -325,8 +326,9 @@ void client_options_fini(struct options *o)
 /* Options that concern a single mount, not its connections. */
 static bool is_per_mount(const char *name)
 {
-    static const char *const names[] = {"timeout",      "workers",     "queue_depth", "retries",
-                                        "retry_writes", "remote_path", "read_only",   "lazy"};
+    static const char *const names[] = {"timeout",     "transfer_streams", "workers",
+                                        "queue_depth", "retries",          "retry_writes",
+                                        "remote_path", "read_only",        "lazy"};
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (strcmp(names[i], name) == 0) {

@@ -15,7 +15,7 @@ struct options {
         *remote_path;
     bool insecure_skip_verify, retry_writes, read_only, lazy, trust_refused;
     int64_t timeout_ns, connect_timeout_ns, keepalive_interval_ns, keepalive_timeout_ns, spin_ns;
-    unsigned max_connections, max_streams, workers, queue_depth, retries;
+    unsigned max_connections, max_streams, transfer_streams, workers, queue_depth, retries;
 
     /* from base_url; owned */
     bool use_tls;

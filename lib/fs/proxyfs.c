@@ -84,6 +84,12 @@ static void proxyfs_call(struct pfs_driver *d, const struct pfs_request *req,
                    pfs_op_name(req->op));
     } else if (is_control(req) && req->op == PFS_OP_COPY) { /* they are not the remote's */
         pfs_refuse(&reply->err, PFS_UNSUPPORTED, "copy: not supported on a control file");
+    } else if (is_control(req) && req->op == PFS_OP_OPEN_READ && req->flags & PFS_READ_RANGE) {
+        struct pfs_request whole = *req; /* it is different each time: no parts */
+
+        whole.flags &= ~PFS_READ_RANGE;
+        whole.offset = whole.size = -1;
+        control_call(p->client, p->url, &whole, reply);
     } else if (is_control(req)) {
         control_call(p->client, p->url, req, reply);
     } else {
@@ -154,6 +160,7 @@ static void proxyfs_close(struct pfs_driver *d)
 
 static const struct pfs_driver_ops ops = {
     .name = "proxyfs",
+    .ranges = true,
     .op =
         {
 #define X(id, name, safety) [PFS_OP_##id] = proxyfs_call,

@@ -30,6 +30,7 @@ struct remote {
     atomic_int tokens;
     struct fences *fences;
     atomic_uint boot_serial; /* that of knowledge */
+    atomic_llong delay_ns;   /* the quickest reply */
 
     pthread_mutex_t mu; /* current, retired, authorization, knowledge */
     struct generation *current;
@@ -157,6 +158,7 @@ static enum pfs_class remote_new(const struct options *o, char *key, struct remo
     pthread_mutex_init(&r->mu, NULL);
     pthread_mutex_init(&r->reload_mu, NULL);
     atomic_init(&r->tokens, RETRY_TOKENS_MAX);
+    atomic_init(&r->delay_ns, INT64_MAX);
     r->fences = fences_new();
     enum pfs_class cls =
         r->fences && client_options_copy(o, &r->options) ? PFS_OK : pfs_nomem(err, "a remote");
@@ -326,6 +328,7 @@ static void swap_in(struct remote *r, struct generation *fresh, char *authorizat
     pthread_mutex_unlock(&r->mu);
     close_generation(too_many);
     secret_free(old_authorization);
+    atomic_store(&r->delay_ns, INT64_MAX);
     atomic_fetch_add(&r->n_reloads, 1);
 }
 
@@ -363,7 +366,8 @@ static struct remote_knowledge parse_boot(const char *boot)
         unsigned bit;
     } names[] = {{"offset", FEATURE_OFFSET},
                  {"atomic-body", FEATURE_ATOMIC_BODY},
-                 {"dedupe", FEATURE_DEDUPE}};
+                 {"dedupe", FEATURE_DEDUPE},
+                 {"ranges", FEATURE_RANGES}};
     struct remote_knowledge k = {.features = FEATURE_KNOWN};
     size_t n = strcspn(boot, ";");
     const char *list = strstr(boot, "features=");
@@ -407,6 +411,19 @@ struct remote_knowledge remote_knows(struct remote *r)
 unsigned remote_boot_serial(struct remote *r)
 {
     return atomic_load(&r->boot_serial);
+}
+
+void remote_replied(struct remote *r, int64_t took_ns)
+{
+    /* Two at once may leave the larger one: it is only about the size. */
+    if (took_ns < atomic_load_explicit(&r->delay_ns, memory_order_relaxed)) {
+        atomic_store_explicit(&r->delay_ns, took_ns, memory_order_relaxed);
+    }
+}
+
+int64_t remote_delay_ns(struct remote *r)
+{
+    return atomic_load_explicit(&r->delay_ns, memory_order_relaxed);
 }
 
 unsigned remote_tokens(struct remote *r)

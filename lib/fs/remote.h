@@ -20,6 +20,7 @@ struct remote;
 #define FEATURE_OFFSET 2u /* PUT honours offset and flags */
 #define FEATURE_ATOMIC_BODY 4u
 #define FEATURE_DEDUPE 8u
+#define FEATURE_RANGES 16u /* parts of files, with the version of the content */
 
 struct remote_knowledge {
     unsigned features;
@@ -51,6 +52,11 @@ void remote_learn(struct remote *r, const char *boot);
 struct remote_knowledge remote_knows(struct remote *r);
 /* Only its serial, without a lock. */
 unsigned remote_boot_serial(struct remote *r);
+
+/* How long the quickest reply took since the last reload; INT64_MAX: there was none. Not for
+ * streams. */
+void remote_replied(struct remote *r, int64_t took_ns);
+int64_t remote_delay_ns(struct remote *r);
 
 struct fences *remote_fences(struct remote *r);
 

@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "fs/async.h"
 #include <stdio.h>
+#include <string.h>
 
 static struct stream *of_base(struct pfs_stream *base)
 {
@@ -336,6 +337,12 @@ struct pfs_stream *stream_init(struct stream *s, struct async_op *a, bool is_wri
 {
     s->base.ops = &ops;
     s->base.size = is_write ? a->op.req.size : a->op.ex.head.content_length;
+    if (!is_write && a->op.ex.head.status == 206) {
+        const char *tag = a->op.ex.head.etag + 1; /* in quotes: exchange_is_streamed */
+
+        snprintf(s->base.version, sizeof s->base.version, "%.*s", (int)strcspn(tag, "\""), tag);
+        s->base.total = a->op.ex.head.range_total;
+    }
     s->a = a;
     s->is_write = is_write;
     s->claimed = -1;

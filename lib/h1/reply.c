@@ -140,7 +140,7 @@ static int on_headers_complete_cb(http_parser *p)
     }
     h->head_ended = true;
     h->is_mute |= ex->head.status >= 300 && !ex->request_sent; /* it reads no more of the body */
-    if (ex->reply_stream && ex->head.status == 200) {
+    if (exchange_is_streamed(ex)) {
         session_note(&h->base, ex, EXCHANGE_HEAD);
     }
     return ex->head.status == 204 || ex->head.status == 304 || strcmp(ex->method, "HEAD") == 0;
@@ -190,7 +190,7 @@ static int on_body_cb(http_parser *p, const char *data, size_t n)
         http_parser_pause(p, 1);
         return 0;
     }
-    if (ex->reply_stream && ex->head.status == 200) {
+    if (exchange_is_streamed(ex)) {
         ex->n_unconsumed += n;
         h->base.state.hold_reading = ex->n_unconsumed > H1_UNCONSUMED_MAX;
         session_note(&h->base, ex, EXCHANGE_DATA);

@@ -35,6 +35,17 @@ static uint32_t window_max(const struct h2_session *h)
                                         : H2_STREAM_WINDOW;
 }
 
+void h2_credit_begin(struct h2_session *h, struct exchange *ex)
+{
+    uint32_t max = window_max(h), size = ex->room < max ? (uint32_t)ex->room : max;
+
+    if (size > ex->window.size) {
+        ex->window.size = size;
+        nghttp2_session_set_local_window_size(h->ng, NGHTTP2_FLAG_NONE, ex->stream_id,
+                                              (int32_t)size);
+    }
+}
+
 void h2_credit_taken(struct h2_session *h, struct exchange *ex, size_t n)
 {
     int32_t id = ex->stream_id;

@@ -66,6 +66,8 @@ void h2_credit_received(struct h2_session *h, size_t n);
 /* An answer to a PING; true: it measured a round trip, and is no sign of life that was asked for.
  */
 bool h2_credit_pong(struct h2_session *h, const uint8_t *opaque);
+/* ex was sent: its window is opened as far as there is room already. */
+void h2_credit_begin(struct h2_session *h, struct exchange *ex);
 /* The consumer of ex, which is in the session, took n bytes. */
 void h2_credit_taken(struct h2_session *h, struct exchange *ex, size_t n);
 /* Counts a frame; false: the peer overdoes it and h->fatal is set. */

@@ -99,7 +99,7 @@ static void on_goaway(struct h2_session *h, const nghttp2_goaway *f)
 
 static void on_reply_header(struct h2_session *h, struct exchange *ex)
 {
-    if (exchange_on_header_end(ex) && ex->reply_stream && ex->head.status == 200) {
+    if (exchange_on_header_end(ex) && exchange_is_streamed(ex)) {
         session_note(&h->base, ex, EXCHANGE_HEAD);
     }
 }
@@ -161,7 +161,7 @@ static int on_data_chunk_cb(nghttp2_session *ng, uint8_t flags, int32_t id, cons
         ex->lost_interest = true;
         return 0;
     }
-    if (ex->reply_stream && ex->head.status == 200) {
+    if (exchange_is_streamed(ex)) {
         ex->n_unconsumed += n;
         session_note(&h->base, ex, EXCHANGE_DATA);
     } else {
@@ -187,6 +187,7 @@ static int on_frame_send_cb(nghttp2_session *ng, const nghttp2_frame *frame, voi
     }
     if (frame->hd.type == NGHTTP2_HEADERS) {
         ex->header_sent = true;
+        h2_credit_begin(h, ex);
     } else if (frame->hd.type == NGHTTP2_RST_STREAM &&
                frame->rst_stream.error_code != NGHTTP2_CANCEL) {
         ex->local_reset = true; /* nghttp2 found a fault of the peer's in this stream */

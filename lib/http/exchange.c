@@ -13,14 +13,17 @@
 /* A peer may send some 1xx replies (103 hints); without end they are an attack. */
 #define INFORMATIONAL_MAX 16
 
+static const struct reply_head no_head = {
+    .content_length = -1, .range_first = -1, .range_total = -1};
+
 void exchange_init(struct exchange *ex)
 {
     memset(ex, 0, offsetof(struct exchange, err));
     pfs_error_init(&ex->err);
     list_init(&ex->node);
     list_init(&ex->ready);
-    ex->head.content_length = -1;
-    ex->body_stream_len = -1;
+    ex->head = no_head;
+    ex->body_stream_len = ex->range_first = -1;
 }
 
 void exchange_fini(struct exchange *ex)
@@ -86,6 +89,22 @@ static void keep(char *dst, size_t cap, const char *value, size_t n)
     }
 }
 
+/* "bytes FIRST-LAST/TOTAL"; other forms are as none. */
+static void parse_range(struct reply_head *h, const char *s, size_t n)
+{
+    const char *dash = memchr(s, '-', n), *slash = memchr(s, '/', n), *end = s + n;
+    int64_t first, last, total;
+
+    if (n > 6 && memcmp(s, "bytes ", 6) == 0 && dash && slash && dash < slash &&
+        parse_length(s + 6, (size_t)(dash - s) - 6, &first) &&
+        parse_length(dash + 1, (size_t)(slash - dash) - 1, &last) &&
+        parse_length(slash + 1, (size_t)(end - slash) - 1, &total) && first <= last &&
+        last < total) {
+        h->range_first = first;
+        h->range_total = total;
+    }
+}
+
 #define IS(literal) (name_len == sizeof literal - 1 && memcmp(name, literal, name_len) == 0)
 
 enum pfs_class exchange_on_field(struct exchange *ex, const char *name, size_t name_len,
@@ -113,6 +132,10 @@ enum pfs_class exchange_on_field(struct exchange *ex, const char *name, size_t n
         keep(h->retry_after, sizeof h->retry_after, value, value_len);
     } else if (IS("agfs-boot")) {
         keep(h->boot, sizeof h->boot, value, value_len);
+    } else if (IS("etag")) {
+        keep(h->etag, sizeof h->etag, value, value_len);
+    } else if (IS("content-range")) {
+        parse_range(h, value, value_len);
     }
     return PFS_OK;
 }
@@ -124,7 +147,7 @@ bool exchange_on_header_end(struct exchange *ex)
         return true;
     }
     ex->n_informational++;
-    ex->head = (struct reply_head){.content_length = -1};
+    ex->head = no_head;
     if (ex->n_informational > INFORMATIONAL_MAX) {
         ex->n_header_bytes = HEADER_BYTES_MAX; /* the next field is LIMIT */
     }
@@ -133,7 +156,7 @@ bool exchange_on_header_end(struct exchange *ex)
 
 enum pfs_class exchange_on_body(struct exchange *ex, const void *data, size_t n)
 {
-    bool streamed = ex->reply_stream && ex->head.status == 200;
+    bool streamed = exchange_is_streamed(ex);
 
     ex->body_received += (int64_t)n;
     if (!streamed && pfs_buf_len(&ex->reply) + n > ex->reply_max) {

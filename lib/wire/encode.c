@@ -88,6 +88,10 @@ static bool add_query(struct pfs_buf *b, const struct pfs_request *req, unsigned
     struct query q = {.b = b, .ok = true};
     bool follows = (members & QUERY_OFFSET_OVER_0) && (req->flags & PFS_READ_STREAM);
 
+    if ((members & QUERY_OFFSET_OVER_0) && (req->flags & PFS_READ_RANGE)) {
+        add_text(&q, "path", req->path); /* the part stands in a header field */
+        return q.ok;
+    }
     if (follows) { /* no place in what has no end */
         add_text(&q, "path", req->path);
         add_text(&q, "stream", "true");

@@ -101,6 +101,35 @@ def test_files(world):
             expect(api.call("DELETE", "files", path=f), 200)
 
 
+def test_parts_of_files(world):
+    data = bytes(range(256)) * 40
+    for api in both(world, "--mount", "queuefs:/q"):
+        expect(api.put("/local/f", data), 200)
+        ask = lambda path, r, **q: api.call("GET", "files", headers=("Range: " + r,), path=path, **q)
+        wait_for("its time of change to be past", lambda: ask("/local/f", "bytes=0-9").status == 206)
+        tag = ask("/local/f", "bytes=0-9").headers["etag"]
+        for r, first, end in (("bytes=0-0", 0, 1), ("bytes=10-4999", 10, 5000), ("bytes=10200-99999", 10200, 10240), ("bytes=10239-", 10239, 10240)):
+            reply = expect(ask("/local/f", r), 206)
+            assert reply.body == data[first:end], r
+            assert reply.headers["content-range"] == "bytes %d-%d/10240" % (first, end - 1), reply.headers
+            assert reply.headers["etag"] == tag and tag[0] == tag[-1] == '"', reply.headers
+        expect(ask("/local/f", "bytes=10240-"), 416, **{"class": "badarg"})
+        for r in ("bytes=-5", "bytes=5-4", "bytes=0-1,3-4", "items=0-1", "bytes=x-1", "bytes=1", "bytes=1-99999999999999999999"):
+            assert expect(ask("/local/f", r), 200).body == data, r  # HTTP: what is not understood is ignored
+        assert expect(ask("/local/f", "bytes=0-1", offset=5, size=3), 200).body == data[5:8]  # the stock way comes first
+        expect(api.put("/local/f", data[1:]), 200)
+        assert expect(ask("/local/f", "bytes=0-9"), 200).body == data[1:], "content this young has no version"
+        wait_for("the new version", lambda: ask("/local/f", "bytes=0-9").headers.get("etag", tag) != tag)
+        expect(api.put("/local/f", b""), 200)
+        wait_for("the time", lambda: expect(ask("/local/f", "bytes=0-9"), 200).body == b"")
+        expect(api.put("/memfs/f", data), 200)
+        assert expect(ask("/memfs/f", "bytes=5-9"), 200).body == data  # a driver without versions
+        expect(api.post("directories", path="/q/q"), 201)
+        expect(api.put("/q/q/enqueue", b"a message"), 200)
+        assert json.loads(expect(ask("/q/q/dequeue", "bytes=2-3"), 200).body)["data"] == "a message"
+        expect(api.call("DELETE", "files", path="/q/q", recursive="true"), 200)
+
+
 def test_directories_and_meta(world):
     for api in both(world):
         assert [e["name"] for e in api.get("directories").json()["files"]] == ["a", "dev", "local", "memfs"]
@@ -330,6 +359,6 @@ def test_certificates_are_read_again(world):
     assert server.stop() == 0
 
 
-run([test_files, test_directories_and_meta, test_search, test_handles, test_mounts_and_system,
+run([test_files, test_parts_of_files, test_directories_and_meta, test_search, test_handles, test_mounts_and_system,
      test_a_cut_upload_leaves_the_old_content, test_limits, test_D22_metrics, test_a_failed_mount_is_tried_again,
      test_exit_codes_and_messages, test_certificates_are_read_again])

@@ -158,6 +158,73 @@ def test_copy_on_a_remote_that_cannot(world):
         stock.shutdown()
 
 
+# ---- reads in parts ---------------------------------------------------------------------------
+
+def read_until_cut(response):
+    """What came before the end, which must be an error."""
+    got = b""
+    try:
+        while block := response.read1(64 * KIB):
+            got += block
+    except (http.client.IncompleteRead, ConnectionResetError):
+        return got
+    assert response.length, "what was cut looks complete"
+    return got
+
+
+def test_reads_in_parts(world):
+    """Over two hops, each of which asks for parts: whole, changed meanwhile, cut, and of what has no parts."""
+    servers, api, at = chain(world, 2, transfer_streams=4)
+    data = content(40 * MIB + 5)
+    check(api.put(at + "/store/f", data))
+    in_parts = lambda: urllib.request.urlopen(urllib.request.Request(
+        servers[2].clear + "/api/v1/files?path=/store/f", headers={"Range": "bytes=0-0"})).status == 206
+    wait_for("its time of change to be past", in_parts)
+    before = json.loads(check(api.read("/remote/.proxyfs/status")).body)["calls"]
+    assert check(api.read(at + "/store/f")).body == data
+    calls = json.loads(check(api.read("/remote/.proxyfs/status")).body)["calls"] - before
+    assert calls == 11, "%d calls for a file of ten parts and a bit" % calls
+    # A reader that stands still has what its parts hold, and hinders nobody.
+    host, port = servers[0].clear[7:].split(":")
+    slow = http.client.HTTPConnection(host, int(port))
+    slow.request("GET", "/api/v1/files?path=" + at + "/store/f")
+    r = slow.getresponse()
+    got = r.read(1000)
+    assert check(api.read(at + "/store/f")).body == data
+    if not SANITIZED:
+        grown = max(s.status("VmHWM") for s in servers)
+        assert grown < 100 * KIB, "%d KiB" % grown
+    # It changes in place under that reader, behind the parts that are there.
+    with open(world.path("store/f"), "r+b") as f:
+        f.seek(30 * MIB)
+        f.write(b"changed")
+    got += read_until_cut(r)
+    assert got == data[:len(got)]
+    slow.close()
+    # The same when the remote goes.
+    wait_for("its time of change to be past", in_parts)
+    slow.request("GET", "/api/v1/files?path=" + at + "/store/f")
+    r = slow.getresponse()
+    got = r.read(1000)
+    servers[2].stop(signal.SIGKILL)
+    read_until_cut(r)
+
+
+def test_what_has_no_parts(world):
+    servers, api, at = chain(world, 2, transfer_streams=16, remote_args=("--mount", "queuefs:/q"))
+    check(api.post("mkdir", path=at + "/q/q"), 201)
+    big = bytes(3 * MIB)
+    check(api.put(at + "/memfs/f", content(5 * MIB)))
+    assert check(api.read(at + "/memfs/f")).body == content(5 * MIB)
+    for message in (b"small", big):
+        check(api.put(at + "/q/q/enqueue", message))
+        assert json.loads(check(api.read(at + "/q/q/dequeue")).body)["data"] == message.decode()
+    check(api.put(at + "/store/empty", b""))
+    assert check(api.read(at + "/store/empty")).body == b""
+    assert check(api.read("/remote/.proxyfs/status")).json()["generation"] == 1
+    assert api.read(at + "/store/none").status == 404
+
+
 # ---- handles ----------------------------------------------------------------------------------
 
 def test_handles_survive_a_reload_and_are_lost_with_the_remote(world):
@@ -396,6 +463,6 @@ def test_kill_in_the_middle(world):
 
 
 run([test_copy_digest_and_grep_stay_on_the_remote, test_copy_through_the_server_where_it_must,
-     test_copy_on_a_remote_that_cannot, test_handles_survive_a_reload_and_are_lost_with_the_remote,
+     test_copy_on_a_remote_that_cannot, test_reads_in_parts, test_what_has_no_parts, test_handles_survive_a_reload_and_are_lost_with_the_remote,
      test_live_streams_over_two_hops, test_a_cut_live_stream_is_an_error, test_many_reads_at_once,
      test_uploads_and_downloads_that_stop, test_a_full_disk_on_the_remote, test_kill_in_the_middle])

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
 /*
- * One large transfer over a long line (50 ms there and back, 100 MB/s), against a bare TCP stream
- * over the same line in the same run. Windows that did not grow would move 5 MB/s; less than twice
- * that is a failure, everything else is a figure.
+ * One large transfer over a long line (50 ms there and back, 100 MB/s a connection), against a bare
+ * TCP stream over the same line in the same run: with one stream, and as the library does it by
+ * itself there, which is a read in parts over several connections. Windows that did not grow would
+ * move 5 MB/s; less than twice that is a failure, everything else is a figure.
  *
  * usage: delay AGFSD PKIDIR [MIB]
  */
@@ -26,7 +27,7 @@
 #define FIRST_WINDOW (256u << 10) /* of lib/h2 and agfsd */
 
 static int64_t total;
-static char buf[PIECE];
+static char buf[PIECE], pattern[PIECE];
 
 static double now_s(void)
 {
@@ -100,7 +101,7 @@ static double write_rate(struct pfs_client *c)
         die("write", &err);
     }
     for (int64_t left = total; left > 0; left -= PIECE) {
-        if (pfs_stream_write(s, buf, PIECE, &err) != PFS_OK) {
+        if (pfs_stream_write(s, pattern, PIECE, &err) != PFS_OK) {
             die("write", &err);
         }
     }
@@ -126,6 +127,11 @@ static double read_rate(struct pfs_client *c)
         if (pfs_stream_read(s, buf, sizeof buf, &n, &err) != PFS_OK) {
             die("read", &err);
         }
+        size_t from = (size_t)(got % PIECE), first = n < PIECE - from ? n : PIECE - from;
+        if (memcmp(buf, pattern + from, first) != 0 ||
+            memcmp(buf + first, pattern, n - first) != 0) {
+            die("what was read is not what was written", NULL);
+        }
         got += (int64_t)n;
     }
     pfs_stream_close(s);
@@ -135,38 +141,64 @@ static double read_rate(struct pfs_client *c)
     return (double)total / (now_s() - began) / 1e6;
 }
 
-int main(int argc, char **argv)
+static struct pfs_client *open_client(const struct delay_proxy *p, const char *pki,
+                                      const char *streams)
 {
-    char dir[] = "/tmp/stress-delay-XXXXXX", mount[100], file[100], url[64], ca[512];
-    struct pfs_option o[] = {{"base_url", url}, {"ca_file", ca}, {"timeout", "10m"}};
+    char url[64], ca[512];
+    struct pfs_option o[] = {
+        {"base_url", url}, {"ca_file", ca}, {"timeout", "10m"}, {"transfer_streams", streams}};
     struct pfs_client *c;
     struct pfs_error err;
+
+    snprintf(url, sizeof url, "https://127.0.0.1:%u", delay_proxy_port(p));
+    snprintf(ca, sizeof ca, "%s/ca.pem", pki);
+    if (pfs_client_new(o, 4, &c, &err) != PFS_OK || pfs_health(c, &err) != PFS_OK) {
+        die("client", &err);
+    }
+    return c;
+}
+
+int main(int argc, char **argv)
+{
+    char dir[] = "/tmp/stress-delay-XXXXXX", mount[100], file[100];
+    double fixed = FIRST_WINDOW / (2.0 * ONE_WAY_MS / 1000) / 1e6;
 
     if (argc < 3 || !mkdtemp(dir)) {
         fprintf(stderr, "usage: delay AGFSD PKIDIR [MIB]\n");
         return 2;
     }
     total = (argc > 3 ? strtol(argv[3], NULL, 10) : 32) * (int64_t)MIB;
+    for (size_t i = 0; i < sizeof pattern; i++) {
+        pattern[i] = (char)(i * 2654435761u >> 13);
+    }
     snprintf(mount, sizeof mount, "localfs:/store:local_dir=%s", dir);
     const char *const args[] = {"--mount", mount, NULL};
     struct spawned *server = spawn_agfsd(argv[1], argv[2], 0, args);
     struct delay_proxy *p = delay_proxy_start(spawned_tls_port(server), ONE_WAY_MS, RATE);
-    snprintf(url, sizeof url, "https://127.0.0.1:%u", p ? delay_proxy_port(p) : 0);
-    snprintf(ca, sizeof ca, "%s/ca.pem", argv[2]);
-    if (pfs_client_new(o, 3, &c, &err) != PFS_OK || pfs_health(c, &err) != PFS_OK) {
-        die("client", &err);
+    if (!p) {
+        die("the proxy", NULL);
     }
-    double fixed = FIRST_WINDOW / (2.0 * ONE_WAY_MS / 1000) / 1e6;
-    double tcp = tcp_rate(), wrote = write_rate(c), read = read_rate(c);
-    printf("%lld MiB over %d ms: TCP %.1f MB/s, read %.1f (%.2f), write %.1f (%.2f)\n",
-           (long long)(total / MIB), 2 * ONE_WAY_MS, tcp, read, read / tcp, wrote, wrote / tcp);
-    pfs_client_free(c);
+    struct pfs_client *one = open_client(p, argv[2], "1"), *parts = open_client(p, argv[2], "0");
+    double tcp = tcp_rate(), wrote = write_rate(one), read = read_rate(one),
+           side = read_rate(parts);
+    struct pfs_stats stats;
+
+    pfs_client_stats(parts, &stats);
+    printf("%lld MiB over %d ms: TCP %.1f MB/s, read %.1f (%.2f), write %.1f (%.2f), read in parts "
+           "over %u connections %.1f (%.2f)\n",
+           (long long)(total / MIB), 2 * ONE_WAY_MS, tcp, read, read / tcp, wrote, wrote / tcp,
+           stats.connections, side, side / tcp);
+    pfs_client_free(one);
+    pfs_client_free(parts);
     spawned_stop(server);
     snprintf(file, sizeof file, "%s/f", dir);
     unlink(file);
     rmdir(dir);
-    if (read < 2 * fixed || wrote < 2 * fixed) {
+    if (read < 2 * fixed || wrote < 2 * fixed || side < 2 * fixed) {
         die("the windows do not grow", NULL);
+    }
+    if (stats.connections < 2) {
+        die("a read over a long line used one connection", NULL);
     }
     return 0;
 }

@@ -69,8 +69,8 @@ void api_start(struct api *a)
     for (size_t i = 0; i < sizeof raw; i++) {
         snprintf(a->boot + 2 * i, 3, "%02x", raw[i]);
     }
-    snprintf(a->boot + 32, sizeof a->boot - 32, "; features=offset,flags,atomic-body,handles%s",
-             a->dedupe ? ",dedupe" : "");
+    snprintf(a->boot + 32, sizeof a->boot - 32,
+             "; features=offset,flags,atomic-body,handles,ranges%s", a->dedupe ? ",dedupe" : "");
     the_api = a;
 }
 

@@ -100,6 +100,8 @@ void api_respond_data(struct api_call *c, char *body, size_t len);
 /* A response given before; its body is taken. */
 void api_respond_again(struct api_call *c, const struct dedupe_response *r);
 void api_respond_stream(struct api_call *c, const char *type, struct pfs_stream *s);
+/* The same for the part that was asked for (PFS_READ_RANGE); s has a version. */
+void api_respond_range(struct api_call *c, const char *type, struct pfs_stream *s);
 
 /* Reads newPath of the body as the request's second path. False: call ended. */
 bool api_take_new_path(struct api_call *c);

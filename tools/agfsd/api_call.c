@@ -8,6 +8,7 @@
 #include "jsonout.h"
 #include "query.h"
 #include "wire/wire.h"
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -121,6 +122,32 @@ void api_respond_bytes(struct api_call *c, const char *type, char *body, size_t 
 void api_respond_data(struct api_call *c, char *body, size_t len)
 {
     respond_counted(c, 200, "application/octet-stream", body, len, true);
+}
+
+void api_respond_range(struct api_call *c, const char *type, struct pfs_stream *s)
+{
+    const struct dedupe_response not_kept = {.status = 206, .type = type, .len = SIZE_MAX};
+    char range[80], tag[PFS_CONTENT_VERSION_MAX + 2];
+    const struct http_header extra[] = {{"agfs-boot", c->api->boot},
+                                        {"content-range", range},
+                                        {"etag", tag},
+                                        {"agfs-dedupe", "no"}};
+    int64_t first = c->req.offset, end = first + s->size;
+
+    if (s->size <= 0) {
+        s->ops->close(s);
+        api_refuse_status(c, 416, PFS_BADARG, "the range begins behind the end of the content");
+        return;
+    }
+    snprintf(range, sizeof range, "bytes %" PRId64 "-%" PRId64 "/%" PRId64, first, end - 1,
+             s->total);
+    snprintf(tag, sizeof tag, "\"%s\"", s->version);
+    bool once = c->once != NULL;
+    if (once) {
+        api_once_settle(c, &not_kept);
+    }
+    http_respond_stream(c->http, 206, type, s, extra, once ? 4 : 3);
+    call_free(c);
 }
 
 void api_respond_stream(struct api_call *c, const char *type, struct pfs_stream *s)

@@ -18,7 +18,11 @@ static void answer_read(struct api_call *c, struct pfs_reply *reply)
         struct pfs_stream *s = reply->stream;
 
         reply->stream = NULL;
-        api_respond_stream(c, "application/octet-stream", s);
+        if (c->req.flags & PFS_READ_RANGE && s->version[0] && s->total > 0) {
+            api_respond_range(c, "application/octet-stream", s);
+        } else {
+            api_respond_stream(c, "application/octet-stream", s);
+        }
         return;
     }
     char *data = reply->data;
@@ -36,6 +40,32 @@ static bool takes_message(const struct api_call *c)
     return !(c->req.flags & PFS_READ_STREAM) && strcmp(pfs_path_base(c->path), "dequeue") == 0;
 }
 
+/*
+ * Takes a header "range: bytes=FIRST-LAST" or "bytes=FIRST-", unless a part was asked for in the
+ * stock way. Other forms are no error: HTTP lets a server ignore them.
+ */
+static void read_range(struct api_call *c)
+{
+    const char *s = http_field(c->http, "range");
+    size_t n_first, n_last;
+    int64_t first, last;
+
+    if (!s || strncmp(s, "bytes=", 6) != 0 || c->req.offset > 0 || c->req.size >= 0) {
+        return;
+    }
+    s += 6;
+    n_first = strspn(s, "0123456789");
+    n_last = s[n_first] == '-' ? strspn(s + n_first + 1, "0123456789") : 0;
+    if (s[n_first] != '-' || s[n_first + 1 + n_last] || !query_parse_int(s, n_first, 10, &first) ||
+        (n_last && (!query_parse_int(s + n_first + 1, n_last, 10, &last) || last < first ||
+                    last == INT64_MAX))) {
+        return;
+    }
+    c->req.flags |= PFS_READ_RANGE;
+    c->req.offset = first;
+    c->req.size = n_last ? last - first + 1 : -1;
+}
+
 void api_files_get(struct api_call *c)
 {
     int64_t offset = 0, size = -1;
@@ -50,6 +80,8 @@ void api_files_get(struct api_call *c)
     if (query_is(http_query(c->http), "stream", "true")) {
         c->req.flags = PFS_READ_STREAM;
         c->req.offset = c->req.size = -1;
+    } else if (!takes_message(c)) {
+        read_range(c);
     }
     api_submit(c, takes_message(c) ? PFS_OP_READ : PFS_OP_OPEN_READ, answer_read);
 }

@@ -9,7 +9,7 @@ void api_capabilities(struct api_call *c)
 {
     static const char *const features[] = {
         "handlefs",        "grep",         "digest",      "stream", "touch", "offset", "flags",
-        "handle-truncate", "handle-renew", "atomic-body", "copy"};
+        "handle-truncate", "handle-renew", "atomic-body", "copy",   "ranges"};
     struct jout j = {0};
 
     jo_begin(&j, '{');

@@ -400,6 +400,7 @@ static void op_close(struct pfs_driver *d)
 static const struct pfs_driver_ops localfs_ops = {
     .name = "localfs",
     .plain_reads = true,
+    .ranges = true,
     .op = {[PFS_OP_CREATE] = op_create,
            [PFS_OP_MKDIR] = op_mkdir,
            [PFS_OP_REMOVE] = op_remove,

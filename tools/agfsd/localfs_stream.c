@@ -2,12 +2,23 @@
  * Copyright the ProxyFS authors */
 /* Streams of localfs: a file of any length in constant memory. */
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "localfs.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
+
+/*
+ * The kernel's times of files advance in ticks of up to 10 ms: of content that has only just been
+ * changed, another change may leave the same time.
+ */
+#define SETTLED_NS (50 * PFS_MS)
 
 struct lstream {
     struct pfs_stream base;
@@ -18,6 +29,34 @@ struct lstream {
     int64_t n;            /* bytes moved */
     bool no_wait_unknown; /* the file system cannot say whether a read would wait */
 };
+
+/* The version of content, from the time of its last change, which nobody can set; "": too young. */
+static void name_version(const struct stat *st, char dst[PFS_CONTENT_VERSION_MAX])
+{
+    int64_t changed = (int64_t)st->st_ctim.tv_sec * PFS_SEC + st->st_ctim.tv_nsec;
+
+    dst[0] = '\0';
+    if (pfs_wall_now() - changed > SETTLED_NS) {
+        snprintf(dst, PFS_CONTENT_VERSION_MAX, "%jx-%jx-%" PRIx64, (uintmax_t)st->st_dev,
+                 (uintmax_t)st->st_ino, (uint64_t)changed);
+    }
+}
+
+/* False: it is not the version any more that was announced. */
+static bool is_same_version(const struct lstream *l)
+{
+    char now[PFS_CONTENT_VERSION_MAX];
+    struct stat st;
+
+    if (!l->base.version[0]) {
+        return true;
+    }
+    if (fstat(l->fd, &st) != 0) {
+        return false;
+    }
+    name_version(&st, now);
+    return strcmp(now, l->base.version) == 0;
+}
 
 /* What is in the page cache is read on the spot: a hand-over to a worker costs more than 64 KiB. */
 static bool stream_read_now(struct pfs_stream *s, void *buf, size_t cap, size_t *ret_n)
@@ -32,8 +71,8 @@ static bool stream_read_now(struct pfs_stream *s, void *buf, size_t cap, size_t 
     ssize_t got = preadv2(l->fd, &v, 1, l->at, RWF_NOWAIT);
 
     l->no_wait_unknown = got < 0 && errno == EOPNOTSUPP;
-    if (got <= 0) {
-        return false;
+    if (got <= 0 || (l->at + got == l->end && !is_same_version(l))) {
+        return false; /* stream_read finds the same, and says why */
     }
     l->at += got;
     *ret_n = (size_t)got;
@@ -60,6 +99,9 @@ static void stream_read(struct pfs_stream *s, void *buf, size_t cap, pfs_io_fn *
     } else if (got == 0 && l->base.size >= 0 && l->at < l->end) {
         /* The length was announced; less of it must not look like all of it. */
         pfs_refuse(&err, PFS_TRUNCATED, "file became shorter while being read: %s", l->path);
+    } else if (l->at + got == l->end && !is_same_version(l)) {
+        pfs_refuse(&err, PFS_TRUNCATED, "file changed while being read: %s", l->path);
+        got = 0;
     }
     l->at += got;
     done(arg, (size_t)got, &err);
@@ -129,6 +171,7 @@ static struct lstream *stream_new(const char *path, struct pfs_reply *reply)
 void lfs_openread(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
     struct lstream *l = stream_new(req->path, reply);
+    int64_t offset = req->offset, size = req->size;
     struct stat st;
 
     if (!l) {
@@ -139,13 +182,20 @@ void lfs_openread(struct pfs_driver *d, const struct pfs_request *req, struct pf
         stream_close(&l->base);
         return;
     }
-    l->at = req->offset > 0 ? req->offset : 0;
+    if (req->flags & PFS_READ_RANGE) {
+        name_version(&st, l->base.version);
+        l->base.total = st.st_size;
+        if (!l->base.version[0]) {
+            offset = size = -1;
+        }
+    }
+    l->at = offset > 0 ? offset : 0;
     if (st.st_size > 0) { /* 0 may be a file of /proc: read until it ends */
         int64_t left = l->at < st.st_size ? st.st_size - l->at : 0;
 
-        l->base.size = req->size >= 0 && req->size < left ? req->size : left;
+        l->base.size = size >= 0 && size < left ? size : left;
         l->end = l->at + l->base.size;
-    } else if (req->size >= 0 && __builtin_add_overflow(l->at, req->size, &l->end)) {
+    } else if (size >= 0 && __builtin_add_overflow(l->at, size, &l->end)) {
         l->end = -1;
     }
     reply->stream = &l->base;

@@ -154,7 +154,7 @@ static void run_op(struct vcall *c)
     } else {
         vfs_local_grep(c);
     }
-    if (c->req.op == PFS_OP_OPEN_READ) {
+    if (c->req.op == PFS_OP_OPEN_READ && !(c->req.flags & PFS_READ_RANGE)) {
         vfs_stream_inline(&c->reply);
     }
 }
@@ -199,6 +199,10 @@ static void choose_op(struct vcall *c)
 {
     const struct pfs_driver_ops *ops = c->mount ? c->mount->driver->ops : NULL;
 
+    if (ops && !ops->ranges && c->req.op == PFS_OP_OPEN_READ && c->req.flags & PFS_READ_RANGE) {
+        c->req.flags &= ~PFS_READ_RANGE;
+        c->req.offset = c->req.size = -1;
+    }
     if (ops && c->req.op == PFS_OP_OPEN_READ && !ops->op[PFS_OP_OPEN_READ]) {
         c->req.op = PFS_OP_READ;
     }

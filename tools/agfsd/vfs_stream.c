@@ -71,7 +71,8 @@ struct pfs_stream *vfs_stream_wrap(struct vfs *v, struct mount *m, const char *p
         s->ops->close(s);
         return NULL;
     }
-    vs->base = (struct pfs_stream){s->ops->blocking ? &ops_waiting : &ops_plain, s->size};
+    vs->base = *s;
+    vs->base.ops = s->ops->blocking ? &ops_waiting : &ops_plain;
     vs->vfs = v;
     vs->mount = m;
     vs->inner = s;

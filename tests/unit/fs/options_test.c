@@ -56,6 +56,7 @@ Test(options, A126_values_good_and_bad)
         {"max_connections", "64", "65"},
         {"max_streams", "1000", "1001"},
         {"max_streams", "1", "+1"},
+        {"transfer_streams", "0", "17"},
         {"workers", "1", "0x10"},
         {"queue_depth", "0", "-5"},
         {"retries", "1", "1.5"},
@@ -208,17 +209,12 @@ Test(options, key_tells_connections_apart)
     static const struct {
         const char *key, *value;
         bool same; /* as without it */
-    } rows[] = {{"timeout", "7s", true},
-                {"remote_path", "/x", true},
-                {"read_only", "true", true},
-                {"retries", "1", true},
-                {"ca_file", "/x", false},
-                {"token_file", "/t", false},
-                {"max_streams", "9", false},
-                {"protocol", "h2", false},
-                {"server_name", "z", false},
-                {"connect_timeout", "1s", false},
-                {"insecure_skip_verify", "true", false}};
+    } rows[] = {{"timeout", "7s", true},          {"remote_path", "/x", true},
+                {"read_only", "true", true},      {"retries", "1", true},
+                {"transfer_streams", "8", true},  {"ca_file", "/x", false},
+                {"token_file", "/t", false},      {"max_streams", "9", false},
+                {"protocol", "h2", false},        {"server_name", "z", false},
+                {"connect_timeout", "1s", false}, {"insecure_skip_verify", "true", false}};
     struct options plain, o, copy;
     struct pfs_error err;
 

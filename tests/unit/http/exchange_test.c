@@ -38,6 +38,43 @@ Test(exchange, fields_good_and_bad)
     }
 }
 
+Test(exchange, a_206_is_content_only_as_it_was_asked_for)
+{
+    static const struct {
+        const char *range, *etag;
+        int64_t asked;
+        bool streamed;
+    } rows[] = {{"bytes 10-19/100", "\"v\"", 10, true},
+                {"bytes 10-10/11", "\"v\"", 10, true},
+                {"bytes 10-19/100", "\"v\"", -1, false}, /* nobody asked */
+                {"bytes 10-19/100", "\"v\"", 11, false},
+                {"bytes 10-19/100", "W/\"v\"", 10, false}, /* weak: no proof */
+                {"bytes 10-19/100", "", 10, false},
+                {"bytes 10-19/19", "\"v\"", 10, false},
+                {"bytes 10-9/100", "\"v\"", 10, false},
+                {"bytes 10-19/*", "\"v\"", 10, false},
+                {"bytes */100", "\"v\"", 10, false},
+                {"bytes 10/19-100", "\"v\"", 10, false},
+                {"bytes -19/100", "\"v\"", 0, false},
+                {"bytes", "\"v\"", 0, false},
+                {"bytes 0-1/-2", "\"v\"", 0, false},
+                {"items 0-1/2", "\"v\"", 0, false}};
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct exchange ex;
+
+        exchange_init(&ex);
+        ex.reply_stream = true;
+        ex.range_first = rows[i].asked;
+        cr_assert_eq(field(&ex, ":status", "206"), PFS_OK);
+        cr_assert_eq(field(&ex, "content-range", rows[i].range), PFS_OK);
+        cr_assert_eq(field(&ex, "etag", rows[i].etag), PFS_OK);
+        cr_expect_eq(exchange_is_streamed(&ex), rows[i].streamed, "%s of %s, asked %lld",
+                     rows[i].range, rows[i].etag, (long long)rows[i].asked);
+        exchange_fini(&ex);
+    }
+}
+
 Test(exchange, A055_A057_limits)
 {
     static char value[30000];

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#include "base/alloc.h"
+#include "base/err.h"
+#include "fs/memory_stream.h"
+#include "fs/parallel_internal.h"
+#include <string.h>
+
+static atomic_size_t memory; /* promised to reads */
+
+static bool reserve(size_t n)
+{
+    size_t had = atomic_fetch_add(&memory, n);
+
+    if (had + n > PARALLEL_MEMORY) {
+        atomic_fetch_sub(&memory, n);
+        return false;
+    }
+    return true;
+}
+
+void parallel_unref(struct parallel *p)
+{
+    if (atomic_fetch_sub(&p->refs, 1) != 1) {
+        return;
+    }
+    for (unsigned i = 0; i < p->n_streams; i++) {
+        pfs_free(p->parts[i].buf);
+    }
+    atomic_fetch_sub(&memory, p->n_streams * p->part_size);
+    client_unref(p->client);
+    pthread_mutex_destroy(&p->mu);
+    pfs_free(p);
+}
+
+/* ---- the stream as its user sees it ---- */
+
+static void parallel_read(struct pfs_stream *s, void *buf, size_t cap, pfs_io_fn *done, void *arg)
+{
+    struct parallel *p = (struct parallel *)s;
+    struct pfs_error err;
+
+    pthread_mutex_lock(&p->mu);
+    if (p->buf) {
+        pthread_mutex_unlock(&p->mu);
+        pfs_refuse(&err, PFS_INVALID, "the stream is busy with another call");
+        done(arg, 0, &err);
+        return;
+    }
+    p->buf = buf;
+    p->cap = cap;
+    p->done = done;
+    p->arg = arg;
+    parallel_deliver_unlock(p);
+}
+
+static void parallel_close(struct pfs_stream *s)
+{
+    struct parallel *p = (struct parallel *)s;
+    struct pfs_stream *open[PARALLEL_STREAMS_MAX];
+    unsigned n_open = 0;
+    struct pfs_error err;
+
+    pthread_mutex_lock(&p->mu);
+    p->closed = true;
+    for (unsigned i = 0; i < p->n; i++) {
+        struct part *part = parallel_nth_locked(p, i);
+
+        if (part->s && !part->in_call) {
+            open[n_open++] = part->s;
+            part->s = NULL;
+        }
+    }
+    bool waits = p->buf != NULL;
+    p->buf = NULL;
+    pthread_mutex_unlock(&p->mu);
+    for (unsigned i = 0; i < n_open; i++) {
+        open[i]->ops->close(open[i]);
+    }
+    if (waits) {
+        pfs_refuse(&err, PFS_CANCELLED, "the stream was closed");
+        p->done(p->arg, 0, &err);
+    }
+    parallel_unref(p); /* the user's */
+}
+
+static const struct pfs_stream_ops ops = {.read = parallel_read,
+                                          .write = stream_refuse_write,
+                                          .finish = stream_refuse_finish,
+                                          .close = parallel_close};
+
+/* ---- beginning ---- */
+
+static void on_first(void *arg, struct pfs_reply *reply)
+{
+    struct parallel *p = arg;
+    struct pfs_stream *s = reply->stream;
+
+    if (reply->err.cls != PFS_OK || !s->version[0] || s->total <= s->size) {
+        p->opened(p->opened_arg, reply); /* an error, all there is, or of a kind without parts */
+        parallel_unref(p);
+        return;
+    }
+    memcpy(p->base.version, s->version, sizeof s->version);
+    p->base.total = p->base.size = s->total;
+    pthread_mutex_lock(&p->mu);
+    struct part *part = parallel_add_locked(p, (size_t)s->size);
+    part->s = s;
+    pthread_mutex_unlock(&p->mu);
+    parallel_ask(p);
+    parallel_begin_part(part);
+    *reply = (struct pfs_reply){.stream = &p->base};
+    p->opened(p->opened_arg, reply);
+}
+
+/* How many streams a read of c should use; 1: as usual. */
+static unsigned streams_for(struct pfs_client *c, const struct pfs_request *req)
+{
+    unsigned n = c->options.transfer_streams;
+
+    if (req->op != PFS_OP_OPEN_READ || req->flags || req->offset > 0 || req->size >= 0 ||
+        !req->path || n == 1 || client_is_foreign(c) ||
+        !(remote_knows(c->remote).features & FEATURE_RANGES)) {
+        return 1;
+    }
+    if (n == 0) {
+        n = remote_delay_ns(c->remote) >= PARALLEL_AUTO_DELAY_NS ? PARALLEL_AUTO_STREAMS : 1;
+    }
+    return n;
+}
+
+static struct parallel *parallel_new(struct pfs_client *c, const struct pfs_request *req,
+                                     unsigned n_streams)
+{
+    size_t part_size = PARALLEL_READ_MEMORY / n_streams, n = strlen(req->path) + 1;
+
+    part_size = part_size > PARALLEL_PART_MAX ? PARALLEL_PART_MAX : part_size;
+    if (!reserve(n_streams * part_size)) {
+        return NULL;
+    }
+    struct parallel *p = pfs_calloc(1, sizeof *p + n);
+    if (!p) {
+        atomic_fetch_sub(&memory, n_streams * part_size);
+        return NULL;
+    }
+    p->base.ops = &ops;
+    p->client = client_ref(c);
+    atomic_init(&p->refs, 1);
+    p->hops = req->hops;
+    p->n_streams = n_streams;
+    p->part_size = part_size;
+    pthread_mutex_init(&p->mu, NULL);
+    memcpy(p->path, req->path, n);
+    return p;
+}
+
+bool parallel_start(struct pfs_client *c, const struct pfs_request *req, pfs_done_fn *done,
+                    void *arg)
+{
+    unsigned n_streams = streams_for(c, req);
+    struct parallel *p = n_streams > 1 ? parallel_new(c, req, n_streams) : NULL;
+
+    if (!p) {
+        return false;
+    }
+    p->opened = done;
+    p->opened_arg = arg;
+    struct pfs_request first = *req;
+    first.path = p->path;
+    first.offset = 0;
+    first.size = (int64_t)p->part_size;
+    first.flags = PFS_READ_RANGE;
+    pfs_submit(c, &first, on_first, p);
+    return true;
+}
