@@ -67,6 +67,7 @@ struct conn {
     /* the generation's, under its lock */
     struct list gen_node;
     unsigned n_picked; /* exchanges given to this connection and not yet DONE or given back */
+    unsigned n_streams; /* of those, whose bodies come or go as a stream */
     bool is_draining;  /* counted among the draining ones */
     bool is_gone; /* in no list any more: two threads may report draining and death crosswise */
 
@@ -121,7 +122,7 @@ struct conn {
 struct batch {
     struct exchange *first, **tail; /* with events, by exchange.next, in order */
     struct exchange *rejected;      /* to be submitted through the generation again */
-    unsigned n_done;
+    unsigned n_done, n_streams_done;
     bool became_ready, is_draining, died, was_ready, has_more_room;
 };
 
@@ -221,7 +222,7 @@ void generation_conn_ready(struct generation *g, struct conn *c);
 void generation_conn_draining(struct generation *g, struct conn *c);
 void generation_conn_gone(struct generation *g, struct conn *c, const struct pfs_error *why,
                           bool was_ready);
-void generation_released(struct generation *g, struct conn *c, unsigned n);
+void generation_released(struct generation *g, struct conn *c, unsigned n, unsigned n_streams);
 void generation_resubmit(struct generation *g, struct exchange *ex);
 /* The last reference of a connection went. */
 void generation_conn_freed(struct generation *g);

@@ -19,8 +19,7 @@ void exchange_release(struct exchange *ex)
     exchange_fini(ex);
 }
 
-/* ex's generation, locked, or NULL when it was never submitted. */
-static struct generation *lock_generation(struct exchange *ex)
+struct generation *exchange_lock_generation(struct exchange *ex)
 {
     for (;;) {
         struct generation *g = atomic_load(&ex->gen);
@@ -38,7 +37,7 @@ static struct generation *lock_generation(struct exchange *ex)
 
 struct conn *exchange_conn(struct exchange *ex)
 {
-    struct generation *g = lock_generation(ex);
+    struct generation *g = exchange_lock_generation(ex);
     struct conn *c = g && ex->conn ? conn_ref(ex->conn) : NULL;
 
     if (g) {
@@ -92,7 +91,7 @@ void exchange_cancel(struct exchange *ex, enum pfs_class cls)
     pfs_fail(&why, cls, PFS_OUTCOME_UN, PFS_PHASE_WAIT, "%s",
              cls == PFS_TIMEOUT ? "the deadline passed" : pfs_class_text(cls));
     atomic_store(&ex->cancel_class, (int)cls);
-    g = lock_generation(ex);
+    g = exchange_lock_generation(ex);
     if (!g) {
         return;
     }
@@ -200,7 +199,7 @@ void exchange_give(struct exchange *ex, const void *bytes, size_t n, bool last)
     struct chunk chunk = {bytes, n, last};
 
     for (bool given = false; !given;) {
-        struct generation *g = lock_generation(ex);
+        struct generation *g = exchange_lock_generation(ex);
         struct conn *c = g && ex->conn ? conn_ref(ex->conn) : NULL;
 
         if (!c) { /* waits for a connection, or is over: nobody else looks at it */

@@ -102,16 +102,46 @@ void generation_disarm(struct generation *g)
     }
 }
 
-/* The READY connection with the fewest exchanges that takes one more, or NULL. */
-static struct conn *pick_locked(struct generation *g)
+static bool takes_one_more(const struct conn *c)
 {
-    struct conn *best = NULL;
+    return c->n_picked < atomic_load_explicit(&c->capacity, memory_order_relaxed);
+}
+
+/*
+ * The only connection without streams, when there are others: it is left to the small exchanges,
+ * whose replies would wait behind what the streams have in the buffers of a connection (many reads
+ * at 600 MB/s: 60 ms and more). NULL: none.
+ */
+static struct conn *quiet_locked(struct generation *g)
+{
+    struct conn *quiet = NULL;
+    unsigned n_ready = 0, n_quiet = 0;
 
     list_for_each (n, &g->conns) {
         struct conn *c = list_entry(n, struct conn, gen_node);
 
-        if (c->n_picked < atomic_load_explicit(&c->capacity, memory_order_relaxed) &&
-            (!best || c->n_picked < best->n_picked)) {
+        if (takes_one_more(c)) {
+            n_ready++;
+            n_quiet += c->n_streams == 0;
+            quiet = c->n_streams == 0 ? c : quiet;
+        }
+    }
+    return n_quiet == 1 && n_ready > 1 ? quiet : NULL;
+}
+
+/* The READY connection that takes one more and suits ex best, or NULL. */
+static struct conn *pick_locked(struct generation *g, const struct exchange *ex)
+{
+    bool is_stream = exchange_is_stream(ex);
+    struct conn *best = NULL, *spared = is_stream && g->n_conns > 1 ? quiet_locked(g) : NULL;
+
+    list_for_each (n, &g->conns) {
+        struct conn *c = list_entry(n, struct conn, gen_node);
+        bool quieter = !is_stream && best && best->n_streams > 0 && c->n_streams == 0;
+        bool louder = !is_stream && best && best->n_streams == 0 && c->n_streams > 0;
+
+        if (c != spared && takes_one_more(c) &&
+            (!best || quieter || (!louder && c->n_picked < best->n_picked))) {
             best = c;
         }
     }
@@ -161,6 +191,7 @@ struct conn *generation_wants_conn_for_queue_locked(struct generation *g, int64_
 static void give_locked(struct conn *c, struct exchange *ex)
 {
     c->n_picked++;
+    c->n_streams += exchange_is_stream(ex);
     ex->conn = conn_ref(c);
 }
 
@@ -183,7 +214,7 @@ static void place_nowhere(struct placement *p, enum failure_point at, const stru
 static void place_locked(struct generation *g, struct exchange *ex, int64_t now,
                          struct placement *p)
 {
-    struct conn *best = pick_locked(g);
+    struct conn *best = pick_locked(g, ex);
 
     g->last_demand_ns = now;
     if (!best || is_crowded(best) || (ex->is_bulk && best->n_picked > 0)) {
@@ -307,8 +338,12 @@ void generation_dispatch(struct generation *g)
         struct exchange *ex = NULL;
 
         pthread_mutex_lock(&g->mu);
-        if (!list_is_empty(&g->queue) && (c = pick_locked(g)) != NULL) {
-            ex = list_entry(list_take_first(&g->queue), struct exchange, node);
+        if (!list_is_empty(&g->queue)) {
+            ex = list_entry(g->queue.next, struct exchange, node);
+            c = pick_locked(g, ex);
+        }
+        if (c) {
+            list_remove(&ex->node);
             ex->is_queued = false;
             give_locked(c, ex);
         }
@@ -323,15 +358,32 @@ void generation_dispatch(struct generation *g)
     }
 }
 
-void generation_released(struct generation *g, struct conn *c, unsigned n)
+void generation_released(struct generation *g, struct conn *c, unsigned n, unsigned n_streams)
 {
     pthread_mutex_lock(&g->mu);
     c->n_picked -= n;
+    c->n_streams -= n_streams;
     bool waiting = !list_is_empty(&g->queue);
     pthread_mutex_unlock(&g->mu);
     if (waiting) {
         generation_dispatch(g);
     }
+}
+
+void exchange_is_large(struct exchange *ex)
+{
+    struct generation *g = exchange_lock_generation(ex);
+    bool has_quiet = false;
+
+    if (!g) {
+        return;
+    }
+    list_for_each (n, &g->conns) {
+        has_quiet |= list_entry(n, struct conn, gen_node)->n_streams == 0;
+    }
+    struct conn *start = has_quiet ? NULL : generation_wants_conn_locked(g, pfs_now());
+    pthread_mutex_unlock(&g->mu);
+    generation_start_conn(g, start);
 }
 
 void generation_conn_ready(struct generation *g, struct conn *c)

@@ -92,6 +92,12 @@ size_t exchange_take(struct exchange *ex, void *buf, size_t cap, bool *ret_end);
 /* Gives the next chunk (borrowed until WRITABLE or DONE); last: none follows. One at a time. */
 void exchange_give(struct exchange *ex, const void *chunk, size_t n, bool last);
 
+/*
+ * The stream turned out to have much content: sees to it that the exchanges of others have a
+ * connection without streams, as far as there may be one more. No lock held.
+ */
+void exchange_is_large(struct exchange *ex);
+
 /* The connection that has ex, with a reference (conn_unref); NULL: it still waits for one. */
 struct conn *exchange_conn(struct exchange *ex);
 void conn_unref(struct conn *c); /* NULL allowed */

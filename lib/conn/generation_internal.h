@@ -33,6 +33,8 @@ struct generation {
     struct io_timer timer;
 };
 
+/* ex's generation, locked, or NULL when it was never submitted. */
+struct generation *exchange_lock_generation(struct exchange *ex);
 /* A connection to make, if one is wanted now; counted already. NULL otherwise. The lock is held. */
 struct conn *generation_wants_conn_locked(struct generation *g, int64_t now);
 /* The same for exchanges that wait, if any: without memory now, it is tried again soon. */

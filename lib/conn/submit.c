@@ -178,6 +178,7 @@ static void collect_one(struct conn *c, struct exchange *ex, struct batch *b)
     ex->events = 0;
     if (ex->notify_events & EXCHANGE_DONE) {
         b->n_done++;
+        b->n_streams_done += exchange_is_stream(ex);
         c->attested |= ex->head.boot[0] != '\0';
         ex->attested = c->attested;
     } else {
@@ -274,12 +275,12 @@ static void report(struct conn *c, const struct batch *b)
         generation_conn_gone(g, c, &c->death, b->was_ready);
     }
     if (b->n_done || b->has_more_room) {
-        generation_released(g, c, b->n_done);
+        generation_released(g, c, b->n_done, b->n_streams_done);
     }
     for (struct exchange *ex = b->rejected; ex;) {
         struct exchange *next = ex->next;
 
-        generation_released(g, c, 1);
+        generation_released(g, c, 1, exchange_is_stream(ex));
         generation_resubmit(g, ex);
         ex = next;
     }

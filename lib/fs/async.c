@@ -6,6 +6,9 @@
 #include "base/err.h"
 #include "fs/parallel.h"
 
+/* More than that of one stream in the way of others is felt. */
+#define LARGE_STREAM (256 << 10)
+
 static struct async_op *of_exchange(struct exchange *ex)
 {
     return (struct async_op *)((char *)ex - offsetof(struct async_op, op.ex));
@@ -66,6 +69,10 @@ static void on_exchange(struct exchange *ex, unsigned events);
 static void announce_stream(struct async_op *a, bool is_write)
 {
     struct pfs_reply reply = {.stream = stream_init(a->stream, a, is_write)};
+
+    if (reply.stream->size < 0 || reply.stream->size > LARGE_STREAM) {
+        exchange_is_large(&a->op.ex);
+    }
 
     async_ref(a);
     a->is_stream = true;

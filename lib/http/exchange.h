@@ -137,6 +137,11 @@ struct exchange {
                              status. The last member, for exchange_init */
 };
 
+/* One of its bodies is a stream, of any length. */
+static inline bool exchange_is_stream(const struct exchange *ex)
+{
+    return ex->reply_stream || ex->body_stream;
+}
 /* The reply, whose header has ended, is content that its owner takes as it comes. */
 static inline bool exchange_is_streamed(const struct exchange *ex)
 {

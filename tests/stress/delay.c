@@ -13,6 +13,7 @@
 #include <arpa/inet.h>
 #include <proxyfs/proxyfs.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -141,6 +142,55 @@ static double read_rate(struct pfs_client *c)
     return (double)total / (now_s() - began) / 1e6;
 }
 
+/* Small calls while a large read has the line, as many as fit into it. */
+struct stats_meanwhile {
+    struct pfs_client *client;
+    atomic_bool over;
+    double sum_s, worst_s;
+    unsigned n;
+};
+
+static double stat_s(struct pfs_client *c)
+{
+    double began = now_s();
+    struct pfs_stat st;
+    struct pfs_error err;
+
+    if (pfs_stat(c, "/store/f", &st, &err) != PFS_OK) {
+        die("stat", &err);
+    }
+    pfs_stat_fini(&st);
+    return now_s() - began;
+}
+
+static void *stat_meanwhile(void *arg)
+{
+    struct stats_meanwhile *m = arg;
+
+    while (!atomic_load(&m->over)) {
+        double took = stat_s(m->client);
+
+        m->worst_s = took > m->worst_s ? took : m->worst_s;
+        m->sum_s += took;
+        m->n++;
+    }
+    return NULL;
+}
+
+static void stats_beside_a_read(struct pfs_client *c)
+{
+    struct stats_meanwhile m = {.client = c};
+    pthread_t thread;
+    double idle = stat_s(c);
+
+    pthread_create(&thread, NULL, stat_meanwhile, &m);
+    read_rate(c);
+    atomic_store(&m.over, true);
+    pthread_join(thread, NULL);
+    printf("stat alone %.0f ms, beside a large read %.0f ms, %.0f at most (%u of them)\n",
+           idle * 1000, m.sum_s / m.n * 1000, m.worst_s * 1000, m.n);
+}
+
 static struct pfs_client *open_client(const struct delay_proxy *p, const char *pki,
                                       const char *streams)
 {
@@ -188,6 +238,7 @@ int main(int argc, char **argv)
            "over %u connections %.1f (%.2f)\n",
            (long long)(total / MIB), 2 * ONE_WAY_MS, tcp, read, read / tcp, wrote, wrote / tcp,
            stats.connections, side, side / tcp);
+    stats_beside_a_read(one);
     pfs_client_free(one);
     pfs_client_free(parts);
     spawned_stop(server);
