@@ -144,7 +144,7 @@ void conn_touch(struct conn *c)
     if (c->in_turn) {
         c->again = true;
     } else if (c->state != CONN_CLOSED && list_is_empty(&c->touched)) {
-        list_append(&c->loop->touched, &c->touched);
+        list_append(c->bulk ? &c->loop->bulk : &c->loop->touched, &c->touched);
     }
 }
 

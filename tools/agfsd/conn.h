@@ -72,6 +72,7 @@ struct conn {
     bool in_turn; /* conn_turn is at work ... */
     bool again;   /* ... and was touched meanwhile */
     bool more;    /* the turn's budget was used up, there is more to send */
+    bool bulk;    /* in its last turn it moved much */
     bool queued;  /* its handshake waits for others of its address */
     bool shaking; /* its handshake counts */
     bool tripped; /* a limit was hit, and the log says so */

@@ -401,6 +401,7 @@ static void pour(struct conn *c)
             break;
         }
     }
+    c->bulk = total >= BULK_MIN;
 }
 
 void conn_work(struct conn *c)

@@ -73,6 +73,32 @@ static void on_async(uv_async_t *handle)
 
 /* ---- the end of a turn ---- */
 
+static void on_idle(uv_idle_t *handle)
+{
+}
+
+/*
+ * The connections that move much, in turns as well: when their time is over, the rest waits until
+ * the others have been looked at again.
+ */
+static void flush_bulk(struct loop *l)
+{
+    uint64_t until = uv_hrtime() + BULK_TURN_NS;
+    struct list *node;
+
+    while ((node = list_take_first(&l->bulk))) {
+        conn_turn(list_entry(node, struct conn, touched));
+        if (uv_hrtime() > until) {
+            break;
+        }
+    }
+    if (!list_is_empty(&l->bulk)) {
+        uv_idle_start(&l->idle, on_idle); /* then the loop does not sleep */
+    } else {
+        uv_idle_stop(&l->idle);
+    }
+}
+
 static void flush(struct loop *l)
 {
     struct list *node;
@@ -80,6 +106,9 @@ static void flush(struct loop *l)
     req_pump_fed(l);
     while ((node = list_take_first(&l->touched))) {
         conn_turn(list_entry(node, struct conn, touched));
+    }
+    if (!list_is_empty(&l->bulk) || uv_is_active((uv_handle_t *)&l->idle)) {
+        flush_bulk(l);
     }
     if (!list_is_empty(&l->dead_reqs)) {
         req_bury(l);
@@ -144,6 +173,7 @@ static void loop_end(struct loop *l)
     uv_close((uv_handle_t *)&l->async, NULL);
     uv_close((uv_handle_t *)&l->prepare, NULL);
     uv_close((uv_handle_t *)&l->check, NULL);
+    uv_close((uv_handle_t *)&l->idle, NULL);
     uv_close((uv_handle_t *)&l->tick, NULL);
     uv_close((uv_handle_t *)&l->drain, NULL);
 }
@@ -210,6 +240,7 @@ enum pfs_class loop_init(struct loop *l, unsigned index, struct pfs_error *err)
     list_init(&l->listeners);
     list_init(&l->conns);
     list_init(&l->touched);
+    list_init(&l->bulk);
     list_init(&l->fed);
     list_init(&l->dead_reqs);
     list_init(&l->spare_reqs);
@@ -236,6 +267,7 @@ enum pfs_class loop_init(struct loop *l, unsigned index, struct pfs_error *err)
     }
     uv_prepare_init(&l->uv, &l->prepare);
     uv_check_init(&l->uv, &l->check);
+    uv_idle_init(&l->uv, &l->idle);
     uv_timer_init(&l->uv, &l->tick);
     uv_timer_init(&l->uv, &l->drain);
     l->async.data = l->prepare.data = l->check.data = l->tick.data = l->drain.data = l;

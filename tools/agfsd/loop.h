@@ -7,7 +7,9 @@
  * A loop: one thread with its libuv loop, its listeners and its connections, which never change
  * threads. Work that a turn leaves behind (bytes to send, input to go on with) is collected in
  * `touched` and done once, at the end of the turn, so that all answers to one read leave in one
- * send. All functions belong to the loop's thread unless they say otherwise.
+ * send; connections that have moved much lately wait in `bulk` instead, and share a short time at
+ * the end of each turn, so that what is small goes first. All functions belong to the loop's thread
+ * unless they say otherwise.
  */
 #include "http.h"
 #include "limits.h"
@@ -37,13 +39,14 @@ struct loop {
     uv_loop_t uv;
     uv_prepare_t prepare;
     uv_check_t check;
+    uv_idle_t idle; /* active: `bulk` is not empty */
     uv_timer_t tick, drain;
     enum loop_state state;
     int64_t grace_ms;
     bool in_posts; /* on_async runs */
     bool cut;      /* something had to be broken off at the end */
     struct wheel wheel;
-    struct list listeners, conns, touched, fed, dead_reqs, spare_reqs;
+    struct list listeners, conns, touched, bulk, fed, dead_reqs, spare_reqs;
     unsigned n_conns, n_spare_reqs, n_ios;
     unsigned n_reqs; /* requests not yet given back, also those whose connection is gone */
     char *rbuf;      /* READ_CHUNK bytes, for the duration of one read */
