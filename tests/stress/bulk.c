@@ -133,24 +133,6 @@ static double read_rate(struct pfs_client *c, const char *path)
     return (double)total / (now_s() - began) / 1e6;
 }
 
-static long peak_kib(const struct spawned *s)
-{
-    char path[64], line[256];
-    long kib = 0;
-
-    snprintf(path, sizeof path, "/proc/%d/status", (int)spawned_pid(s));
-    FILE *f = fopen(path, "r");
-    while (f && fgets(line, sizeof line, f)) {
-        if (sscanf(line, "VmHWM: %ld", &kib) == 1) {
-            break;
-        }
-    }
-    if (f) {
-        fclose(f);
-    }
-    return kib;
-}
-
 static double best(double a, double b)
 {
     return a > b ? a : b;
@@ -205,8 +187,8 @@ int main(int argc, char **argv)
 
     measure(bare, "one hop", remote, "/store/bulk");
     measure(bare, "two hops", near, "/remote/store/bulk");
-    printf("peak resident memory: remote %ld KiB, near %ld KiB\n", peak_kib(remote),
-           peak_kib(near));
+    printf("peak resident memory: remote %ld KiB, near %ld KiB\n", spawned_peak_kib(remote),
+           spawned_peak_kib(near));
     spawned_stop(near);
     spawned_stop(remote);
     limit_stop(bare);

@@ -14,7 +14,7 @@
 
 struct spawned {
     pid_t pid;
-    uint16_t tls_port;
+    uint16_t tls_port, clear_port;
 };
 
 static void run_child(const char *agfsd, const char *pki, uint16_t port, const char *const *args,
@@ -41,8 +41,17 @@ static void run_child(const char *agfsd, const char *pki, uint16_t port, const c
     _exit(127);
 }
 
+/* The port behind the first URL in text that begins with scheme; 0: there is none. */
+static uint16_t port_of(const char *text, const char *scheme)
+{
+    const char *url = strstr(text, scheme);
+    const char *colon = url ? strchr(url + strlen(scheme), ':') : NULL;
+
+    return colon ? (uint16_t)strtoul(colon + 1, NULL, 10) : 0;
+}
+
 /* The URLs that agfsd writes to its ready descriptor; ends the process when none comes. */
-static uint16_t read_tls_port(int fd)
+static void read_ports(struct spawned *s, int fd)
 {
     char text[512];
     size_t len = 0;
@@ -52,13 +61,12 @@ static uint16_t read_tls_port(int fd)
         len += (size_t)n;
     }
     text[len] = '\0';
-    const char *url = strstr(text, "https://");
-    const char *colon = url ? strchr(url + 8, ':') : NULL;
-    if (!colon) {
+    s->tls_port = port_of(text, "https://");
+    s->clear_port = port_of(text, "http://");
+    if (!s->tls_port) {
         fprintf(stderr, "agfsd did not start: '%s'\n", text);
         exit(1);
     }
-    return (uint16_t)strtoul(colon + 1, NULL, 10);
 }
 
 struct spawned *spawn_agfsd(const char *agfsd, const char *pki_dir, uint16_t tls_port,
@@ -76,7 +84,7 @@ struct spawned *spawn_agfsd(const char *agfsd, const char *pki_dir, uint16_t tls
         run_child(agfsd, pki_dir, tls_port, args, fds[1]);
     }
     close(fds[1]);
-    s->tls_port = read_tls_port(fds[0]);
+    read_ports(s, fds[0]);
     close(fds[0]);
     return s;
 }
@@ -84,6 +92,29 @@ struct spawned *spawn_agfsd(const char *agfsd, const char *pki_dir, uint16_t tls
 uint16_t spawned_tls_port(const struct spawned *s)
 {
     return s->tls_port;
+}
+
+uint16_t spawned_clear_port(const struct spawned *s)
+{
+    return s->clear_port;
+}
+
+long spawned_peak_kib(const struct spawned *s)
+{
+    char path[64], line[256];
+    long kib = 0;
+
+    snprintf(path, sizeof path, "/proc/%d/status", (int)s->pid);
+    FILE *f = fopen(path, "r");
+    while (f && fgets(line, sizeof line, f)) {
+        if (sscanf(line, "VmHWM: %ld", &kib) == 1) {
+            break;
+        }
+    }
+    if (f) {
+        fclose(f);
+    }
+    return kib;
 }
 
 pid_t spawned_pid(const struct spawned *s)

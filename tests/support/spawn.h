@@ -17,6 +17,10 @@ struct spawned;
 struct spawned *spawn_agfsd(const char *agfsd, const char *pki_dir, uint16_t tls_port,
                             const char *const *args);
 uint16_t spawned_tls_port(const struct spawned *s);
+/* 0 without the argument "-addr". */
+uint16_t spawned_clear_port(const struct spawned *s);
+/* What it has had resident at most, in KiB. */
+long spawned_peak_kib(const struct spawned *s);
 pid_t spawned_pid(const struct spawned *s);
 /* SIGTERM, or SIGKILL; waits; frees. */
 void spawned_stop(struct spawned *s);
