@@ -124,49 +124,46 @@ void api_respond_data(struct api_call *c, char *body, size_t len)
     respond_counted(c, 200, "application/octet-stream", body, len, true);
 }
 
+/* extra[0..n): all but what every stream has. */
+static void respond_stream(struct api_call *c, int status, const char *type, struct pfs_stream *s,
+                           const struct http_header *extra, size_t n)
+{
+    const struct dedupe_response not_kept = {.status = status, .type = type, .len = SIZE_MAX};
+    struct http_header all[6] = {{"agfs-boot", c->api->boot}};
+
+    memcpy(all + 1, extra, n++ * sizeof *extra);
+    if (c->once) {
+        api_once_settle(c, &not_kept);
+        all[n++] = (struct http_header){"agfs-dedupe", "no"};
+    }
+    api_count(c, status);
+    http_respond_stream(c->http, status, type, s, all, n);
+    call_free(c);
+}
+
 void api_respond_range(struct api_call *c, const char *type, struct pfs_stream *s)
 {
-    const struct dedupe_response not_kept = {.status = 206, .type = type, .len = SIZE_MAX};
     char range[80], tag[PFS_CONTENT_VERSION_MAX + 2];
-    const struct http_header extra[] = {{"agfs-boot", c->api->boot},
-                                        {"content-range", range},
-                                        {"etag", tag},
-                                        {"agfs-dedupe", "no"}};
-    int64_t first = c->req.offset, end = first + s->size;
+    const struct http_header extra[] = {{"content-range", range}, {"etag", tag}};
+    int64_t first = c->req.offset, last = first + s->size - 1;
 
     if (s->size <= 0) {
         s->ops->close(s);
         api_refuse_status(c, 416, PFS_BADARG, "the range begins behind the end of the content");
         return;
     }
-    snprintf(range, sizeof range, "bytes %" PRId64 "-%" PRId64 "/%" PRId64, first, end - 1,
-             s->total);
+    snprintf(range, sizeof range, "bytes %" PRId64 "-%" PRId64 "/%" PRId64, first, last, s->total);
     snprintf(tag, sizeof tag, "\"%s\"", s->version);
-    bool once = c->once != NULL;
-    if (once) {
-        api_once_settle(c, &not_kept);
-    }
-    http_respond_stream(c->http, 206, type, s, extra, once ? 4 : 3);
-    call_free(c);
+    respond_stream(c, 206, type, s, extra, 2);
 }
 
 void api_respond_stream(struct api_call *c, const char *type, struct pfs_stream *s)
 {
-    const struct dedupe_response not_kept = {.status = 200, .type = type, .len = SIZE_MAX};
-    const struct http_header extra[] = {
-        {"agfs-boot", c->api->boot}, {"x-content-type-options", "nosniff"}, {"agfs-dedupe", "no"}};
-    size_t n = 2;
+    const struct http_header extra = {"x-content-type-options", "nosniff"};
 
-    if (c->once) {
-        if (api_once_collect(c, type, s)) {
-            return;
-        }
-        api_once_settle(c, &not_kept);
-        n = 3;
+    if (!c->once || !api_once_collect(c, type, s)) {
+        respond_stream(c, 200, type, s, &extra, 1);
     }
-    api_count(c, 200);
-    http_respond_stream(c->http, 200, type, s, extra, n);
-    call_free(c);
 }
 
 static void log_failure(const struct api_call *c, int status, const struct pfs_error *err)

@@ -102,10 +102,8 @@ void limits_each(const struct server_limits *limits,
 #define READS_PER_TURN 4         /* then the other connections of the loop have their turn */
 #define WRITE_CHUNK (128 * 1024) /* gathered for one send(2) */
 #define WRITE_MAX_PER_TURN (1024 * 1024)
-#define BULK_MIN                                                                                   \
-    (32 * 1024)             /* a connection that sent so much in its last turn waits for others    \
-                             */
-#define BULK_TURN_NS 300000 /* what those have together in a turn: ten times 64 KiB */
+#define BULK_MIN (32 * 1024)        /* who sent that in a turn is served after the others, */
+#define BULK_TURN_NS 300000         /* all such so long together: ten times 64 KiB */
 #define OUT_QUEUE_MAX (1024 * 1024) /* unsent bytes of a connection: then it is not read */
 #define STREAM_CHUNK (64 * 1024)    /* moved between a stream and a connection at once */
 
