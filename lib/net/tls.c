@@ -25,9 +25,23 @@ struct tls {
     struct tls_ctx *ctx;
     struct pfs_buf in, out;
     bool eof;
-    bool has_data;  /* the peer sent content: its handshake was done */
-    char host[256]; /* for messages */
+    bool has_data;    /* the peer sent content: its handshake was done */
+    bool is_up;       /* the handshake is done here */
+    unsigned n_steps; /* of the handshake protocol since: tickets, key updates */
+    char host[256];   /* for messages */
 };
+
+/* A ticket or key update takes one to three; who sends hundreds only wants work done. */
+#define STEPS_MAX 300
+
+static void count_steps(const SSL *ssl, int where, int ret)
+{
+    struct tls *t = SSL_get_app_data(ssl);
+
+    if (t && t->is_up && (where & SSL_CB_LOOP)) {
+        t->n_steps++;
+    }
+}
 
 /* The host or an earlier call may have left something in the queue; looking is cheaper than
  * clearing. */
@@ -138,6 +152,8 @@ enum pfs_class tls_new(struct tls_ctx *ctx, const char *host, struct tls **ret,
         tls_free(t);
         return pfs_nomem(err, "a TLS session");
     }
+    SSL_set_app_data(t->ssl, t);
+    SSL_set_info_callback(t->ssl, count_steps);
     if (ctx->server) {
         SSL_set_accept_state(t->ssl);
     } else {
@@ -266,6 +282,7 @@ int tls_handshake(struct tls *t, struct pfs_error *err)
     ERR_clear_error();
     int rc = SSL_do_handshake(t->ssl);
     if (rc == 1) {
+        t->is_up = true;
         return 1;
     }
     int e = SSL_get_error(t->ssl, rc);
@@ -281,6 +298,12 @@ ssize_t tls_read(struct tls *t, void *buf, size_t cap, bool *ret_clean, struct p
     forget_errors();
     int rc = SSL_read(t->ssl, buf, cap > INT32_MAX ? INT32_MAX : (int)cap);
 
+    if (t->n_steps > STEPS_MAX) {
+        ERR_clear_error();
+        pfs_fail(err, PFS_PROTOCOL, PFS_OUTCOME_UN, PFS_PHASE_WAIT,
+                 "TLS session with %s: key updates without end", t->host);
+        return TLS_READ_ERROR;
+    }
     if (rc > 0) {
         t->has_data = true;
         return rc;
