@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the ProxyFS authors
 """Real servers for end-to-end tests: starts agfsd on free ports, talks to it, ends it."""
+import concurrent.futures
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -183,33 +185,49 @@ def expected_failure(reason):
     return mark
 
 
-def run(tests, build=None, shared=None):
-    """Runs each test(world) in a world of its own, or all in `shared`; TAP on stdout; exit code by result."""
+def run_one(n, test, world):
+    """(failed, its lines of TAP)."""
+    todo = getattr(test, "todo", None)
+    note = " # TODO " + todo if todo else ""
+    try:
+        test(world)
+        return todo is not None, ["ok %d %s%s" % (n, test.__name__, note)]
+    except Skip as e:
+        return False, ["ok %d %s # SKIP %s" % (n, test.__name__, e)]
+    except Exception:  # a test's failure is a line, not the end of the run
+        lines = ["not ok %d %s%s" % (n, test.__name__, note)]
+        lines += ["# " + line for line in traceback.format_exc().splitlines()]
+        for s in world.servers:
+            lines += ["# %s: %s" % (s.name, line) for line in open(s.log_path).read().splitlines()[-8:]]
+        return todo is None, lines
+
+
+def run(tests, build=None, shared=None, at_once=1):
+    """
+    Runs each test(world) in a world of its own, or all in `shared`; TAP on stdout; exit code by result.
+    at_once: for tests that wait more than they work, and have nothing in common.
+    """
     build = build or sys.argv[1]
     wanted = sys.argv[2:]
-    failed = 0
     tests = [t for t in tests if not wanted or t.__name__ in wanted]
     print("1..%d" % len(tests), flush=True)
-    for n, test in enumerate(tests, 1):
+
+    def one(numbered):
         world = shared or World(build)
-        todo = getattr(test, "todo", None)
-        note = " # TODO " + todo if todo else ""
         try:
-            test(world)
-            failed += todo is not None
-            print("ok %d %s%s" % (n, test.__name__, note), flush=True)
-        except Skip as e:
-            print("ok %d %s # SKIP %s" % (n, test.__name__, e), flush=True)
-        except Exception as e:  # a test's failure is a line, not the end of the run
-            failed += todo is None
-            import traceback
-            print("not ok %d %s%s" % (n, test.__name__, note))
-            print("\n".join("# " + l for l in traceback.format_exc().splitlines()))
-            for s in world.servers:
-                print("\n".join("# %s: %s" % (s.name, l) for l in open(s.log_path).read().splitlines()[-8:]), flush=True)
+            failed, lines = run_one(*numbered, world)
+            print("\n".join(lines), flush=True)
+            return failed
         finally:
             if not shared:
                 world.close()
+
+    numbered = enumerate(tests, 1)
+    if at_once > 1:
+        with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+            failed = sum(pool.map(one, numbered))
+    else:
+        failed = sum(map(one, numbered))
     if shared:
         shared.close()
     sys.exit(1 if failed else 0)

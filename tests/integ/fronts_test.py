@@ -394,6 +394,7 @@ def test_nghttpx_sends_once(world):
 def test_A011_idle_close_races_with_the_request(world):
     """nginx closes a connection that is idle for 100 ms; calls come just then. What they are told is true of each message."""
     far = world.start("far", ["--mount", "queuefs:/queue"])
+    wait_for("the queues", Api(far.clear).ready)
     check(Api(far.clear).post("directories", path="/queue/q"), 201)
     front = Nginx(world, [int(far.clear.rsplit(":", 1)[1])], server="keepalive_timeout 100ms;")
     args, n, rounds = [], 16, 40

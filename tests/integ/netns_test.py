@@ -153,6 +153,7 @@ def B4_a_request_given_up_does_not_arrive_later(world):
     """The kernel would go on sending what a closed socket holds, behind the next write to that path."""
     for protocol in ("h1", "h2"):
         remote = world.start("remote-" + protocol, ["--mount", "memfs:/memfs"])
+        wait_for("its mounts", Api(remote.clear).ready)
         port = port_of(remote.clear)
         near = world.start("near-" + protocol, world.mount_arg("/r", remote.clear, protocol=protocol, timeout="2500ms", retries="1",
                                                                keepalive_interval="1s", keepalive_timeout="1s", connect_timeout="1s"))
@@ -221,6 +222,7 @@ def A015_A017_a_name_moves(world):
     old = world.start("old", ["--mount", "memfs:/memfs"], clear="127.0.0.2:0")
     port = port_of(old.clear)
     new = world.start("new", ["--mount", "memfs:/memfs"], clear="127.0.0.3:%d" % port)
+    wait_for("their mounts", lambda: Api(old.clear).ready() and Api(new.clear).ready())
     check(Api(old.clear).put("/memfs/who", b"old"))
     check(Api(new.clear).put("/memfs/who", b"new"))
     near = world.start("near", world.mount_arg("/r", "http://remote.test:%d" % port, protocol="h2"))

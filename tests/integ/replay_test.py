@@ -46,8 +46,10 @@ def near(world, *remotes, **options):
 
 
 def far(world, *more):
-    return world.start("far%d" % len(world.servers), ["--mount", "memfs:/memfs", "--mount", "queuefs:/queue",
-                                                      "--mount", "streamfs:/live", *more]).clear
+    server = world.start("far%d" % len(world.servers), ["--mount", "memfs:/memfs", "--mount", "queuefs:/queue",
+                                                        "--mount", "streamfs:/live", *more])
+    wait_for("its mounts", Api(server.clear).ready)
+    return server.clear
 
 
 class Scripted:
@@ -358,7 +360,7 @@ def A013_a_drip_is_cut(world):
 
 
 def A124_mounts_that_form_a_ring(world):
-    one, two = (Api(world.start(name, ["--mount", "memfs:/memfs"]).clear) for name in ("one", "two"))
+    one, two = Api(far(world)), Api(far(world))
     check(one.mount("/r", "proxyfs", base_url=two.base[:-8]))
     check(two.mount("/r", "proxyfs", base_url=one.base[:-8]))
     assert check(one.read("/r/r/r/memfs/README")).body
@@ -434,4 +436,4 @@ def S2_an_idle_stream_stays_and_a_cut_one_is_an_error(world):
             c.close()
 
 
-run([t for n, t in sorted(globals().items()) if n[0] in "ADETS" and n[1:2].isdigit()])
+run([t for n, t in sorted(globals().items()) if n[0] in "ADETS" and n[1:2].isdigit()], at_once=4)
