@@ -30,7 +30,7 @@
 /* What a client may send ahead, on a stream and in all; given back by quarters. */
 #define WINDOW (16u << 20)
 /* Output held for the socket at most, before the rest waits in its streams. */
-#define OUT_HIGH (256u << 10)
+#define OUT_HIGH (64u << 10)
 
 enum { DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE };
 #define END_STREAM 1
