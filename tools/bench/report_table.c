@@ -148,6 +148,12 @@ static void write_queue(FILE *f, const struct queue_result *q)
             q->conserved ? "none lost, none doubled" : "NOT CONSERVED");
 }
 
+static void write_factor(FILE *f, const char *what, const struct ratio *r)
+{
+    fprintf(f, "%s x%.2f (%.2f to %.2f, %s)", what, r->median, r->least, r->greatest,
+            r->more_than_noise ? "more than noise" : "no difference beyond noise");
+}
+
 static void write_ratio(FILE *f, const struct report *r, const struct report_target *t, size_t k)
 {
     const struct step *a = &r->targets[0].steps[k], *b = &t->steps[k];
@@ -155,12 +161,13 @@ static void write_ratio(FILE *f, const struct report *r, const struct report_tar
                  rate = ratio_of(&a->rates, &b->rates);
     char text[UNIT_TEXT_MAX * 2];
 
-    if (isfinite(p50.median))
-        fprintf(f, "%s / %s, %s: p50 x%.2f (%.2f to %.2f), calls/s x%.2f (%.2f to %.2f): %s\n",
-                t->name, r->targets[0].name, label(r, b, text), p50.median, p50.least, p50.greatest,
-                rate.median, rate.least, rate.greatest,
-                p50.more_than_noise || rate.more_than_noise ? "more than noise"
-                                                            : "no difference beyond noise");
+    if (!isfinite(p50.median))
+        return;
+    fprintf(f, "%s / %s, %s:", t->name, r->targets[0].name, label(r, b, text));
+    write_factor(f, " p50", &p50);
+    if (b->arrival == ARRIVAL_CLOSED) /* else the rate is what was asked for */
+        write_factor(f, ", calls/s", &rate);
+    fputc('\n', f);
 }
 
 /* What bare TLS did in the rounds of the same step; NULL: it was not measured. */

@@ -79,7 +79,7 @@ char *format_us(char buf[UNIT_TEXT_MAX], double us)
     double v = us < 1e3 ? us : us < 1e6 ? us / 1e3 : us / 1e6;
     const char *unit = us < 1e3 ? "us" : us < 1e6 ? "ms" : "s";
 
-    snprintf(buf, UNIT_TEXT_MAX, "%.*f %s", v < 10 ? 2 : v < 100 ? 1 : 0, v, unit);
+    snprintf(buf, UNIT_TEXT_MAX, "%.*f %s", v < 9.995 ? 2 : v < 99.95 ? 1 : 0, v, unit);
     return buf;
 }
 

@@ -83,6 +83,7 @@ Test(bench_units, what_people_read)
     cr_assert_str_eq(format_us(buf, 1250), "1.25 ms");
     cr_assert_str_eq(format_us(buf, 3.4e6), "3.40 s");
     cr_assert_str_eq(format_us(buf, 123.4), "123 us");
+    cr_assert_str_eq(format_us(buf, 99.97), "100 us");
     cr_assert_str_eq(format_bytes(buf, 0), "0 B");
     cr_assert_str_eq(format_bytes(buf, 4096), "4 KiB");
     cr_assert_str_eq(format_bytes(buf, 1.5 * 1048576), "1.5 MiB");
