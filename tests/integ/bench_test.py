@@ -409,6 +409,21 @@ def test_ctrl_c_reports_what_was_measured(world):
     nothing_left(server)
 
 
+def test_a_server_that_dies_leaves_a_report(world):
+    server = start(world)
+    report = world.path("r.json")
+    p = subprocess.Popen([os.path.join(world.build, "tools/bench/agfs-bench"), server.clear, "-d", "2s", "--rounds", "2",
+                          "--warmup", "0", "-w", "write", "--json", report], text=True,
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    wait_for("the run to begin", lambda: b"agfs-bench-" in Api(server.clear).get("directories", path="/memfs").body)
+    server.process.kill()
+    out, err = p.communicate(timeout=30)
+    if "every one of" not in err and "cannot prepare" not in err:  # it died before anything was measured
+        expect(subprocess.CompletedProcess(p.args, p.returncode, out, err), 1, "calls FAILED", "is left behind")
+        s = only(load(report))
+        assert s["errors"] and s["calls"] > 0
+
+
 def test_ctrl_c_does_not_wait_for_a_call_that_hangs(world):
     hanging, end = threading.Event(), threading.Event()
 

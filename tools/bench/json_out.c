@@ -3,6 +3,23 @@
 #include "json_out.h"
 #include <math.h>
 
+/* How many bytes of s are one character of UTF-8 beyond ASCII; 0: they are none. */
+static int utf8_length(const char *s)
+{
+    unsigned char lead = (unsigned char)*s;
+    int n = lead >= 0xc2 && lead < 0xe0   ? 2
+            : lead >= 0xe0 && lead < 0xf0 ? 3
+            : lead >= 0xf0 && lead < 0xf5 ? 4
+                                          : 0;
+
+    for (int i = 1; i < n; i++) {
+        if (((unsigned char)s[i] & 0xc0) != 0x80)
+            return 0;
+    }
+    return n;
+}
+
+/* Bytes that are no text become '?': an argument of a command may hold anything. */
 static void quote(FILE *f, const char *s)
 {
     fputc('"', f);
@@ -11,8 +28,15 @@ static void quote(FILE *f, const char *s)
             fprintf(f, "\\%c", *s);
         else if ((unsigned char)*s < 0x20 || *s == '<') /* "</script>" must not end a page */
             fprintf(f, "\\u%04x", (unsigned char)*s);
-        else
+        else if ((unsigned char)*s < 0x80)
             fputc(*s, f);
+        else if (utf8_length(s) == 0)
+            fputc('?', f);
+        else {
+            int n = utf8_length(s);
+            fwrite(s, 1, (size_t)n, f);
+            s += n - 1;
+        }
     }
     fputc('"', f);
 }

@@ -83,7 +83,8 @@ struct report {
     char started[32]; /* UTC, RFC 3339 */
     double started_s; /* since 1970 */
     bool interrupted;
-    char **command; /* owned, without secrets */
+    bool left_behind; /* something could not be removed from a server */
+    char **command;   /* owned, without secrets */
     size_t n_command;
     struct {
         unsigned cpus;

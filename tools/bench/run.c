@@ -260,16 +260,16 @@ static void account(struct report_target *rt, const struct queue_account *a)
             : q->dequeued == q->enqueued && atomic_load(&a->in_sum) == atomic_load(&a->out_sum);
 }
 
-static int close_targets(struct bench *b)
+static void close_targets(struct bench *b)
 {
     struct pfs_error err;
-    int code = 0;
 
     for (size_t i = 0; i < b->n; i++) {
         progress_say(&b->progress, "%s: cleaning up", b->targets[i]->name);
         if (b->targets[i]->limit == NULL && target_clean(b->targets[i], &err) != PFS_OK) {
             progress_clear(&b->progress);
-            code = complain(pfs_class_exit(err.cls), "%s: %s", b->targets[i]->name, err.text);
+            complain(EXIT_OTHER, "%s: %s", b->targets[i]->name, err.text);
+            b->r->left_behind = true;
         }
         account(&b->r->targets[i], &b->targets[i]->account);
         target_free(b->targets[i]);
@@ -278,7 +278,6 @@ static int close_targets(struct bench *b)
     limit_stop(b->limit);
     free(b->content);
     progress_clear(&b->progress);
-    return code;
 }
 
 static void describe(struct report *r, const struct options *o)
@@ -325,10 +324,10 @@ int run_all(const struct options *o, struct report *r)
     code = open_targets(&b);
     if (code == 0)
         code = measure(&b);
-    int cleaned = close_targets(&b);
+    close_targets(&b);
     r->interrupted = interrupted();
     if (!drop_empty_steps(r) && code == 0 && r->interrupted)
         code = complain(EXIT_INTERRUPTED, "interrupted before anything was measured");
     report_finish(r);
-    return code ? code : r->interrupted ? 0 : cleaned;
+    return code;
 }

@@ -114,6 +114,28 @@ Test(bench_report, json_says_null_for_what_is_not_known)
     report_fini(&r);
 }
 
+Test(bench_report, json_is_valid_whatever_the_arguments_hold)
+{
+    struct report r = make(50, 1);
+    static char quote[] = "\x01\"\\", bad[] = "\xff\xc3", good[] = "\xc3\xa9\xe2\x82\xac",
+                tag[] = "</script>";
+    char *command[] = {quote, bad, good, tag};
+
+    r.command = command;
+    r.n_command = 4;
+    char *text = written(report_write_json, &r);
+    json_object *o = json_tokener_parse(text), *list = at(o, "command");
+    const char *const wanted[] = {quote, "??", good, tag};
+    for (size_t i = 0; i < 4; i++)
+        cr_assert_str_eq(json_object_get_string(json_object_array_get_idx(list, i)), wanted[i]);
+    cr_assert_null(strstr(text, "</script>"));
+    json_object_put(o);
+    free(text);
+    r.n_command = 0;
+    r.command = NULL;
+    report_fini(&r);
+}
+
 Test(bench_report, csv_has_as_many_fields_as_names)
 {
     struct report r = make(50, 2);
