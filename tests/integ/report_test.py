@@ -192,6 +192,20 @@ def failures_are_told_by_class(world):
     assert "7 messages enqueued, 6 dequeued: messages were lost or doubled." in text()
 
 
+def an_open_loop_compares_times_not_rates(world):
+    report = runs.callers()
+    for t in report["targets"][:2]:
+        for s in t["steps"]:
+            s.update(latency_from="planned", planned_rate_per_s=1000.0, reached_rate_per_s=1000.0)
+    show(world, report)
+    assert "Latency counts from the moment a call was planned" in text()
+    assert "through agfsd: p50 is 1.35 times that of direct." in text(), text()
+    assert [r[1] for r in rows("limits-table")] == ["–", "–"] and "calls per second are" not in text()
+    assert figures()["throughput"][1] == 2 and figures()["percentiles"][1] == 3, figures()
+    show(world, runs.callers())
+    assert "through agfsd: p50 is 1.35 times that of direct; calls per second are 73.8 %." in text()
+
+
 def noise_is_told(world):
     report = runs.callers()
     show(world, report)
@@ -339,7 +353,8 @@ def a_full_disk_is_an_error(world):
 
 TESTS = [every_chart_has_its_lines, a_chart_without_a_line_says_so, the_nines_are_as_wide_as_each_other,
          the_numbers_are_those_of_the_report, a_sweep_is_shown_step_by_step_and_its_knee_explained, the_limit_is_compared_with,
-         failures_are_told_by_class, noise_is_told, hostile_text_stays_text, what_cannot_be_shown_says_why, a_report_with_little_in_it_is_shown,
+         failures_are_told_by_class, an_open_loop_compares_times_not_rates, noise_is_told,
+         hostile_text_stays_text, what_cannot_be_shown_says_why, a_report_with_little_in_it_is_shown,
          it_refers_to_nothing_else, it_follows_the_scheme, it_fits_narrow_and_wide, the_keyboard_reads_and_hides,
          it_can_be_printed_and_saved, a_real_run_is_shown, a_page_that_cannot_be_written_is_known_before_the_run,
          a_full_disk_is_an_error]

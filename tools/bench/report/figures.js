@@ -65,8 +65,8 @@ function percentileChart(run, view) {
     });
 }
 
-function overTime(run, view, pick) {
-    return comparable(run).flatMap(t => {
+function overTime(targets, view, pick) {
+    return targets.flatMap(t => {
         const step = stepAt(t, view.value);
         return step ? pick(t, timeline(step)) : [];
     });
@@ -85,7 +85,7 @@ function latencyChart(run, view) {
         x: SECONDS,
         y: LATENCY,
         empty: 'This run has no timeline.',
-        series: overTime(run, view, (t, line) =>
+        series: overTime(comparable(run), view, (t, line) =>
             [
                 {name: 'p99', data: points(line, 'p99_us')},
                 {name: 'p50', dash: [5, 4], width: 1.5, data: points(line, 'p50_us')},
@@ -104,7 +104,7 @@ function throughputChart(run, view) {
         x: SECONDS,
         y: {label: 'calls per second', say: say.number},
         empty: 'This run has no timeline.',
-        series: overTime(run, view, (t, line) => [
+        series: overTime(rated(run), view, (t, line) => [
             {name: t.name, ...lineOf(t), data: points(line, 'rate')},
             {
                 name: t.name + ' failed',
@@ -116,25 +116,9 @@ function throughputChart(run, view) {
     });
 }
 
-/* The curves of a sweep: pick(step) over its values. */
-function sweepChart(run, id, title, y, pick, more) {
-    const how = sweepOf(run.sweep.name);
-    const values = sweepValues(run);
-    const knee = run.sweep.knee;
-    const series = (pick === mbOf ? run.targets : comparable(run)).flatMap(t =>
-        (more || [['', pick, []]]).map(([name, f, dash]) => ({
-            name: name || t.name,
-            target: name ? t : undefined,
-            ...lineOf(t),
-            ...(dash.length ? {dash, width: 1.5} : {}),
-            points: true,
-            data: t.steps
-                .filter(s => isNumber(s.value) && s.value > 0)
-                .map(s => [s.value, f(s)])
-                .sort((a, b) => a[0] - b[0]),
-        })),
-    );
-    const ticks = (min, max, pixels) => {
+/* Ticks stand at the values of the sweep, as many as there is room for. */
+function valueTicks(values) {
+    return (min, max, pixels) => {
         const room = (52 * Math.log(max / min)) / Math.max(pixels - 100, 100);
         const out = [];
         for (const v of values.filter(v => v >= min && v <= max)) {
@@ -142,81 +126,88 @@ function sweepChart(run, id, title, y, pick, more) {
         }
         return out;
     };
-    return chart({
-        id,
-        title,
-        series,
-        y,
-        x: {
-            label: how.label,
-            log: true,
-            say: how.say,
-            sayAt: how.of,
-            ticks,
-            range: [values.find(v => v > 0) / 1.15, values.at(-1) * 1.15],
-        },
-        marks: knee && isNumber(knee.value) ? [{x: knee.value, text: 'knee'}] : [],
-    });
 }
 
-const spans = (run, pick) => {
-    const v = comparable(run)
-        .flatMap(t => t.steps.map(pick))
-        .filter(x => x > 0);
-    return v.length > 0 && Math.max(...v) > 50 * Math.min(...v);
-};
+/* Curves over the values of a sweep: one of each target, or several {name, pick, dash}. */
+function sweepChart(run, targets, {id, title, y, lines}) {
+    const how = sweepOf(run.sweep.name);
+    const values = sweepValues(run).filter(v => v > 0);
+    const knee = run.sweep.knee;
+    const curve = (t, {name, pick, dash}) => ({
+        name: name || t.name,
+        target: name ? t : undefined,
+        ...lineOf(t),
+        ...(dash ? {dash, width: 1.5} : {}),
+        points: true,
+        data: values
+            .map(v => stepAt(t, v))
+            .filter(s => s)
+            .map(s => [s.value, pick(s)]),
+    });
+    const x = {
+        label: how.label,
+        log: true,
+        say: how.say,
+        sayAt: how.of,
+        ticks: valueTicks(values),
+        range: [values[0] / 1.15, values.at(-1) * 1.15],
+    };
+    const series = targets.flatMap(t => lines.map(l => curve(t, l)));
+    const marks = knee && isNumber(knee.value) ? [{x: knee.value, text: 'knee'}] : [];
+    return chart({id, title, x, y, series, marks});
+}
+
+/* A chart of one number of each step; its axis is logarithmic where the curves span much. */
+function sweepOfNumber(run, targets, id, title, label, how, pick) {
+    const all = targets.flatMap(t => t.steps.map(pick)).filter(v => v > 0);
+    if (!all.length) return null;
+    const log = Math.max(...all) > 50 * Math.min(...all);
+    return sweepChart(run, targets, {id, title, y: {label, say: how, log}, lines: [{pick}]});
+}
+
+function cpuPerCall(s) {
+    const both = isNumber(s.cpu_client_s) ? s.cpu_client_s + (s.cpu_server_s || 0) : null;
+    return both == null ? null : perCall(s, 1e6 * both);
+}
 
 function sweepCharts(run) {
     const work = workOf(run);
-    const bytes = run.targets.some(t => !t.isLimit && t.steps.some(s => mbOf(s) > 0));
-    const cpu = s =>
-        isNumber(s.cpu_client_s) ? 1e6 * perCall(s, s.cpu_client_s + (s.cpu_server_s || 0)) : null;
+    const targets = comparable(run);
+    const moving = run.targets.some(t => !t.isLimit && t.steps.some(mbOf)) ? run.targets : [];
     const server = run.targets.some(t => t.steps.some(s => isNumber(s.cpu_server_s)));
     const p = q => s => percentile(opOf(s, 'all'), q);
-    const out = [
-        sweepChart(
-            run,
+    const one = (of, ...rest) => sweepOfNumber(run, of, ...rest);
+    return [
+        one(
+            work.of === mbOf ? moving : rated(run),
             'sweep-work',
             work.title,
-            {label: work.label, say: say.number, log: spans(run, work.of)},
+            work.label,
+            say.number,
             work.of,
         ),
-        sweepChart(run, 'sweep-latency', 'Latency', LATENCY, null, [
-            ['p99', p('99'), []],
-            ['p50', p('50'), [5, 4]],
-        ]),
-    ];
-    if (work.of !== rateOf) {
-        out.push(
-            sweepChart(
-                run,
-                'sweep-rate',
-                'Throughput',
-                {label: 'calls per second', say: say.number, log: spans(run, rateOf)},
-                rateOf,
-            ),
-        );
-    } else if (bytes) {
-        out.push(
-            sweepChart(
-                run,
-                'sweep-bytes',
-                'Content moved',
-                {label: 'MB/s', say: say.number, log: spans(run, mbOf)},
-                mbOf,
-            ),
-        );
-    }
-    if (run.targets.some(t => t.steps.some(s => cpu(s) > 0))) {
-        out.push(
-            sweepChart(
-                run,
-                'sweep-cpu',
-                server ? 'CPU time per call, client and server' : 'CPU time per call, client',
-                {label: 'CPU time', say: say.us, log: spans(run, cpu)},
-                cpu,
-            ),
-        );
-    }
-    return out;
+        sweepChart(run, targets, {
+            id: 'sweep-latency',
+            title: 'Latency',
+            y: LATENCY,
+            lines: [
+                {name: 'p99', pick: p('99')},
+                {name: 'p50', pick: p('50'), dash: [5, 4]},
+            ],
+        }),
+        work.of !== mbOf
+            ? one(moving, 'sweep-bytes', 'Content moved', 'MB/s', say.number, mbOf)
+            : null,
+        work.of !== rateOf
+            ? one(rated(run), 'sweep-rate', 'Throughput', 'calls per second', say.number, rateOf)
+            : null,
+        one(
+            targets,
+            'sweep-cpu',
+            `CPU time per call, client${server ? ' and server' : ''}`,
+            'CPU time',
+            say.us,
+            cpuPerCall,
+        ),
+    ].filter(Boolean);
 }

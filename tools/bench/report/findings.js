@@ -6,14 +6,15 @@
 
 /* The latency's meaning. */
 function latencySays(run) {
-    const from = new Set(run.targets.flatMap(t => t.steps.map(s => s.latency_from)));
-    return from.has('planned')
+    return run.targets.some(t => t.steps.some(isOpen))
         ? 'Latency counts from the moment a call was planned: waiting behind slow calls is in it.'
         : 'Latency counts from the start of each call; the next one waits for it (closed loop).';
 }
 
-function sayRatio(r) {
-    const [mid, low, high] = [r.mid, r.low, r.high].map(say.percent);
+const sayTimes = v => `${digits(v)} times`;
+
+function sayRatio(r, how) {
+    const [mid, low, high] = [r.mid, r.low, r.high].map(how);
     return r.low == null || low === high ? mid : `${mid} (${low} to ${high} over the rounds)`;
 }
 
@@ -28,7 +29,7 @@ function bottleneck(run, step) {
     if (busy >= 0.85 * have) return `${used}: the machine is used up, not the connection`;
     if (both == null) return `${used}; the share of the server was not seen`;
     /* In a closed loop a caller and its server take turns. */
-    if (step.latency_from === 'start' && busy >= 0.85 * step.callers) {
+    if (!isOpen(step) && busy >= 0.85 * step.callers) {
         return `${used}, as much as ${plural(step.callers, 'caller')} can: the time is CPU time`;
     }
     const waits = `${used}: these two leave CPU time, calls wait for something else`;
@@ -113,7 +114,7 @@ function limitFindings(run, target, step) {
             `p50 is ${digits(p50 / limit.trip)} round trips of bare TLS (${say.us(limit.trip)})`,
         );
     }
-    if (limit.rate > 0 && rateOf(step) > 0) {
+    if (limit.rate > 0 && rateOf(step) > 0 && !isOpen(step)) {
         said.push(
             `calls per second are ${say.percent(rateOf(step) / limit.rate)} of its round trips`,
         );
@@ -146,19 +147,26 @@ function troubles(target, step) {
     return out.map(said => `${target.name}: ${said}`);
 }
 
+/* In an open loop both do what was planned, and only times compare. */
+function compared(target, step, base, measure) {
+    const p50 = p50Ratio(step, measure);
+    const rate = isOpen(step) ? null : rateRatio(step, measure);
+    const said = [];
+    if (p50) said.push(`p50 is ${sayRatio(p50, sayTimes)} that of ${base.name}`);
+    if (rate) said.push(`calls per second are ${sayRatio(rate, say.percent)}`);
+    return said.length ? [`${target.name}: ${said.join('; ')}.`] : [];
+}
+
 /* Sentences on the step that is shown. */
 function stepFindings(run, value) {
     const base = baseline(run);
     const measure = base && stepAt(base, value);
     const found = run.targets.map(t => ({t, s: stepAt(t, value)})).filter(f => f.s);
-    const compared = found
+    const said = found
         .filter(f => !f.t.isLimit)
-        .flatMap(({t, s}) => {
-            const r = measure && t !== base ? ratio(s, measure) : null;
-            const said = r
-                ? [`${t.name} makes ${sayRatio(r)} of the calls per second of ${base.name}.`]
-                : [];
-            return [...said, ...limitFindings(run, t, s)];
-        });
-    return [...compared, ...found.flatMap(({t, s}) => troubles(t, s))];
+        .flatMap(({t, s}) => [
+            ...(measure && t !== base ? compared(t, s, base, measure) : []),
+            ...limitFindings(run, t, s),
+        ]);
+    return [...said, ...found.flatMap(({t, s}) => troubles(t, s))];
 }

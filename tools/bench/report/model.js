@@ -105,6 +105,15 @@ function comparable(run) {
     return some.length ? some : run.targets;
 }
 
+/* In an open loop the rate is planned: it says nothing of what would be possible. */
+const isOpen = s => s.latency_from === 'planned';
+
+/* Targets whose rates compare. */
+function rated(run) {
+    const open = run.targets.some(t => !t.isLimit && t.steps.some(isOpen));
+    return comparable(run).filter(t => !open || !t.isLimit);
+}
+
 function stepAt(target, value) {
     return target.steps.find(s => s.value === value) || null;
 }
@@ -127,17 +136,24 @@ function baseline(run) {
     return run.targets.find(t => !t.isLimit && t.steps.length) || null;
 }
 
-/* b as a share of a: round by round where both have rounds, else by the whole; {mid, low, high}. */
-function ratio(b, a) {
-    const rb = list(b.rates_per_round);
-    const ra = list(a.rates_per_round);
+/* What of b and a stands in a row per round as {mid, low, high} of b / a; by the whole where there
+ * are no rounds, null where there is nothing. */
+function ratio(roundsB, roundsA, b, a) {
+    const [rb, ra] = [list(roundsB), list(roundsA)];
     if (rb.length > 1 && rb.length === ra.length && ra.every(v => v > 0)) {
         const r = rb.map((v, i) => v / ra[i]);
         return {mid: median(r), low: Math.min(...r), high: Math.max(...r)};
     }
-    const x = rateOf(b);
-    const y = rateOf(a);
-    return isNumber(x) && y > 0 ? {mid: x / y, low: null, high: null} : null;
+    return isNumber(b) && a > 0 ? {mid: b / a, low: null, high: null} : null;
+}
+
+function rateRatio(b, a) {
+    return ratio(b.rates_per_round, a.rates_per_round, rateOf(b), rateOf(a));
+}
+
+function p50Ratio(b, a) {
+    const [x, y] = [opOf(b, 'all') || {}, opOf(a, 'all') || {}];
+    return ratio(x.p50_per_round_us, y.p50_per_round_us, percentile(x, '50'), percentile(y, '50'));
 }
 
 /* What a step of the sweep gets done: content where its size grows, entries where listings grow,

@@ -7,21 +7,18 @@
 
 /* A part that cannot be drawn says so in its place; the others are drawn all the same. */
 function part(title, build, attributes) {
-    const section = el('section.part', attributes, title ? el('h2', null, title) : null);
+    const section = el('section.part', attributes);
     const fill = () => {
+        let content;
         endCharts(section);
-        section.replaceChildren(...(title ? [el('h2', null, title)] : []));
         try {
-            section.append(...[build()].flat().filter(Boolean));
+            content = [build()].flat().filter(Boolean);
         } catch (e) {
-            section.append(
-                el(
-                    'p.notice.bad',
-                    {'data-failed': 'true'},
-                    'This part cannot be drawn: ' + e.message,
-                ),
-            );
+            const text = 'This part cannot be drawn: ' + e.message;
+            content = [el('p.notice.bad', {'data-failed': 'true'}, text)];
         }
+        section.hidden = !content.length;
+        section.replaceChildren(...(title ? [el('h2', null, title)] : []), ...content);
     };
     fill();
     return {section, fill};

@@ -277,8 +277,8 @@ function roundsTable(run, view) {
                     text:
                         r.t === base
                             ? 'it is the measure'
-                            : a && ratio(r.s, a)
-                              ? sayRatio(ratio(r.s, a))
+                            : a && rateRatio(r.s, a)
+                              ? sayRatio(rateRatio(r.s, a), say.percent)
                               : NONE,
                 }),
             },
@@ -325,7 +325,9 @@ function limitsTable(run, view) {
                 head: 'of its calls per second',
                 cell: r =>
                     shared(
-                        limit.rate > 0 && isNumber(rateOf(r.s)) ? rateOf(r.s) / limit.rate : null,
+                        limit.rate > 0 && !isOpen(r.s) && isNumber(rateOf(r.s))
+                            ? rateOf(r.s) / limit.rate
+                            : null,
                     ),
             },
             {
