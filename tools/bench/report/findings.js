@@ -11,11 +11,11 @@ function latencySays(run) {
         : 'Latency counts from the start of each call; the next one waits for it (closed loop).';
 }
 
-const sayTimes = v => `${digits(v)} times`;
-
-function sayRatio(r, how) {
-    const [mid, low, high] = [r.mid, r.low, r.high].map(how);
-    return r.low == null || low === high ? mid : `${mid} (${low} to ${high} over the rounds)`;
+/* A ratio as a percentage or as "times", with its range over the rounds. */
+function sayRatio(r, unit) {
+    const [mid, low, high] = [r.mid, r.low, r.high].map(v => digits(unit === '%' ? 100 * v : v));
+    const range = r.low == null || low === high ? '' : ` (${low} to ${high} over the rounds)`;
+    return `${mid} ${unit}${range}`;
 }
 
 /* What stands in the way at this step, as far as the report tells; null when nothing is known. */
@@ -105,19 +105,21 @@ function sweepFindings(run) {
     return out;
 }
 
+/* A round trip carries a few hundred bytes: calls with much content compare with the pipe. */
+const MUCH = 16384;
+
 function limitFindings(run, target, step) {
     const limit = limitAt(run, step.value);
     const p50 = percentile(opOf(step, 'all'), '50');
+    const small = !(perCall(step, bytesOf(step)) > MUCH);
     const said = [];
-    if (limit.trip > 0 && p50 > 0) {
-        said.push(
-            `p50 is ${digits(p50 / limit.trip)} round trips of bare TLS (${say.us(limit.trip)})`,
-        );
+    if (small && limit.trip > 0 && p50 > 0) {
+        const trips = digits(p50 / limit.trip);
+        said.push(`p50 is ${trips} round trips of bare TLS (${say.us(limit.trip)})`);
     }
-    if (limit.rate > 0 && rateOf(step) > 0 && !isOpen(step)) {
-        said.push(
-            `calls per second are ${say.percent(rateOf(step) / limit.rate)} of its round trips`,
-        );
+    if (small && limit.rate > 0 && rateOf(step) > 0 && !isOpen(step)) {
+        const share = say.percent(rateOf(step) / limit.rate);
+        said.push(`calls per second are ${share} of bare round trips`);
     }
     if (limit.pipe > 0 && mbOf(step)) {
         said.push(`content moves at ${say.percent(mbOf(step) / limit.pipe)} of a bare pipe`);
@@ -152,8 +154,8 @@ function compared(target, step, base, measure) {
     const p50 = p50Ratio(step, measure);
     const rate = isOpen(step) ? null : rateRatio(step, measure);
     const said = [];
-    if (p50) said.push(`p50 is ${sayRatio(p50, sayTimes)} that of ${base.name}`);
-    if (rate) said.push(`calls per second are ${sayRatio(rate, say.percent)}`);
+    if (p50) said.push(`p50 is ${sayRatio(p50, 'times')} that of ${base.name}`);
+    if (rate) said.push(`calls per second are ${sayRatio(rate, '%')}`);
     return said.length ? [`${target.name}: ${said.join('; ')}.`] : [];
 }
 

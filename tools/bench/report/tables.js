@@ -278,7 +278,7 @@ function roundsTable(run, view) {
                         r.t === base
                             ? 'it is the measure'
                             : a && rateRatio(r.s, a)
-                              ? sayRatio(rateRatio(r.s, a), say.percent)
+                              ? sayRatio(rateRatio(r.s, a), '%')
                               : NONE,
                 }),
             },
