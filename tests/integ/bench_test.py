@@ -310,6 +310,7 @@ def stub(on_stat):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Stub)
     server.daemon_threads = True
     server.on_stat = on_stat
+    server.handle_error = lambda *_: None  # of connections that the tool drops
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server, "http://127.0.0.1:%d" % server.server_port
 
