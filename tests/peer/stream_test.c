@@ -103,3 +103,59 @@ Test(stream, A096_the_client_ends_after_the_last_callback)
     pfs_client_free(other);
     world_close(&w);
 }
+
+/* Where calls arrived: on a connection that had a stream, or on one that had none. */
+struct arrivals {
+    atomic_uint streams_first, streams_shared, calls_beside, calls_alone;
+};
+
+/* Begins a large reply to each read and leaves it at that; answers everything else. */
+static void begin_reads(struct h2server *s, struct h2peer *p)
+{
+    static const char *const large[] = {":status", "200", "content-length", "1000000", NULL};
+    struct arrivals *a = s->arg;
+    bool has_stream = false;
+
+    h2peer_hello(p, 0, NULL);
+    for (struct h2req *r; (r = h2peer_request(p)) != NULL;) {
+        if (strstr(r->path, "/files?")) {
+            h2peer_headers(p, 0, r->stream, large);
+            atomic_fetch_add(has_stream ? &a->streams_shared : &a->streams_first, 1);
+            has_stream = true;
+        } else {
+            atomic_fetch_add(has_stream ? &a->calls_beside : &a->calls_alone, 1);
+            world_reply(p, r);
+        }
+        h2peer_forget(r);
+    }
+}
+
+Test(stream, small_calls_have_a_connection_without_streams)
+{
+    for (int n = 1; n <= 2; n++) {
+        struct world w = {0};
+        struct arrivals a = {0};
+        struct pfs_stream *s[4];
+
+        world_open(&w, begin_reads, &a,
+                   (const char *const[]){"max_connections", n == 1 ? "1" : "2", NULL});
+        cr_assert_eq(pfs_open_read(w.c, "/f", 0, -1, &s[0], &w.err), PFS_OK, "%s", w.err.text);
+        world_mark(&w);
+        do {
+            cr_assert_eq(world_stat(&w), PFS_OK, "%s", w.err.text);
+        } while (n == 2 && atomic_load(&a.calls_alone) == 0 && world_ms(&w) < 10000);
+        unsigned beside = atomic_load(&a.calls_beside);
+        for (int i = 1; i < 4; i++) {
+            cr_assert_eq(pfs_open_read(w.c, "/f", 0, -1, &s[i], &w.err), PFS_OK, "%s", w.err.text);
+            cr_assert_eq(world_stat(&w), PFS_OK, "%s", w.err.text);
+        }
+        cr_expect_eq(atomic_load(&a.calls_beside) - beside, n == 1 ? 3 : 0);
+        cr_expect_eq(atomic_load(&a.streams_first), 1, "one connection has all streams");
+        cr_expect_eq(atomic_load(&a.streams_shared), 3);
+        cr_expect_eq(atomic_load(&w.server.n_conns), n);
+        for (int i = 0; i < 4; i++) {
+            pfs_stream_close(s[i]);
+        }
+        world_close(&w);
+    }
+}

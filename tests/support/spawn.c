@@ -101,10 +101,15 @@ uint16_t spawned_clear_port(const struct spawned *s)
 
 long spawned_peak_kib(const struct spawned *s)
 {
+    return peak_kib(s->pid);
+}
+
+long peak_kib(pid_t pid)
+{
     char path[64], line[256];
     long kib = 0;
 
-    snprintf(path, sizeof path, "/proc/%d/status", (int)s->pid);
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
     FILE *f = fopen(path, "r");
     while (f && fgets(line, sizeof line, f)) {
         if (sscanf(line, "VmHWM: %ld", &kib) == 1) {

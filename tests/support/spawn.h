@@ -19,7 +19,8 @@ struct spawned *spawn_agfsd(const char *agfsd, const char *pki_dir, uint16_t tls
 uint16_t spawned_tls_port(const struct spawned *s);
 /* 0 without the argument "-addr". */
 uint16_t spawned_clear_port(const struct spawned *s);
-/* What it has had resident at most, in KiB. */
+/* What a process has had resident at most, in KiB. */
+long peak_kib(pid_t pid);
 long spawned_peak_kib(const struct spawned *s);
 pid_t spawned_pid(const struct spawned *s);
 /* SIGTERM, or SIGKILL; waits; frees. */
