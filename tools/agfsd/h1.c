@@ -112,7 +112,7 @@ static size_t input_head(struct conn *c, const char *p, size_t n)
 static bool may_take(const struct h1 *h)
 {
     return !h->r || h->r->answered || h->r->body_mode == BODY_COLLECT ||
-           pfs_buf_len(&h->r->body) < H1_BODY_BUFFER;
+           req_body_waiting(h->r) < H1_BODY_BUFFER;
 }
 
 static void stop_body(struct conn *c, const char *why)

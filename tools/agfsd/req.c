@@ -27,6 +27,7 @@ struct http_req *req_new(struct loop *l, struct conn *c, const struct req_ops *o
     memset(r, 0, offsetof(struct http_req, fields));
     list_init(&r->node);
     list_init(&r->fed);
+    list_init(&r->blocks);
     r->ops = ops;
     r->conn = c;
     r->loop = l;

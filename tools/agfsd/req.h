@@ -83,6 +83,8 @@ struct http_req {
     struct pfs_window window; /* HTTP/2: what the peer may send ahead of the consumer */
     int64_t body_credited;    /* HTTP/2: of body_received, what the peer may send again */
     struct pfs_buf body;      /* came in, not yet taken */
+    struct list blocks;       /* the same of a body that is pumped, ... */
+    size_t n_blocked;         /* ... so many bytes */
     size_t body_in_sink;      /* taken, not yet written */
     const char *body_why;     /* it is broken; static, NULL: the client ended */
     struct list fed;          /* of the loop: body bytes came in this turn */
@@ -162,6 +164,8 @@ bool resp_value_is_safe(const char *value);
 
 /* Gives the request back if nothing holds it any more. */
 void req_settle(struct http_req *r);
+/* Bytes of the body that wait for their consumer. */
+size_t req_body_waiting(const struct http_req *r);
 /* Frees what waits of the body. */
 void req_body_drop(struct http_req *r);
 /* Fails or ends the body's consumer when the stream is over. */

@@ -5,6 +5,7 @@
 #include "conn.h"
 #include "req.h"
 #include "stream_io.h"
+#include <string.h>
 
 /*
  * The body of a request on its way in: collected into one block, pumped into a stream, or thrown
@@ -12,7 +13,9 @@
  * so the protocols' windows bound what waits.
  */
 #define FIRST_ROOM (64 * 1024) /* a declared length alone does not make us allocate more */
-#define PUMP_ROOM (128 * 1024) /* what usually comes in while a sink writes */
+/* What comes in while a sink writes waits in blocks of this size, which are written one by one: a
+ * single one that grows would be copied each time, and be given back to the system. */
+#define PUMP_BLOCK (512 * 1024)
 
 static const struct pfs_error ok;
 static const char client_ended[] = "the client ended before its request was complete";
@@ -38,10 +41,59 @@ bool http_body_room(struct http_req *r)
     return !full;
 }
 
+/* Of a body that is pumped. */
+struct body_block {
+    struct list node;
+    size_t len;
+    char bytes[];
+};
+
+static void drop_blocks(struct http_req *r)
+{
+    struct list *node;
+
+    while ((node = list_take_first(&r->blocks))) {
+        pfs_free(list_entry(node, struct body_block, node));
+    }
+    r->n_blocked = 0;
+}
+
+size_t req_body_waiting(const struct http_req *r)
+{
+    return pfs_buf_len(&r->body) + r->n_blocked;
+}
+
 void req_body_drop(struct http_req *r)
 {
-    http_body_freed(pfs_buf_len(&r->body));
+    http_body_freed(req_body_waiting(r));
     pfs_buf_fini(&r->body);
+    drop_blocks(r);
+}
+
+static bool add_to_blocks(struct http_req *r, const char *p, size_t n)
+{
+    while (n > 0) {
+        struct body_block *last =
+            list_is_empty(&r->blocks) ? NULL : list_entry(r->blocks.prev, struct body_block, node);
+
+        if (!last || last->len == PUMP_BLOCK) {
+            last = pfs_malloc(sizeof *last + PUMP_BLOCK);
+            if (!last) {
+                return false;
+            }
+            last->len = 0;
+            list_init(&last->node);
+            list_append(&r->blocks, &last->node);
+        }
+        size_t part = PUMP_BLOCK - last->len < n ? PUMP_BLOCK - last->len : n;
+
+        memcpy(last->bytes + last->len, p, part);
+        last->len += part;
+        r->n_blocked += part;
+        p += part;
+        n -= part;
+    }
+    return true;
 }
 
 /* Keeps n bytes. False: there is no room for them. */
@@ -50,14 +102,13 @@ static bool keep(struct http_req *r, const char *p, size_t n)
     if (!gauge_take(GAUGE_BODY_MEMORY, (int64_t)n)) {
         return false;
     }
-    if (r->body_mode == BODY_PUMP && !r->body.mem) { /* not by doubling: each time is a copy */
-        (void)pfs_buf_room(&r->body, PUMP_ROOM);
+    size_t before = r->n_blocked;
+    bool kept = r->body_mode == BODY_PUMP ? add_to_blocks(r, p, n) : pfs_buf_add(&r->body, p, n);
+
+    if (!kept) {
+        http_body_freed(n - (r->n_blocked - before));
     }
-    if (!pfs_buf_add(&r->body, p, n)) {
-        http_body_freed(n);
-        return false;
-    }
-    return true;
+    return kept;
 }
 
 /* ---- ends ---- */
@@ -65,7 +116,7 @@ static bool keep(struct http_req *r, const char *p, size_t n)
 /* Bytes that nobody will look at. */
 static void drop_waiting(struct http_req *r)
 {
-    size_t n = pfs_buf_len(&r->body);
+    size_t n = req_body_waiting(r);
 
     req_body_drop(r);
     if (n && !r->gone) {
@@ -148,10 +199,30 @@ static void fail_no_room(struct http_req *r)
 
 static void on_sink_wrote(void *arg, size_t n, const struct pfs_error *err);
 
+/* Hands the sink what came first; the blocks go to it one by one, memory included. */
+static void write_some(struct http_req *r)
+{
+    r->sink_busy = true;
+    if (pfs_buf_len(&r->body)) { /* from the time before it was asked for */
+        struct pfs_buf b = r->body;
+
+        r->body = (struct pfs_buf){0};
+        r->body_in_sink = pfs_buf_len(&b);
+        stream_io_write(r->io, b.mem, b.start, r->body_in_sink, on_sink_wrote, r);
+        return;
+    }
+    struct body_block *first = list_entry(list_take_first(&r->blocks), struct body_block, node);
+
+    r->n_blocked -= first->len;
+    r->body_in_sink = first->len;
+    stream_io_write(r->io, (char *)first, offsetof(struct body_block, bytes), first->len,
+                    on_sink_wrote, r);
+}
+
 /* Goes on with whatever is due: write what waits, or report the end. */
 static void pump(struct http_req *r)
 {
-    size_t n = pfs_buf_len(&r->body);
+    size_t n = req_body_waiting(r);
 
     if (r->sink_busy || r->body_mode != BODY_PUMP) {
         return;
@@ -161,12 +232,7 @@ static void pump(struct http_req *r)
     } else if (r->body_broken || r->gone) { /* gone before the commit point: nothing is applied */
         fail_broken(r);
     } else if (n) {
-        struct pfs_buf b = r->body;
-
-        r->body = (struct pfs_buf){0};
-        r->sink_busy = true;
-        r->body_in_sink = n;
-        stream_io_write(r->io, b.mem, b.start, n, on_sink_wrote, r);
+        write_some(r);
     } else if (r->body_ended) {
         body_over(r, &ok);
     }
