@@ -154,10 +154,6 @@ static void judge_end(struct stream *s, struct pfs_error *err)
 
     if (ex->failure != FAILURE_NONE) {
         *err = ex->err;
-        if (s->too_slow && err->cls == PFS_TIMEOUT) {
-            snprintf(err->text, sizeof err->text, "less than 1 KiB/s for %lld s",
-                     PACE_WINDOW_NS / PFS_SEC);
-        }
         if (err->outcome == PFS_OUTCOME_UN) {
             op_raise_fence(op);
         }
@@ -230,6 +226,10 @@ void stream_on_done(struct stream *s)
     judge_end(s, &err);
     async_disarm(a);
     pthread_mutex_lock(&s->mu);
+    if (s->too_slow && err.cls == PFS_TIMEOUT) {
+        snprintf(err.text, sizeof err.text, "less than 1 KiB/s for %lld s",
+                 PACE_WINDOW_NS / PFS_SEC);
+    }
     s->err = err;
     s->over = true;
     if (s->is_write) {
