@@ -175,7 +175,7 @@ def test_connections_are_few(world):
         assert near.read("/r/memfs/README").status == 200
     assert remote.connections == before, "kept"
     remote.cut_idle()
-    assert near.read("/r/memfs/README").status == 200, "an idle connection that the remote ends fails nobody"
+    assert near.get("stat", path="/r/memfs/README").status == 200, "an idle connection that the remote ends fails nobody"
 
 
 def test_what_is_repeated(world):

@@ -11,7 +11,7 @@
 #include "../support/spawn.h"
 #include "../support/syscall_fail.h"
 #include "stress.h"
-#include <dirent.h>
+#include "support/h2server.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <proxyfs/proxyfs.h>
@@ -215,33 +215,7 @@ static unsigned long live(void)
     return n;
 }
 
-/* Open descriptors, and threads. */
-static unsigned count_in(const char *dir)
-{
-    DIR *d = opendir(dir);
-    unsigned n = 0;
-
-    while (d && readdir(d)) {
-        n++;
-    }
-    closedir(d);
-    return n;
-}
-
-static void none_is_left(unsigned fds, unsigned threads)
-{
-    int64_t t0 = pfs_now();
-
-    while ((count_in("/proc/self/fd") > fds || count_in("/proc/self/task") > threads) &&
-           pfs_now() - t0 < 10 * PFS_SEC) {
-        usleep(1000);
-    }
-    REQUIRE(count_in("/proc/self/fd") <= fds, "descriptors: %u, before %u",
-            count_in("/proc/self/fd"), fds);
-    REQUIRE(count_in("/proc/self/task") <= threads, "threads are left");
-}
-
-static void sweep(const struct fault *f, const char *protocol, unsigned fds, unsigned threads)
+static void sweep(const struct fault *f, const char *protocol, const struct leaks *before)
 {
     int64_t t0 = pfs_now();
 
@@ -251,7 +225,7 @@ static void sweep(const struct fault *f, const char *protocol, unsigned fds, uns
     do {
         nth++;
     } while (live() >= nth);
-    none_is_left(fds, threads);
+    REQUIRE(leaks_none(before), "%s with %d left something behind", f->call, f->fault);
     REQUIRE(nth > 1, "%s does not occur", f->call);
     printf("%s %-14s %3d: %3lu in %lld ms\n", protocol, f->call, f->fault, nth - 1,
            (long long)((pfs_now() - t0) / PFS_MS));
@@ -289,12 +263,12 @@ int main(int argc, char **argv)
                                           {"timeout", "5s"}},
            sizeof options);
     prepare();
-    unsigned fds = count_in("/proc/self/fd"), threads = count_in("/proc/self/task");
+    struct leaks before = leaks_now();
 
     for (size_t i = 0; i < N_FAULTS; i++) {
-        sweep(&faults[i], "h2", fds, threads);
+        sweep(&faults[i], "h2", &before);
         if (strcmp(faults[i].call, "send") == 0 || strcmp(faults[i].call, "recv") == 0) {
-            sweep(&faults[i], "h1", fds, threads);
+            sweep(&faults[i], "h1", &before);
         }
     }
     spawned_stop(server);
