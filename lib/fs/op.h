@@ -44,7 +44,7 @@ struct op {
     struct pfs_client *client;
     struct list node;
     struct pfs_request req; /* path and path2 normalised, below remote_path */
-    char *paths;            /* memory of both */
+    char *paths;            /* memory of both: small_paths, or owned */
     int64_t deadline_ns;
     enum op_step step;
     bool extended;           /* the server honours offset and flags on PUT */
@@ -65,7 +65,9 @@ struct op {
     struct async_op *async;  /* NULL: a blocking call */
     bool was_cancelled;      /* by pfs_client_free; under the client's mu */
     atomic_int pin;          /* a blocking call's exchange: enum op_pin */
-    struct exchange ex;      /* of the step; the last member: op_init leaves it alone */
+    /* From here on op_init leaves it alone. */
+    struct exchange ex; /* of the step */
+    char small_paths[128];
 };
 
 /* Which member of the request is NULL or out of range is INVALID; nothing was sent then. */
