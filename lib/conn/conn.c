@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "h2/h2.h"
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -201,4 +202,9 @@ void conn_drain_locked(struct conn *c, const char *why)
         c->session->ops->shutdown(c->session);
     }
     conn_flush_locked(c);
+}
+
+struct conn_libraries conn_libraries(void)
+{
+    return (struct conn_libraries){tls_library_version(), h2_library_version()};
 }

@@ -18,6 +18,12 @@
 
 struct generation;
 
+/* Versions of the libraries that connections stand on, in this process. Static strings. */
+struct conn_libraries {
+    const char *openssl, *nghttp2;
+};
+struct conn_libraries conn_libraries(void);
+
 enum wire_protocol { PROTOCOL_AUTO, PROTOCOL_H2, PROTOCOL_H1 };
 
 /* Blocked callers up to 32 times as many are told apart when some are woken (wait.c). */

@@ -4,7 +4,11 @@
  */
 #include "base/alloc.h"
 #include "base/err.h"
+#include "conn/generation.h"
+#include "wire/json.h"
 #include <proxyfs/proxyfs.h>
+#include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -270,7 +274,21 @@ enum pfs_class pfs_capabilities(struct pfs_client *c, char **ret_version,
     return finish(&reply, err);
 }
 
+static char version[128];
+
+static void make_version(void)
+{
+    struct conn_libraries l = conn_libraries();
+
+    snprintf(version, sizeof version,
+             "libproxyfs " PFS_VERSION " (OpenSSL %s, nghttp2 %s, json-c %s)", l.openssl, l.nghttp2,
+             json_library_version());
+}
+
 const char *pfs_version(void)
 {
-    return "libproxyfs " PFS_VERSION;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, make_version);
+    return version;
 }

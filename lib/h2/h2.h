@@ -19,4 +19,7 @@ struct h2_options {
 enum pfs_class h2_session_new(const struct h2_options *o, struct session **ret,
                               struct pfs_error *err);
 
+/* Version of nghttp2 in this process. Static string. */
+const char *h2_library_version(void);
+
 #endif

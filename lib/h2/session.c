@@ -335,3 +335,8 @@ enum pfs_class h2_session_new(const struct h2_options *o, struct session **ret,
     *ret = &h->base;
     return PFS_OK;
 }
+
+const char *h2_library_version(void)
+{
+    return nghttp2_version(0)->version_str;
+}

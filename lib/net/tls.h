@@ -36,6 +36,8 @@ struct tls_options {
 /* Reads the files. Errors: CONFIG (names option and file), NOMEM. *ret: tls_ctx_unref. */
 enum pfs_class tls_ctx_new(const struct tls_options *o, struct tls_ctx **ret,
                            struct pfs_error *err);
+/* Version of OpenSSL in this process. Static string. */
+const char *tls_library_version(void);
 struct tls_ctx *tls_ctx_ref(struct tls_ctx *ctx);
 void tls_ctx_unref(struct tls_ctx *ctx); /* NULL allowed */
 

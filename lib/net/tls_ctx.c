@@ -267,3 +267,8 @@ void tls_ctx_unref(struct tls_ctx *ctx)
         pfs_free(ctx);
     }
 }
+
+const char *tls_library_version(void)
+{
+    return OpenSSL_version(OPENSSL_VERSION_STRING);
+}

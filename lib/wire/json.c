@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/utf8.h"
 #include "wire/json_pull.h"
+#include <json-c/json_c_version.h>
 #include <json-c/json_object.h>
 #include <json-c/json_tokener.h>
 #include <json-c/linkhash.h>
@@ -368,4 +369,9 @@ bool json_option_text(struct json_value v, struct pfs_buf *b)
         break;
     }
     return json_to_text(v, b);
+}
+
+const char *json_library_version(void)
+{
+    return json_c_version();
 }

@@ -53,6 +53,8 @@ struct json_value {
  */
 PFS_MUST_CHECK enum pfs_class json_parse(const char *text, size_t len, enum json_rules rules,
                                          struct json_value *ret, struct pfs_error *err);
+/* Version of json-c in this process. Static string. */
+const char *json_library_version(void);
 /* Frees a root and zeroes it. A zero value is allowed. */
 void json_fini(struct json_value *root);
 

@@ -178,11 +178,6 @@ void limit_stop(struct limit *l)
     free(l);
 }
 
-const char *limit_tls_version(void)
-{
-    return OpenSSL_version(OPENSSL_VERSION_STRING);
-}
-
 pid_t limit_pid(const struct limit *l)
 {
     return l->child;

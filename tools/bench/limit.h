@@ -27,8 +27,6 @@ pid_t limit_pid(const struct limit *l);
 /* A connection for OP_PING or OP_PIPE; NULL: *err says why. */
 void *limit_connect(struct limit *l, enum bench_op op, struct pfs_error *err);
 void limit_disconnect(void *tls);
-/* Version of the TLS library. Static string. */
-const char *limit_tls_version(void);
 /* One round trip; one piece of the pipe. */
 enum pfs_class limit_call(void *tls, enum bench_op op, struct pfs_error *err);
 

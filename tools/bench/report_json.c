@@ -190,14 +190,29 @@ static void write_target(struct json_out *j, const struct report_target *t)
     json_end(j, '}');
 }
 
+/* The version after that name in "libproxyfs 0.1.0 (OpenSSL 3.0.17, ...)"; "" when it is not there.
+ */
+static void find_version(const char *library, char *dst, size_t cap)
+{
+    const char *at = strstr(pfs_version(), library);
+
+    at = at ? at + strlen(library) : "";
+    at += *at == ' ';
+    snprintf(dst, cap, "%.*s", (int)strcspn(at, " ,)"), at);
+}
+
 static void write_versions(struct json_out *j)
 {
-    const char *library = strchr(pfs_version(), ' '); /* "libproxyfs 0.1.0" */
+    static const char *const libraries[] = {"libproxyfs", "OpenSSL", "nghttp2", "json-c"};
+    static const char *const keys[] = {"libproxyfs", "openssl", "nghttp2", "json_c"};
+    char version[32];
 
     json_begin(j, "versions", '{');
     json_text(j, "agfs_bench", PFS_VERSION);
-    json_text(j, "libproxyfs", library ? library + 1 : pfs_version());
-    json_text(j, "openssl", limit_tls_version());
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        find_version(libraries[i], version, sizeof version);
+        json_text(j, keys[i], version);
+    }
     json_end(j, '}');
 }
 

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "fs/options.h"
 #include <criterion/criterion.h>
+#include <proxyfs/proxyfs.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -253,4 +254,14 @@ Test(options, A110_without_memory)
         client_options_fini(&o);
     }
     cr_assert(n > 5 && n < 100);
+}
+
+Test(options, the_version_names_what_it_stands_on)
+{
+    const char *v = pfs_version();
+
+    cr_assert_eq(strncmp(v, "libproxyfs " PFS_VERSION " (OpenSSL 3.",
+                         strlen("libproxyfs " PFS_VERSION " (OpenSSL 3.")),
+                 0, "%s", v);
+    cr_assert(strstr(v, ", nghttp2 1.") && strstr(v, ", json-c 0."), "%s", v);
 }
