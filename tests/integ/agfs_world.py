@@ -215,19 +215,17 @@ def run(tests, build=None, shared=None, at_once=1):
     def one(numbered):
         world = shared or World(build)
         try:
-            failed, lines = run_one(*numbered, world)
-            print("\n".join(lines), flush=True)
-            return failed
+            return run_one(*numbered, world)
         finally:
             if not shared:
                 world.close()
 
-    numbered = enumerate(tests, 1)
-    if at_once > 1:
-        with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
-            failed = sum(pool.map(one, numbered))
-    else:
-        failed = sum(map(one, numbered))
+    n_failed = 0
+    with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+        results = (pool.map if at_once > 1 else map)(one, enumerate(tests, 1))
+        for failed, lines in results:  # TAP wants them in order
+            print("\n".join(lines), flush=True)
+            n_failed += failed
     if shared:
         shared.close()
-    sys.exit(1 if failed else 0)
+    sys.exit(1 if n_failed else 0)
