@@ -18,6 +18,7 @@ import ssl
 import subprocess
 import time
 
+from agfs_frames import Http2
 from agfs_world import Api, Skip, run, wait_for
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
@@ -118,6 +119,23 @@ def test_20000_idle_connections(world):
     for c in idle:
         c.socket.close()
     wait_for("the connections to end", lambda: Api(server.clear).get("limits").json()["in_use"]["connections"] < 10)
+
+
+def test_idle_connections_give_memory_back(world):
+    """With TLS and HTTP/2 too, where an idle one has most; and each answers afterwards as before."""
+    server = world.start("server", ["--mount", "memfs:/memfs"], tls=True, client_cert="none")
+    wait_for("the mount", Api(server.clear).ready)
+    context = ssl.create_default_context(cafile=world.pki("ca.pem"))
+    context.set_alpn_protocols(["h2"])
+    idle = [Http2(server.tls, context=context) for _ in range(300)]
+    ask = lambda n: [(peer.request(n, b"GET", PATH, end=True), peer.reply(n)[0]) for peer in idle] == [(None, 200)] * len(idle)
+    assert ask(1) and ask(3)
+    peak = server.status("VmRSS")
+    if not SANITIZED:
+        wait_for("memory given back", lambda: server.status("VmRSS") <= peak - 5 * len(idle))
+    assert ask(5) and Api(server.clear).get("limits").json()["in_use"]["connections"] >= len(idle) + 1
+    for peer in idle:
+        peer.close()
 
 
 def configured(world, name, limits, **kw):
@@ -455,7 +473,7 @@ def test_A100_what_was_acknowledged_survives_kill_9(world):
     assert api.read("/volatile/q/size").body == b"0" and api.get("stat", path="/memfs/f").status == 404
 
 
-run([test_20000_idle_connections, test_D22_limits_are_shown_and_configured,
+run([test_20000_idle_connections, test_idle_connections_give_memory_back, test_D22_limits_are_shown_and_configured,
      test_D09_bodies_in_memory_count_both_ways, test_idle_connections_end,
      test_D03_connections_per_identity, test_D03_handshakes_per_address,
      test_D21_connections_get_old, test_D01_D20_who_may_connect_and_administrate, test_D15_arguments_are_small,

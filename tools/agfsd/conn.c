@@ -250,6 +250,9 @@ static void cool(struct conn *c)
     if (c->tls) {
         tls_release_idle(c->tls);
     }
+    if (c->state == CONN_OPEN && c->proto->cool) {
+        c->proto->cool(c);
+    }
     if (pfs_buf_len(&c->in) == 0) {
         pfs_buf_fini(&c->in);
     }

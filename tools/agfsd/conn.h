@@ -40,6 +40,8 @@ struct proto {
     int64_t (*deadline)(const struct conn *c);
     void (*tick)(struct conn *c, int64_t now_ms);
     void (*shut)(struct conn *c, enum conn_shut how);
+    /* There has been no traffic for a while: gives memory back. NULL: there is none. */
+    void (*cool)(struct conn *c);
     /* Gives all requests up and frees c->session. Never from inside another function of these. */
     void (*close)(struct conn *c);
 };

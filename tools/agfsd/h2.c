@@ -43,7 +43,11 @@ static bool h2_open(struct conn *c)
     int64_t now = loop_now_ms(c->loop);
 
     pthread_once(&once, make_shared);
-    if (!h || !callbacks || nghttp2_session_server_new2(&h->s, callbacks, h, option) != 0) {
+    if (h) {
+        h2_idle_init(h);
+    }
+    if (!h || !callbacks ||
+        nghttp2_session_server_new3(&h->s, callbacks, h, option, &h->mem) != 0) {
         pfs_free(h);
         return false;
     }
@@ -248,5 +252,6 @@ const struct proto h2_proto = {
     .deadline = h2_deadline,
     .tick = h2_tick,
     .shut = h2_shut,
+    .cool = h2_cool,
     .close = h2_close,
 };

@@ -30,6 +30,9 @@ struct h2 {
     struct pfs_rtt rtt;
     char *dst; /* during h2_drain: cap bytes, n used */
     size_t cap, n;
+    nghttp2_mem mem;
+    void *frame_buffer; /* of nghttp2, n_frame_buffer bytes; NULL: not known */
+    size_t n_frame_buffer;
 };
 
 extern const struct req_ops h2_req_ops;
@@ -45,6 +48,9 @@ void h2_note(struct h2 *h, enum h2_event ev);
 /* A response of that status without a body, for a request that the API never sees. */
 void h2_answer_bare(struct http_req *r, int status);
 size_t h2_drain(struct conn *c, char *dst, size_t cap);
+/* h2_idle.c: nghttp2's memory, and what is given back of it while the connection is idle. */
+void h2_idle_init(struct h2 *h);
+void h2_cool(struct conn *c);
 /* h2_window.c: n bytes of a body came. */
 void h2_window_received(struct h2 *h, size_t n);
 /* True: the answer to a PING of ours. */
