@@ -9,6 +9,7 @@
  * usage: parallel AGFSD PKIDIR [READS]
  */
 #include "../support/spawn.h"
+#include "base/alloc.h"
 #include <fcntl.h>
 #include <proxyfs/proxyfs.h>
 #include <pthread.h>
@@ -21,6 +22,9 @@
 #define SIZE (10u << 20) /* ten parts of 1 MiB, which 16 streams have */
 #define WORDS (SIZE / sizeof(uint64_t))
 #define READERS 3
+#define MEMORY_FAULTS                                                                              \
+    150 /* a read in parts allocates some hundred times, most for its messages                     \
+         */
 
 static char url[64], ca[512], dir[] = "/tmp/stress-parallel-XXXXXX";
 static atomic_uint left, n_parts, n_whole, n_changed, n_stopped;
@@ -187,6 +191,54 @@ static void replace_under_a_reader(void)
     free(words);
 }
 
+/* A read in which allocation nth fails says so, or has all of the content; how many there were. */
+static unsigned long read_without(struct pfs_client *c, unsigned long nth, uint64_t *words)
+{
+    struct pfs_stream *s;
+    struct pfs_error err;
+    size_t have = 0, n = 1;
+
+    pfs_alloc_fail_nth(nth);
+    enum pfs_class cls = pfs_open_read(c, "/store/replaced", 0, -1, &s, &err);
+    bool opened = cls == PFS_OK;
+
+    while (cls == PFS_OK && n > 0 && have < SIZE) {
+        cls = pfs_stream_read(s, (char *)words + have, SIZE - have, &n, &err);
+        have += cls == PFS_OK ? n : 0;
+    }
+    if (opened) {
+        pfs_stream_close(s);
+    }
+    if (cls == PFS_OK && (have != SIZE || words[WORDS - 1] != (words[0] | (WORDS - 1)))) {
+        die("without memory: less than all of it looks complete", NULL);
+    }
+    if (cls != PFS_OK && cls != PFS_NOMEM && cls != PFS_TRUNCATED && cls != PFS_CONN_LOST &&
+        cls != PFS_RESET) {
+        die("without memory", &err);
+    }
+    return pfs_alloc_count();
+}
+
+/* Each allocation of such a read fails once. */
+static void without_memory(void)
+{
+    struct pfs_client *c = open_client("16");
+    uint64_t *words = malloc(SIZE);
+
+    if (!words) {
+        die("memory", NULL);
+    }
+    pfs_stream_close(open_settled(c));
+    unsigned long n = read_without(c, 0, words);
+    for (unsigned long nth = 1; nth <= n; nth++) {
+        read_without(c, nth, words);
+    }
+    pfs_alloc_fail_nth(0);
+    printf("%lu allocations of a read failed, one at a time\n", n);
+    pfs_client_free(c);
+    free(words);
+}
+
 /* A client that ends while its stream is open: the stream says so, and can be closed after it. */
 static void leave_open(void)
 {
@@ -250,6 +302,7 @@ int main(int argc, char **argv)
     atomic_store(&stop, true);
     pthread_join(changer, NULL);
     replace_under_a_reader();
+    without_memory();
     spawned_stop(server);
     snprintf(file, sizeof file, "%s/replaced", dir);
     unlink(file);
