@@ -111,11 +111,12 @@ def stat(kit, table):
 def many(kit, table):
     """64 callers against a load generator that has no callers."""
     url, loader, single, default = kit.nghttpd(), [], [], []
-    for _ in range(rounds_of(kit, 9)):
+    for number in range(rounds_of(kit, 10)):
         loader.append(kit.h2load(url + FILE, 1, 20000 if kit.quick else 80000))
-        steps = kit.bench([h2(url, "max_connections=1"), h2(url)], callers=64, seconds=0.4)
-        single += rates(steps[0])
-        default += rates(steps[1])
+        takers = [(single, h2(url, "max_connections=1")), (default, h2(url))]
+        takers = takers[::-1] if number % 2 else takers  # on a busy machine the first has an advantage
+        for (got, _), step in zip(takers, kit.bench([target for _, target in takers], callers=64, seconds=0.4)):
+            got += rates(step)
     table.row("small reads, 64 callers, nghttpd, 1 connection: rate / h2load -c1 -m64",
               ratio(single, loader), ">=", 0.60)
     table.row("  the same, default options", ratio(default, loader), ">=", 0.75)
