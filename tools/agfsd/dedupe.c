@@ -6,17 +6,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BUCKETS 16384
+#define BUCKETS 32768 /* two entries each at most, as a rule, and none of them is in the cache */
 #define SLACK_MS 1000 /* between two clocks; the age itself is the most it can be on arrival */
 
 struct dedupe_entry {
     struct list link;      /* in a bucket while known */
+    uint64_t hash;         /* beside it: of most entries nothing else is looked at */
     struct list ended;     /* in dedupe.ended, in the order of ending */
     struct list with_body; /* in dedupe.with_body while a large body is kept */
     unsigned refs;         /* the table's, and one per request that looks at it */
     bool known, done;
     bool shared; /* with a repetition of its request */
-    uint64_t hash, what;
+    uint64_t what;
     int64_t began_ms, ended_ms;
     struct list waiting; /* of struct dedupe_wait */
     struct dedupe_response response;
@@ -94,15 +95,18 @@ static uint64_t hash_of(const struct dedupe_key *key)
     return h;
 }
 
+static bool is_client(const struct dedupe_entry *e, const char *client)
+{
+    return client ? e->client[0] == '+' && strcmp(e->client + 1, client) == 0 : e->client[0] == '-';
+}
+
 static struct dedupe_entry *find_locked(struct dedupe *d, const struct dedupe_key *key,
                                         uint64_t hash)
 {
     list_for_each (it, &d->buckets[hash % BUCKETS]) {
         struct dedupe_entry *e = list_entry(it, struct dedupe_entry, link);
-        bool same_client = key->client ? e->client[0] == '+' && !strcmp(e->client + 1, key->client)
-                                       : e->client[0] == '-';
 
-        if (e->hash == hash && same_client && strcmp(e->id, key->id) == 0) {
+        if (e->hash == hash && is_client(e, key->client) && strcmp(e->id, key->id) == 0) {
             return e;
         }
     }
