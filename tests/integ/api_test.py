@@ -299,6 +299,16 @@ def test_D22_metrics(world):
     assert api.get("metrics").status == 404, "not below /api/v1"
 
 
+def test_own_files_are_there_from_the_start(world):
+    """Who learns the address need not wait for files of the server itself; a remote that is down holds nothing up."""
+    mounts = [arg for n in range(100) for arg in ("--mount", "memfs:/m%d" % n)]
+    server = world.start("server", world.mount_arg("/down", "http://127.0.0.1:1/api/v1") + mounts)
+    assert [Api(server.clear).put("/m%d/f" % n, b"x").status for n in (99, 50, 0)] == [200] * 3
+    told = open(server.log_path).read().partition("listening on")[0]
+    assert told.count("(memfs) is up") == 100, told
+    assert Api(server.clear).get("ready").status == 503
+
+
 def test_a_failed_mount_is_tried_again(world):
     server = world.start("server", ["--mount", "localfs:/late:local_dir=" + world.path("late"),
                                     "--mount", "memfs:/memfs"])
@@ -360,5 +370,6 @@ def test_certificates_are_read_again(world):
 
 
 run([test_files, test_parts_of_files, test_directories_and_meta, test_search, test_handles, test_mounts_and_system,
-     test_a_cut_upload_leaves_the_old_content, test_limits, test_D22_metrics, test_a_failed_mount_is_tried_again,
+     test_a_cut_upload_leaves_the_old_content, test_limits, test_D22_metrics, test_own_files_are_there_from_the_start,
+     test_a_failed_mount_is_tried_again,
      test_exit_codes_and_messages, test_certificates_are_read_again])

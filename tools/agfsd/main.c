@@ -311,6 +311,7 @@ static int run(struct args *a)
     bool started = cls == PFS_OK, clean = true;
 
     if (cls == PFS_OK) {
+        mounter_await_own(d.mounter);
         cls = announce(&d, a, &err);
     }
     if (cls == PFS_OK) {

@@ -40,7 +40,8 @@ struct wanted {
     struct mounter *mounter;
     char *path, *type, *config;
     struct mount *mount; /* reserved: to be tried now; NULL: failed before, or up */
-    bool busy, up;       /* under mounter.mu, as is: */
+    bool tried;          /* once; under mounter.mu, as are: */
+    bool busy, up;
     int64_t retry_at;
     int64_t delay_ms;
 };
@@ -54,7 +55,7 @@ struct mounter {
     size_t n_wanted;
 
     pthread_mutex_t mu; /* of what follows and the wanted's states */
-    pthread_cond_t wake;
+    pthread_cond_t wake; /* `stopping` was set, or a `tried` */
     bool stopping;
 };
 
@@ -69,18 +70,20 @@ static void try_job(void *arg)
     if (mine) {
         cls = bring_up(m->vfs, m->registry, w->mount, w->type, w->path, w->config, &err);
     }
-    w->mount = NULL;
-    pthread_mutex_lock(&m->mu);
-    w->busy = false;
-    w->up = cls == PFS_OK; /* or somebody unmounted it: then it is not wanted any more */
-    w->retry_at = pfs_after(pfs_now(), w->delay_ms * PFS_MS);
-    w->delay_ms = w->delay_ms * 16 / 10 < RETRY_MAX_MS ? w->delay_ms * 16 / 10 : RETRY_MAX_MS;
-    pthread_mutex_unlock(&m->mu);
     if (cls != PFS_OK) {
         log_warn("mount %s (%s) failed, will be tried again: %s", w->path, w->type, err.text);
     } else if (mine) {
         log_info("mount %s (%s) is up", w->path, w->type);
     }
+    w->mount = NULL;
+    pthread_mutex_lock(&m->mu);
+    w->busy = false;
+    w->tried = true;
+    pthread_cond_broadcast(&m->wake);
+    w->up = cls == PFS_OK; /* or somebody unmounted it: then it is not wanted any more */
+    w->retry_at = pfs_after(pfs_now(), w->delay_ms * PFS_MS);
+    w->delay_ms = w->delay_ms * 16 / 10 < RETRY_MAX_MS ? w->delay_ms * 16 / 10 : RETRY_MAX_MS;
+    pthread_mutex_unlock(&m->mu);
 }
 
 static void start_due(struct mounter *m)
@@ -199,6 +202,29 @@ enum pfs_class mounter_start(struct vfs *v, struct registry *r, const struct mou
     return PFS_OK;
 }
 
+static bool awaits_own_locked(const struct mounter *m)
+{
+    for (size_t i = 0; i < m->n_wanted; i++) {
+        if (!m->wanted[i].tried && registry_is_own(m->wanted[i].type)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void mounter_await_own(struct mounter *m)
+{
+    int64_t end = pfs_after(pfs_now(), OWN_MOUNTS_MAX_MS * PFS_MS);
+    struct timespec until = {.tv_sec = end / PFS_SEC, .tv_nsec = end % PFS_SEC};
+    int rc = 0;
+
+    pthread_mutex_lock(&m->mu);
+    while (awaits_own_locked(m) && rc == 0) {
+        rc = pthread_cond_timedwait(&m->wake, &m->mu, &until);
+    }
+    pthread_mutex_unlock(&m->mu);
+}
+
 void mounter_stop(struct mounter *m)
 {
     if (!m) {
@@ -206,7 +232,7 @@ void mounter_stop(struct mounter *m)
     }
     pthread_mutex_lock(&m->mu);
     m->stopping = true;
-    pthread_cond_signal(&m->wake);
+    pthread_cond_broadcast(&m->wake);
     pthread_mutex_unlock(&m->mu);
     pthread_join(m->thread, NULL);
     mounter_free(m);

@@ -12,6 +12,7 @@
 
 #define RETRY_FIRST_MS 1000 /* then x1.6 each time ... */
 #define RETRY_MAX_MS 30000  /* ... up to this */
+#define OWN_MOUNTS_MAX_MS 5000
 
 /* Mounts on this thread, which may block for seconds. Errors: EXISTS, those of registry_open. */
 enum pfs_class mounter_mount(struct vfs *v, struct registry *r, const struct mount_spec *spec,
@@ -25,6 +26,11 @@ struct mounter;
  */
 enum pfs_class mounter_start(struct vfs *v, struct registry *r, const struct mount_spec *specs,
                              size_t n, struct mounter **ret, struct pfs_error *err);
+/*
+ * Waits until the mounts that need no other server have been tried, so that who starts a server and
+ * uses it finds its own files; for OWN_MOUNTS_MAX_MS at most (a file system may hang).
+ */
+void mounter_await_own(struct mounter *m);
 /* Waits for a mount that is being tried right now. NULL allowed. */
 void mounter_stop(struct mounter *m);
 

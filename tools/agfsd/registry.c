@@ -84,6 +84,11 @@ bool registry_has(struct registry *r, const char *type)
     return native || find_builtin(type);
 }
 
+bool registry_is_own(const char *type)
+{
+    return find_builtin(type) && strcmp(type, "proxyfs") != 0;
+}
+
 /* ---- options of built-in drivers ---- */
 
 const char *option_value(const struct pfs_option *options, size_t n, const char *key)

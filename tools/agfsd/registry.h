@@ -18,6 +18,8 @@ void registry_free(struct registry *r);
 
 /* True when there is such a type. */
 bool registry_has(struct registry *r, const char *type);
+/* A built-in type whose files are this server's own: opening it waits for no other machine. */
+bool registry_is_own(const char *type);
 /*
  * Makes a driver. config: a JSON object's text or NULL; mount_path is added to it. Errors: CONFIG
  * "unknown filesystem type: X", "failed to validate plugin: ...", "failed to initialize plugin:
