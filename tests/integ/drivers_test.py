@@ -107,7 +107,8 @@ def once(api, prefix, base):
     put, take = "files?path=%s/queue/q/enqueue" % prefix, "files?path=%s/queue/q/dequeue" % prefix
     size = lambda: api.read(prefix + "/queue/q/size").body
     first = ask(api, "PUT", put, base + 1, b"m1")
-    assert first[0] == 200 and ask(api, "PUT", put, base + 1, b"m1") == first and size() == b"1"
+    again = ask(api, "PUT", put, base + 1, b"m1")
+    assert first[0] == 200 and again == first and size() == b"1", (first, again, size())
     ask(api, "PUT", put, base + 2, b"m2")
     assert size() == b"2"
     taken = ask(api, "GET", take, base + 3)

@@ -152,7 +152,7 @@ Test(stream, small_calls_have_a_connection_without_streams)
         cr_expect_eq(atomic_load(&a.calls_beside) - beside, n == 1 ? 3 : 0);
         cr_expect_eq(atomic_load(&a.streams_first), 1, "one connection has all streams");
         cr_expect_eq(atomic_load(&a.streams_shared), 3);
-        cr_expect_eq(atomic_load(&w.server.n_conns), n);
+        cr_expect_eq(atomic_load(&w.server.n_conns), (unsigned)n);
         for (int i = 0; i < 4; i++) {
             pfs_stream_close(s[i]);
         }

@@ -27,6 +27,13 @@
 #define RATE 100000000
 #define FIRST_WINDOW (256u << 10) /* of lib/h2 and agfsd */
 
+/* Sanitizers make both ends slower than a line of that window. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define RATES_COUNT false
+#else
+#define RATES_COUNT true
+#endif
+
 static int64_t total;
 static char buf[PIECE], pattern[PIECE];
 
@@ -245,7 +252,7 @@ int main(int argc, char **argv)
     snprintf(file, sizeof file, "%s/f", dir);
     unlink(file);
     rmdir(dir);
-    if (read < 2 * fixed || wrote < 2 * fixed || side < 2 * fixed) {
+    if (RATES_COUNT && (read < 2 * fixed || wrote < 2 * fixed || side < 2 * fixed)) {
         die("the windows do not grow", NULL);
     }
     if (stats.connections < 2) {

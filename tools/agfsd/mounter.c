@@ -54,7 +54,7 @@ struct mounter {
     struct wanted *wanted;
     size_t n_wanted;
 
-    pthread_mutex_t mu; /* of what follows and the wanted's states */
+    pthread_mutex_t mu;  /* of what follows and the wanted's states */
     pthread_cond_t wake; /* `stopping` was set, or a `tried` */
     bool stopping;
 };
