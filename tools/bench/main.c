@@ -6,6 +6,7 @@
 #include "output.h"
 #include "process.h"
 #include "run.h"
+#include "target_spec.h"
 #include "util.h"
 #include <errno.h>
 #include <proxyfs/proxyfs.h>
@@ -24,12 +25,8 @@ static void keep_command(struct report *r, int argc, char **argv)
 {
     r->command = xcalloc((size_t)argc, sizeof *r->command);
     r->n_command = (size_t)argc;
-    for (int i = 0; i < argc; i++) {
-        const char *host = strstr(argv[i], "://");
-        const char *at = host ? memchr(host + 3, '@', strcspn(host + 3, "/,")) : NULL;
-        r->command[i] =
-            at ? xasprintf("%.*s***%s", (int)(host + 3 - argv[i]), argv[i], at) : xstrdup(argv[i]);
-    }
+    for (int i = 0; i < argc; i++)
+        r->command[i] = spec_masked(argv[i]);
 }
 
 static int open_outputs(const struct options *o, struct outputs *out)

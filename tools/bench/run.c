@@ -6,6 +6,7 @@
 #include "load.h"
 #include "process.h"
 #include "progress.h"
+#include "target_spec.h"
 #include "util.h"
 #include <math.h>
 #include <stdlib.h>
@@ -111,7 +112,9 @@ static int open_targets(struct bench *b)
     instructions_start(); /* not of the other end */
     for (size_t i = 0; i < o->n_targets; i++) {
         struct target *t;
-        progress_say(&b->progress, "connecting to %s", o->targets[i].url);
+        char *url = spec_masked(o->targets[i].url);
+        progress_say(&b->progress, "connecting to %s", url);
+        free(url);
         if (target_open(&o->targets[i], remotes, &t, &err) != PFS_OK) {
             progress_clear(&b->progress);
             return complain(pfs_class_exit(err.cls), "%s: %s (class %s)",

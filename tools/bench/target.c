@@ -4,6 +4,7 @@
 #include "target.h"
 #include "limit.h"
 #include "process.h"
+#include "target_spec.h"
 #include "util.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -103,17 +104,6 @@ static const char *find_protocol(const struct target_spec *spec)
                 : "HTTP/1.1, clear";
 }
 
-/* The URL without user and password. */
-static char *shown_url(const char *url)
-{
-    const char *host = strstr(url, "://"), *at = NULL;
-
-    host = host ? host + 3 : url;
-    for (const char *p = host; *p && *p != '/'; p++)
-        at = *p == '@' ? p : at;
-    return at ? xasprintf("%.*s***%s", (int)(host - url), url, at) : xstrdup(url);
-}
-
 static void make_id(char id[16])
 {
     unsigned char random[6] = {0};
@@ -131,7 +121,7 @@ enum pfs_class target_open(const struct target_spec *spec, unsigned n_remotes, s
     enum pfs_class cls = PFS_OK;
 
     t->spec = spec;
-    t->url = shown_url(spec->url);
+    t->url = spec_masked(spec->url);
     t->name = xstrdup(spec->name ? spec->name : t->url);
     t->n_remotes = n_remotes;
     t->remotes = xcalloc(n_remotes, sizeof *t->remotes);

@@ -79,6 +79,20 @@ int spec_parse(const char *text, const struct target_spec *common, struct target
     return code;
 }
 
+char *spec_masked(const char *text)
+{
+    const char *scheme = strstr(text, "://"), *value = strchr(text, '=');
+    const char *begin = scheme                                 ? scheme + 3
+                        : strncmp(text, "--", 2) == 0 && value ? value + 1
+                                                               : text;
+    const char *at = memrchr(begin, '@', strcspn(begin, "/,"));
+
+    /* Without a scheme it may be the name of a file, in which '@' means nothing. */
+    if (at == NULL || (scheme == NULL && memchr(begin, ':', (size_t)(at - begin)) == NULL))
+        return xstrdup(text);
+    return xasprintf("%.*s***%s", (int)(begin - text), text, at);
+}
+
 void spec_fini(struct target_spec *s)
 {
     for (size_t i = 0; i < s->n_options; i++) {

@@ -15,5 +15,10 @@ int spec_set_pair(struct target_spec *s, const char *pair);
 /* Reads one; what it does not say itself is as `common` says. *ret: spec_fini, in any case. */
 int spec_parse(const char *text, const struct target_spec *common, struct target_spec *ret);
 void spec_fini(struct target_spec *s);
+/*
+ * A target, or any argument that may hold one, with "***" for user and password: what may be shown.
+ * To be freed.
+ */
+char *spec_masked(const char *text);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
 #include "options.h"
+#include "target_spec.h"
 #include "util.h"
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -95,6 +96,29 @@ Test(bench_options, targets_have_options_of_their_own)
     cr_assert_str_eq(o.targets[2].path, "/remote/memfs");
     cr_assert_str_eq(o.targets[2].queue, "/q");
     options_fini(&o);
+}
+
+Test(bench_options, passwords_are_never_shown)
+{
+    static const struct {
+        const char *given, *shown;
+    } rows[] = {
+        {"https://u:pass@h:1,name=a", "https://***@h:1,name=a"},
+        {"http://u:p@ss@h/api", "http://***@h/api"}, /* the last '@' ends the password */
+        {"u:pass@h:1", "***@h:1"},                   /* a target needs no scheme */
+        {"--server=u:pass@h", "--server=***@h"},
+        {"--server=https://u@h", "--server=https://***@h"},
+        {"http://h/a@b:c@d", "http://h/a@b:c@d"},
+        {"r@home.json", "r@home.json"},
+        {"http://h,name=a@b", "http://h,name=a@b"},
+        {"", ""},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char *shown = spec_masked(rows[i].given);
+        cr_assert_str_eq(shown, rows[i].shown);
+        free(shown);
+    }
 }
 
 Test(bench_options, an_open_loop)
