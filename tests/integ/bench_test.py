@@ -212,6 +212,16 @@ def test_an_open_loop(world):
     nothing_left(server)
 
 
+def test_a_slow_plan_ends_with_its_last_call(world):
+    server = start(world)
+    report = world.path("r.json")
+    before = time.monotonic()
+    # 64 callers have taken calls of the plan for the next minute; none of them may wait for its turn.
+    expect(bench(world, server.clear, "-r", "1", "-n", "2", "--rounds", "1", "--warmup", "0", "--json", report), 0)
+    assert time.monotonic() - before < 20 and only(load(report))["calls"] == 2
+    nothing_left(server)
+
+
 def test_sweeps(world):
     server = start(world)
     report = world.path("r.json")

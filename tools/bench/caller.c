@@ -142,6 +142,16 @@ static bool is_over(const struct caller *c, int64_t start)
            (c->first_ns || run->open_loop);
 }
 
+/* One of the calls that were asked for; with the last one nobody waits for a turn any more. */
+static bool take_ticket(struct run *run)
+{
+    long long left = atomic_fetch_sub(&run->tickets, 1);
+
+    if (left <= 1)
+        atomic_store_explicit(&run->stop, true, memory_order_relaxed);
+    return left > 0;
+}
+
 static bool make_call(struct caller *c)
 {
     struct run *run = c->run;
@@ -161,7 +171,7 @@ static bool make_call(struct caller *c)
         due = start;
     bool measured = due >= run->begin_ns;
     if (is_over(c, start) || atomic_load_explicit(&run->stop, memory_order_relaxed) ||
-        (measured && l->duration_ns == 0 && atomic_fetch_sub(&run->tickets, 1) <= 0))
+        (measured && l->duration_ns == 0 && !take_ticket(run)))
         return false;
     if (measured && c->first_ns == 0) {
         c->first_ns = start;

@@ -15,8 +15,8 @@ struct run {
     struct schedule schedule; /* open loop */
     int64_t begin_ns, end_ns; /* calls that start (are due) between them are measured */
     int64_t ended_ns;         /* end_ns, or earlier when interrupted; the waiting thread's */
-    atomic_bool stop;
-    atomic_llong tickets; /* measured calls that may still be made, when a number was given */
+    atomic_bool stop;         /* no call begins any more */
+    atomic_llong tickets;     /* measured calls that may still be made, when a number was given */
     atomic_uint finished;
     pthread_mutex_t mu;
     pthread_cond_t changed;
