@@ -456,7 +456,9 @@ def test_a_server_that_dies_leaves_a_report(world):
     if "every one of" not in err and "cannot prepare" not in err:  # it died before anything was measured
         expect(subprocess.CompletedProcess(p.args, p.returncode, out, err), 1, "calls FAILED", "is left behind")
         s = only(load(report))
-        assert s["errors"] and s["calls"] > 0
+        assert s["calls"] > 0
+        # A caller that only fails waits: how fast connections are refused is no measurement.
+        assert 0 < sum(s["errors"].values()) < 500, s["errors"]
 
 
 def test_ctrl_c_does_not_wait_for_a_call_that_hangs(world):

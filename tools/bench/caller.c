@@ -8,6 +8,11 @@
 #include <time.h>
 
 #define NAP_NS (20 * NS_PER_MS) /* longest sleep without a look at run->stop */
+/* A closed loop at a server that is gone: */
+#define FAILURES_FREE 10          /* in a row, before a caller waits between calls */
+#define BACK_OFF_NS_MIN NS_PER_MS /* doubled with each further failure */
+#define BACK_OFF_NS_MAX (100 * NS_PER_MS)
+#define GIVE_UP_NS (10 * NS_PER_S) /* of a number of calls, which has no end by itself */
 
 void caller_init(struct caller *c, struct run *run, unsigned number)
 {
@@ -98,6 +103,25 @@ static bool wait_until(struct run *run, int64_t due)
     return true;
 }
 
+/*
+ * Calls that fail at once, because nobody listens, would be made as fast as this machine can: that
+ * is no measurement and a burden for a server that starts again. False: the caller gives up.
+ */
+static bool back_off(struct caller *c, int64_t now)
+{
+    int64_t wait = BACK_OFF_NS_MIN;
+
+    if (c->failed_in_a_row++ == 0)
+        c->failing_since_ns = now;
+    if (c->run->open_loop || c->failed_in_a_row <= FAILURES_FREE)
+        return true;
+    for (unsigned i = FAILURES_FREE + 1; i < c->failed_in_a_row && wait < BACK_OFF_NS_MAX; i++)
+        wait *= 2;
+    c->backed_off++;
+    wait_until(c->run, now + (wait < BACK_OFF_NS_MAX ? wait : BACK_OFF_NS_MAX));
+    return c->run->load->duration_ns > 0 || now - c->failing_since_ns < GIVE_UP_NS;
+}
+
 /* Takes the next planned call and waits for its time. False: there is none any more. */
 static bool wait_for_turn(struct caller *c, int64_t *ret_due)
 {
@@ -142,6 +166,21 @@ static bool is_over(const struct caller *c, int64_t start)
            (c->first_ns || run->open_loop);
 }
 
+/* err NULL: it succeeded. */
+static void note_call(struct caller *c, enum bench_op op, const struct pfs_error *err, int64_t due,
+                      int64_t end)
+{
+    c->last_ns = end;
+    if (err == NULL) {
+        hist_record(c->hists[op], end - due);
+        c->succeeded[op]++;
+        atomic_fetch_add_explicit(&c->calls, 1, memory_order_relaxed);
+    } else {
+        note_error(c, op, err);
+    }
+    note_slot(c, due, end - due, err == NULL);
+}
+
 /* One of the calls that were asked for; with the last one nobody waits for a turn any more. */
 static bool take_ticket(struct run *run)
 {
@@ -179,17 +218,11 @@ static bool make_call(struct caller *c)
     }
     bool ok = session_call(&c->session, op, &err) == PFS_OK;
     int64_t end = now_ns();
-    if (!measured)
-        return true;
-    c->last_ns = end;
-    if (ok) {
-        hist_record(c->hists[op], end - due);
-        c->succeeded[op]++;
-        atomic_fetch_add_explicit(&c->calls, 1, memory_order_relaxed);
-    } else {
-        note_error(c, op, &err);
-    }
-    note_slot(c, due, end - due, ok);
+    if (measured)
+        note_call(c, op, ok ? NULL : &err, due, end);
+    if (!ok)
+        return back_off(c, end);
+    c->failed_in_a_row = 0;
     return true;
 }
 
@@ -255,6 +288,7 @@ void caller_add_up(const struct caller *c, struct step *s, struct hist *round[N_
     s->n_errors += atomic_load(&c->failures);
     s->calls += atomic_load(&c->calls);
     s->unstarted += c->unstarted;
+    s->backed_off += c->backed_off;
     s->bytes_read += c->session.bytes_read;
     s->bytes_written += c->session.bytes_written;
 }

@@ -36,7 +36,10 @@ struct caller {
     struct rng rng;
     struct hist *hists[N_OPS]; /* NULL: not in the workload */
     uint64_t succeeded[N_OPS], errors[N_OPS], classes[PFS_N_CLASSES], outcomes[3], unstarted;
-    struct hist *late;             /* open loop */
+    struct hist *late; /* open loop */
+    unsigned failed_in_a_row;
+    int64_t failing_since_ns; /* the first of them */
+    uint64_t backed_off;
     int64_t first_ns, last_ns;     /* begin of the first and end of the last measured call */
     atomic_ullong calls, failures; /* measured so far; others may look */
     unsigned slot;                 /* of the timeline, not yet handed over: */

@@ -188,4 +188,9 @@ void step_warning(const struct step *s, char *buf, size_t cap)
                  "only %.0f of %.0f planned calls/s were reached; %llu calls that were due never "
                  "started (they count in the times with what they had waited)",
                  s->reached_rate, s->planned_rate, (unsigned long long)s->unstarted);
+    else if (s->backed_off)
+        snprintf(buf, cap,
+                 "after 10 failures in a row a caller waits, up to 100 ms, before it calls again "
+                 "(%llu times): failures are fewer and calls/s less than without that",
+                 (unsigned long long)s->backed_off);
 }

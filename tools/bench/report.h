@@ -53,6 +53,7 @@ struct step {
     uint64_t errors[PFS_N_CLASSES], outcomes[3];
     struct pfs_error first_error; /* of class OK when there was none */
     uint64_t unstarted;           /* open loop: due, but no caller was free before the end */
+    uint64_t backed_off;          /* closed loop: times that a caller waited after failures */
     struct hist *late;            /* open loop: how late a waiting caller started; NULL */
     uint64_t bytes_read, bytes_written, wire_in, wire_out, connects;
     unsigned connections, streams_peak;
