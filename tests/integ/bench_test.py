@@ -332,6 +332,12 @@ def test_a_target_that_fails_every_call(world):
     server.shutdown()
 
 
+def test_a_reply_of_another_size_is_a_failed_call(world):
+    server, url = stub(lambda h: h.answer(200, dict(FOUND, size=1)))
+    expect(bench(world, url, *SHORT), 8, "every one of", "has 1 bytes instead of 4096", "class payload")
+    server.shutdown()
+
+
 def test_a_target_that_fails_some_calls(world):
     turns = []
 

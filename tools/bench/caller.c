@@ -218,6 +218,7 @@ static bool make_call(struct caller *c)
     }
     bool ok = session_call(&c->session, op, &err) == PFS_OK;
     int64_t end = now_ns();
+    ok = ok && session_check(&c->session, op, &err) == PFS_OK;
     if (measured)
         note_call(c, op, ok ? NULL : &err, due, end);
     if (!ok)

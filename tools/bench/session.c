@@ -111,58 +111,32 @@ enum bench_op session_next(struct session *s, const struct workload_part *part)
 
 /* ---- the call ---- */
 
-/* A reply that is complete but not what was stored. */
-static enum pfs_class wrong(struct pfs_error *err, const char *path, const char *what,
-                            long long wanted, long long got)
+static enum pfs_class read_stream(struct session *s, struct pfs_error *err)
 {
-    *err =
-        (struct pfs_error){.cls = PFS_PAYLOAD, .outcome = PFS_OUTCOME_NA, .phase = PFS_PHASE_REPLY};
-    snprintf(err->text, sizeof err->text, "%.380s has %lld %s instead of %lld", path, got, what,
-             wanted);
-    return err->cls;
-}
+    struct pfs_stream *in;
+    size_t n = 1;
+    enum pfs_class cls = pfs_open_read(s->remote->client, s->path, 0, -1, &in, err);
 
-static enum pfs_class call_stat(struct session *s, struct pfs_error *err)
-{
-    struct pfs_stat st;
-
-    if (pfs_stat(s->remote->client, s->path, &st, err) != PFS_OK)
-        return err->cls;
-    int64_t size = st.size;
-    pfs_stat_fini(&st);
-    return size == s->setup->size ? PFS_OK : wrong(err, s->path, "bytes", s->setup->size, size);
+    if (cls != PFS_OK)
+        return cls;
+    while (cls == PFS_OK && n > 0) {
+        if (interrupted()) {
+            cls = interrupt_error(err);
+            break;
+        }
+        cls = pfs_stream_read(in, s->buffer, PIECE, &n, err);
+        s->streamed += cls == PFS_OK ? (int64_t)n : 0;
+    }
+    pfs_stream_close(in);
+    return cls;
 }
 
 static enum pfs_class call_read(struct session *s, struct pfs_error *err)
 {
-    struct pfs_data data;
-    struct pfs_stream *in;
-    int64_t got = 0;
-    size_t n = 1;
-    enum pfs_class cls = PFS_OK;
-
-    if (s->setup->size <= CONTENT_MAX) {
-        if (pfs_read(s->remote->client, s->path, 0, -1, &data, err) != PFS_OK)
-            return err->cls;
-        got = (int64_t)data.len;
-        pfs_data_fini(&data);
-    } else {
-        if (pfs_open_read(s->remote->client, s->path, 0, -1, &in, err) != PFS_OK)
-            return err->cls;
-        while (cls == PFS_OK && n > 0) {
-            if (interrupted()) {
-                cls = interrupt_error(err);
-                break;
-            }
-            cls = pfs_stream_read(in, s->buffer, PIECE, &n, err);
-            got += cls == PFS_OK ? (int64_t)n : 0;
-        }
-        pfs_stream_close(in);
-    }
-    s->bytes_read += (uint64_t)got;
-    return cls != PFS_OK           ? cls
-           : got == s->setup->size ? PFS_OK
-                                   : wrong(err, s->path, "bytes", s->setup->size, got);
+    s->streamed = 0;
+    return s->setup->size > CONTENT_MAX
+               ? read_stream(s, err)
+               : pfs_read(s->remote->client, s->path, 0, -1, &s->data, err);
 }
 
 static enum pfs_class call_write(struct session *s, struct pfs_error *err)
@@ -188,19 +162,6 @@ static enum pfs_class call_write(struct session *s, struct pfs_error *err)
     }
     s->bytes_written += cls == PFS_OK ? (uint64_t)size : 0;
     return cls;
-}
-
-static enum pfs_class call_list(struct session *s, struct pfs_error *err)
-{
-    struct pfs_list list;
-
-    if (pfs_readdir(s->remote->client, s->path, &list, err) != PFS_OK)
-        return err->cls;
-    size_t n = list.n;
-    pfs_list_fini(&list);
-    return n == s->setup->entries
-               ? PFS_OK
-               : wrong(err, s->path, "entries", (long long)s->setup->entries, (long long)n);
 }
 
 /* ---- queues ---- */
@@ -254,20 +215,12 @@ static enum pfs_class call_enqueue(struct session *s, struct pfs_error *err)
 
 static enum pfs_class call_dequeue(struct session *s, struct pfs_error *err)
 {
-    struct queue_account *a = &s->target->account;
-    struct pfs_data reply;
+    enum pfs_class cls = pfs_read(s->remote->client, s->path, 0, -1, &s->data, err);
 
     s->enqueued = false;
-    if (pfs_read(s->remote->client, s->path, 0, -1, &reply, err) != PFS_OK) {
-        if (err->outcome != PFS_OUTCOME_NA)
-            atomic_fetch_add(&a->taken_unknown, 1);
-        return err->cls;
-    }
-    if (!account_message(a, &reply))
-        atomic_fetch_add(&a->empty, 1);
-    s->bytes_read += reply.len;
-    pfs_data_fini(&reply);
-    return PFS_OK;
+    if (cls != PFS_OK && err->outcome != PFS_OUTCOME_NA)
+        atomic_fetch_add(&s->target->account.taken_unknown, 1);
+    return cls;
 }
 
 static enum pfs_class call_limit(struct session *s, enum bench_op op, struct pfs_error *err)
@@ -286,13 +239,13 @@ enum pfs_class session_call(struct session *s, enum bench_op op, struct pfs_erro
 
     switch (op) {
     case OP_STAT:
-        return call_stat(s, err);
+        return pfs_stat(c, s->path, &s->stat, err);
     case OP_READ:
         return call_read(s, err);
     case OP_WRITE:
         return call_write(s, err);
     case OP_LIST:
-        return call_list(s, err);
+        return pfs_readdir(c, s->path, &s->list, err);
     case OP_CREATE:
         cls = pfs_create(c, s->path, err);
         s->created = cls == PFS_OK;
@@ -311,4 +264,65 @@ enum pfs_class session_call(struct session *s, enum bench_op op, struct pfs_erro
         break;
     }
     return call_limit(s, op, err);
+}
+
+/* ---- after the call ---- */
+
+/* A reply that is complete but not what was stored. */
+static enum pfs_class wrong(struct pfs_error *err, const char *path, const char *what,
+                            long long wanted, long long got)
+{
+    *err =
+        (struct pfs_error){.cls = PFS_PAYLOAD, .outcome = PFS_OUTCOME_NA, .phase = PFS_PHASE_REPLY};
+    snprintf(err->text, sizeof err->text, "%.380s has %lld %s instead of %lld", path, got, what,
+             wanted);
+    return err->cls;
+}
+
+static enum pfs_class check_read(struct session *s, struct pfs_error *err)
+{
+    int64_t got = s->data.len ? (int64_t)s->data.len : s->streamed;
+
+    pfs_data_fini(&s->data);
+    s->bytes_read += (uint64_t)got;
+    return got == s->setup->size ? PFS_OK : wrong(err, s->path, "bytes", s->setup->size, got);
+}
+
+static void take_message(struct session *s)
+{
+    if (!account_message(&s->target->account, &s->data))
+        atomic_fetch_add(&s->target->account.empty, 1);
+    s->bytes_read += s->data.len;
+    pfs_data_fini(&s->data);
+}
+
+enum pfs_class session_check(struct session *s, enum bench_op op, struct pfs_error *err)
+{
+    long long got;
+
+    switch (op) {
+    case OP_STAT:
+        got = s->stat.size;
+        pfs_stat_fini(&s->stat);
+        return got == s->setup->size ? PFS_OK : wrong(err, s->path, "bytes", s->setup->size, got);
+    case OP_READ:
+        return check_read(s, err);
+    case OP_LIST:
+        got = (long long)s->list.n;
+        pfs_list_fini(&s->list);
+        return got == s->setup->entries ? PFS_OK
+                                        : wrong(err, s->path, "entries", s->setup->entries, got);
+    case OP_DEQUEUE:
+        take_message(s);
+        return PFS_OK;
+    case OP_WRITE:
+    case OP_CREATE:
+    case OP_REMOVE:
+    case OP_ENQUEUE:
+    case OP_PING:
+    case OP_PIPE:
+    case N_OPS:
+        break; /* the call has said everything */
+    }
+    return PFS_OK;
 }

@@ -26,6 +26,11 @@ struct session {
     size_t n_message;
     void *tls;    /* connection to a limit */
     char *buffer; /* of streams */
+    /* from session_call to session_check: */
+    struct pfs_stat stat;
+    struct pfs_data data;
+    struct pfs_list list;
+    int64_t streamed; /* bytes read from a stream */
 };
 
 /* PFS_OK, or what is wrong; session_close in any case. */
@@ -34,8 +39,12 @@ enum pfs_class session_open(struct session *s, struct target *t, const struct se
 void session_close(struct session *s);
 /* The operation that is next in a part of the workload; makes path and content ready. */
 enum bench_op session_next(struct session *s, const struct workload_part *part);
-/* Makes the call. */
+/*
+ * Makes the call, and nothing else: this is what is timed. When it succeeded session_check must
+ * follow, which frees what it returned and says whether that is what was stored.
+ */
 enum pfs_class session_call(struct session *s, enum bench_op op, struct pfs_error *err);
+enum pfs_class session_check(struct session *s, enum bench_op op, struct pfs_error *err);
 
 /* Messages of queues, also for target_clean. Notes a reply of "dequeue": false when it was empty.
  */
