@@ -163,7 +163,7 @@ void report_finish(struct report *r)
 struct ratio ratio_of(const struct per_round *a, const struct per_round *b)
 {
     size_t n = a->n < b->n ? a->n : b->n;
-    struct ratio r = {NAN, NAN, NAN, false};
+    struct ratio r = {NAN, NAN, NAN, false, false};
     double *v = xcalloc(n, sizeof *v);
 
     for (size_t i = 0; i < n; i++) {
@@ -173,6 +173,7 @@ struct ratio ratio_of(const struct per_round *a, const struct per_round *b)
     }
     if (n) {
         r.median = stats_median(v, n);
+        r.enough = stats_least_p(n, n) <= STATS_SIGNIFICANT;
         r.more_than_noise = stats_rank_sum_p(a->v, n, b->v, n) <= STATS_SIGNIFICANT &&
                             fabs(r.median - 1) > RATIO_FLOOR;
     }

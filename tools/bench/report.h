@@ -125,6 +125,7 @@ double op_percentile_us(const struct op_result *o, double percent);
  */
 struct ratio {
     double median, least, greatest;
+    bool enough; /* rounds to tell a difference from chance */
     bool more_than_noise;
 };
 struct ratio ratio_of(const struct per_round *a, const struct per_round *b);

@@ -151,7 +151,9 @@ static void write_queue(FILE *f, const struct queue_result *q)
 static void write_factor(FILE *f, const char *what, const struct ratio *r)
 {
     fprintf(f, "%s x%.2f (%.2f to %.2f, %s)", what, r->median, r->least, r->greatest,
-            r->more_than_noise ? "more than noise" : "no difference beyond noise");
+            r->more_than_noise ? "more than noise"
+            : r->enough        ? "no difference beyond noise"
+                               : "too few rounds to tell");
 }
 
 static void write_ratio(FILE *f, const struct report *r, const struct report_target *t, size_t k)
@@ -161,12 +163,18 @@ static void write_ratio(FILE *f, const struct report *r, const struct report_tar
                  rate = ratio_of(&a->rates, &b->rates);
     char text[UNIT_TEXT_MAX * 2];
 
-    if (!isfinite(p50.median))
+    /* A percentile that is refused is refused as a part of a ratio too. */
+    bool any_p50 = isfinite(op_percentile_us(&a->all, 50)) &&
+                   isfinite(op_percentile_us(&b->all, 50)) && isfinite(p50.median);
+    bool any_rate = b->arrival == ARRIVAL_CLOSED /* else it is what was asked for */
+                    && isfinite(rate.median);
+    if (!any_p50 && !any_rate)
         return;
     fprintf(f, "%s / %s, %s:", t->name, r->targets[0].name, label(r, b, text));
-    write_factor(f, " p50", &p50);
-    if (b->arrival == ARRIVAL_CLOSED) /* else the rate is what was asked for */
-        write_factor(f, ", calls/s", &rate);
+    if (any_p50)
+        write_factor(f, " p50", &p50);
+    if (any_rate)
+        write_factor(f, any_p50 ? ", calls/s" : " calls/s", &rate);
     fputc('\n', f);
 }
 

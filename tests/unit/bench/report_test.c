@@ -184,5 +184,9 @@ Test(bench_report, ratios_of_rounds)
     cr_assert_float_eq(x.greatest, 2.1, 1e-9);
     cr_assert(x.more_than_noise);
     cr_assert_not(ratio_of(&a, &a).more_than_noise);
+    cr_assert(ratio_of(&a, &a).enough);
+    a.n = b.n = 3; /* however far apart: chance alone does that in one of ten runs */
+    cr_assert_not(ratio_of(&a, &b).more_than_noise);
+    cr_assert_not(ratio_of(&a, &b).enough);
     cr_assert(isnan(ratio_of(&a, &none).median));
 }

@@ -152,8 +152,12 @@ function rateRatio(b, a) {
 }
 
 function p50Ratio(b, a) {
-    const [x, y] = [opOf(b, 'all') || {}, opOf(a, 'all') || {}];
-    return ratio(x.p50_per_round_us, y.p50_per_round_us, percentile(x, '50'), percentile(y, '50'));
+    const [x, y] = [opOf(b, 'all'), opOf(a, 'all')];
+    const [p, q] = [percentile(x, '50'), percentile(y, '50')];
+    /* What was refused for want of samples is refused as a part of a ratio too. */
+    return p == null || q == null
+        ? null
+        : ratio(x.p50_per_round_us, y.p50_per_round_us, p, q);
 }
 
 /* What a step of the sweep gets done: content where its size grows, entries where listings grow,
