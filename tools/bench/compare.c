@@ -181,6 +181,15 @@ static json_object *find_op(json_object *step, const char *name)
     return NULL;
 }
 
+/* The report printed it: there were enough samples. */
+static bool has_p50(json_object *op)
+{
+    json_object *percentiles;
+
+    return json_object_object_get_ex(op, "percentiles_us", &percentiles) &&
+           isfinite(number_of(percentiles, "50"));
+}
+
 /* ---- the comparison ---- */
 
 struct totals {
@@ -247,10 +256,10 @@ static void compare_step(struct totals *t, const char *name, json_object *a, jso
         json_object *op = json_object_array_get_idx(ops, i), *other = find_op(b, text_of(op, "op"));
         char what[64];
         snprintf(what, sizeof what, "%s p50", text_of(op, "op"));
-        if (other) {
+        if (other && has_p50(op) && has_p50(other))
             compare_row(t, op, other, "p50_per_round_us", what, true);
+        if (other)
             errors += number_of(other, "errors") - number_of(op, "errors");
-        }
     }
     if (!isfinite(planned)) /* else the rate is what was asked for */
         compare_row(t, a, b, "rates_per_round", "calls/s", false);
@@ -274,6 +283,25 @@ static void note_machine(struct totals *t, json_object *a, json_object *b)
         fputs("the machine itself changed; less than that counts as noise\n", t->out);
     } else {
         fputs("the machine is the same\n", t->out);
+    }
+}
+
+/* Steps are matched, but stat among reads is not stat alone. */
+static void note_workload(FILE *out, json_object *a, json_object *b)
+{
+    static const char *const keys[] = {"text", "entries", "files", "arrival"};
+    json_object *wa, *wb;
+
+    if (!json_object_object_get_ex(a, "workload", &wa) ||
+        !json_object_object_get_ex(b, "workload", &wb))
+        return;
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        json_object *x = NULL, *y = NULL;
+        json_object_object_get_ex(wa, keys[i], &x);
+        json_object_object_get_ex(wb, keys[i], &y);
+        if (!json_object_equal(x, y))
+            fprintf(out, "NOTE: the workloads differ, %s: %s in A, %s in B\n", keys[i],
+                    json_object_to_json_string(x), json_object_to_json_string(y));
     }
 }
 
@@ -305,6 +333,7 @@ int compare_files(const char *path_a, const char *path_b, FILE *out)
         size_t n = array_of(a, "targets", &targets);
         fprintf(out, "A: %s %s\nB: %s %s\n", path_a, text_of(a, "started"), path_b,
                 text_of(b, "started"));
+        note_workload(out, a, b);
         note_machine(&t, a, b);
         for (size_t i = 0; i < n; i++) {
             json_object *mine = json_object_array_get_idx(targets, i);

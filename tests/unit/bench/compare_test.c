@@ -82,11 +82,13 @@ static int compare(const char *a, const char *b, char **ret)
     return code;
 }
 
-#define REPORT(name, rates, p50s, trip)                                                            \
-    "{\"schema\":\"agfs-bench/1\",\"limits\":{\"round_trip_us\":" trip "},\"targets\":[{\"name\":" \
-    "\"" name "\",\"kind\":\"remote\",\"steps\":[{\"callers\":4,\"value\":null,"                   \
-    "\"rates_per_round\":" rates ",\"ops\":[{\"op\":\"stat\",\"errors\":0,"                        \
-    "\"p50_per_round_us\":" p50s "}]}]}]}"
+#define REPORT_OF(workload, name, rates, p50, p50s, trip)                                          \
+    "{\"schema\":\"agfs-bench/1\",\"workload\":" workload ",\"limits\":{\"round_trip_us\":" trip   \
+    "},\"targets\":[{\"name\":\"" name "\",\"kind\":\"remote\",\"steps\":[{\"callers\":4,"         \
+    "\"value\":null,\"rates_per_round\":" rates ",\"ops\":[{\"op\":\"stat\",\"errors\":0,"         \
+    "\"percentiles_us\":{\"50\":" p50 "},\"p50_per_round_us\":" p50s "}]}]}]}"
+#define STAT "{\"text\":\"stat\",\"files\":16}"
+#define REPORT(name, rates, p50s, trip) REPORT_OF(STAT, name, rates, "100", p50s, trip)
 #define FAST "[100,101,102,103,104]"
 #define SLOW "[150,151,152,153,154]"
 
@@ -127,6 +129,35 @@ Test(bench_compare, a_machine_that_changed_by_more)
 
     cr_assert_eq(compare(REPORT("x", SLOW, FAST, "20"), REPORT("x", FAST, SLOW, "40"), &text), 0);
     cr_assert(strstr(text, "the machine itself changed"), "%s", text);
+    free(text);
+}
+
+Test(bench_compare, a_p50_that_was_refused)
+{
+    char *text;
+
+    cr_assert_eq(compare(REPORT("x", FAST, FAST, "20"),
+                         REPORT_OF(STAT, "x", FAST, "null", SLOW, "20"), &text),
+                 0);
+    cr_assert_null(strstr(text, "stat p50"), "%s", text);
+    cr_assert(strstr(text, "calls/s"), "%s", text);
+    cr_assert_null(strstr(text, "NOTE"), "%s", text);
+    free(text);
+}
+
+Test(bench_compare, other_workloads_are_pointed_out)
+{
+    char *text;
+
+    cr_assert_eq(compare(REPORT("x", FAST, FAST, "20"),
+                         REPORT_OF("{\"text\":\"stat:1,read:9\",\"files\":16}", "x", FAST, "100",
+                                   FAST, "20"),
+                         &text),
+                 0);
+    cr_assert(
+        strstr(text, "NOTE: the workloads differ, text: \"stat\" in A, \"stat:1,read:9\" in B"),
+        "%s", text);
+    cr_assert_null(strstr(text, "files"), "%s", text);
     free(text);
 }
 
