@@ -50,11 +50,9 @@ static int verdict(const struct report *r)
     for (size_t i = 0; i < r->n_targets; i++) {
         const struct report_target *t = &r->targets[i];
         for (size_t k = 0; k < t->n_steps && code == 0; k++) {
-            char warning[300];
-            step_warning(&t->steps[k], warning, sizeof warning);
             if (t->steps[k].n_errors)
                 code = EXIT_OTHER;
-            else if (r->sweep != SWEEP_RATE && strncmp(warning, "only", 4) == 0)
+            else if (r->sweep != SWEEP_RATE && step_fell_short(&t->steps[k]))
                 code = pfs_class_exit(PFS_OVERLOAD);
         }
         if (code == 0 && t->queue.used && !t->queue.conserved)

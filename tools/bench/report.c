@@ -131,6 +131,14 @@ static void find_limits(struct report *r)
     free(pipes.v);
 }
 
+/* A Poisson plan has n calls on average, with a standard deviation of their square root. */
+static double chance(const struct step *s)
+{
+    double n = s->planned_rate * s->seconds;
+
+    return s->arrival == ARRIVAL_POISSON && n > 0 ? 3 / sqrt(n) : 0;
+}
+
 static void find_knee(struct report *r)
 {
     const struct report_target *t = r->n_targets ? &r->targets[0] : NULL;
@@ -145,7 +153,7 @@ static void find_knee(struct report *r)
     for (; n < t->n_steps && n < SWEEP_VALUES_MAX; n++) {
         const struct step *s = &t->steps[n];
         points[n] = (struct sweep_point){s->value, s->reached_rate, op_percentile_us(&s->all, 99),
-                                         s->planned_rate};
+                                         s->planned_rate, chance(s)};
     }
     r->knee = sweep_knee(r->sweep, points, n, &r->knee_reason);
 }
@@ -181,10 +189,15 @@ struct ratio ratio_of(const struct per_round *a, const struct per_round *b)
     return r;
 }
 
+bool step_fell_short(const struct step *s)
+{
+    return s->planned_rate > 0 && s->reached_rate < (RATE_REACHED - chance(s)) * s->planned_rate;
+}
+
 void step_warning(const struct step *s, char *buf, size_t cap)
 {
     buf[0] = '\0';
-    if (s->planned_rate > 0 && s->reached_rate < RATE_REACHED * s->planned_rate)
+    if (step_fell_short(s))
         snprintf(buf, cap,
                  "only %.0f of %.0f planned calls/s were reached; %llu calls that were due never "
                  "started (they count in the times with what they had waited)",

@@ -129,6 +129,8 @@ struct ratio {
     bool more_than_noise;
 };
 struct ratio ratio_of(const struct per_round *a, const struct per_round *b);
+/* The planned rate was not reached, by more than Poisson arrivals miss it by chance. */
+bool step_fell_short(const struct step *s);
 /* What should be said aloud about a step: "", or one line (rate not reached, errors, ...). */
 void step_warning(const struct step *s, char *buf, size_t cap);
 

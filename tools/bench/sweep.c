@@ -126,7 +126,7 @@ static char *rate_bends(const struct sweep_point *first, const struct sweep_poin
 {
     char a[UNIT_TEXT_MAX], b[UNIT_TEXT_MAX];
 
-    if (p->rate < 0.95 * p->planned)
+    if (p->rate < (0.95 - p->chance) * p->planned)
         return xasprintf("of %.0f planned calls/s only %.0f were reached", p->planned, p->rate);
     if (p->p99_us > 10 * first->p99_us)
         return xasprintf("at %.0f calls/s p99 rose from %s to %s", p->planned,

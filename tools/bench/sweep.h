@@ -33,6 +33,7 @@ struct sweep_point {
     double value, rate; /* reached */
     double p99_us;      /* NAN: too few samples */
     double planned;     /* rate; 0: closed loop */
+    double chance;      /* part of it that may be missing by chance */
 };
 
 /*

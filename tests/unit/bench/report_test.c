@@ -174,6 +174,25 @@ Test(bench_report, a_rate_that_was_not_reached_is_said)
     report_fini(&r);
 }
 
+Test(bench_report, chance_is_no_rate_that_was_not_reached)
+{
+    struct report r = make(88, 1);
+    struct step *s = r.targets[0].steps;
+
+    s->planned_rate = 100;
+    s->arrival = ARRIVAL_CONSTANT;
+    report_finish(&r);
+    cr_assert(step_fell_short(s));
+    s->arrival = ARRIVAL_POISSON; /* 100 in a second, give or take 10 */
+    cr_assert_not(step_fell_short(s));
+    s->calls = 60;
+    report_finish(&r);
+    cr_assert(step_fell_short(s));
+    s->planned_rate = 0;
+    cr_assert_not(step_fell_short(s));
+    report_fini(&r);
+}
+
 Test(bench_report, ratios_of_rounds)
 {
     struct per_round a = {(double[]){10, 11, 10, 12}, 4}, b = {(double[]){20, 22, 21, 24}, 4},
