@@ -10,6 +10,7 @@ import http.server
 import json
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -385,6 +386,10 @@ def test_outputs_are_tried_before_anything_is_measured(world):
     assert time.monotonic() - before < 30
     expect(bench(world, server.clear, *SHORT, "--json", world.path("r.json"), "--csv", "/dev/full"), 1,
            "cannot write /dev/full")
+    expect(bench(world, server.clear, "-d", "60s", "--json", ""), 1, "cannot write")
+    same = world.path("same")
+    expect(bench(world, server.clear, "-d", "60s", "--json", same, "--csv", same), 2, same, "one report only")
+    no_reports(world, "same")
     result = expect(bench(world, server.clear, *SHORT, "--json", "-"), 0)
     assert json.loads(result.stdout)["schema"] == "agfs-bench/1"
     nothing_left(server)
@@ -478,6 +483,47 @@ def test_ctrl_c_does_not_wait_for_a_call_that_hangs(world):
     result = interrupted(world, url, "--json", world.path("r.json"), after=hanging.is_set)
     expect(result, 130)
     no_reports(world, "r.json.")
+    end.set()
+    server.shutdown()
+
+
+def test_ctrl_c_ends_a_wait_for_a_server_that_says_nothing(world):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(0.1)
+        connections = []
+
+        def connected():
+            try:
+                connections.append(silent.accept())
+            except TimeoutError:
+                pass
+            return connections
+
+        before = time.monotonic()
+        expect(interrupted(world, "http://127.0.0.1:%d" % silent.getsockname()[1], "--timeout", "60s", "--json",
+                           world.path("r.json"), after=connected), 130, "interrupted before anything was measured")
+        assert time.monotonic() - before < 30
+        for c, _ in connections:
+            c.close()
+    no_reports(world, "r.json")
+
+
+def test_a_second_ctrl_c_leaves_no_half_report(world):
+    hanging, end = threading.Event(), threading.Event()
+
+    def hang(_):
+        hanging.set()
+        end.wait(60)
+
+    server, url = stub(hang)
+    p = subprocess.Popen([os.path.join(world.build, "tools/bench/agfs-bench"), url, "-d", "50s", "--json",
+                          world.path("r.json"), "--csv", world.path("r.csv")],
+                         text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    wait_for("the run to begin", hanging.is_set)
+    wait_for("its end", lambda: p.poll() is not None or p.send_signal(signal.SIGINT))
+    out, err = p.communicate(timeout=20)
+    expect(subprocess.CompletedProcess(p.args, p.returncode, out, err), 130, "ended at once")
+    no_reports(world, "r.")
     end.set()
     server.shutdown()
 

@@ -11,18 +11,32 @@
 #include <unistd.h>
 
 static atomic_int asked;
+static atomic_bool graceful;
+static _Atomic(const char *) unfinished[INTERRUPT_FILES_MAX];
 
 /* Only async-signal-safe calls. */
+static void end_at_once(int sig, const char *text, size_t n)
+{
+    for (int i = 0; i < INTERRUPT_FILES_MAX; i++) {
+        const char *path = atomic_load(&unfinished[i]);
+        if (path)
+            unlink(path);
+    }
+    ssize_t ignored = write(STDERR_FILENO, text, n);
+    (void)ignored;
+    _exit(128 + sig);
+}
+
 static void on_signal(int sig)
 {
-    static const char text[] =
+    static const char early[] = "\nagfs-bench: interrupted before anything was measured\n";
+    static const char again[] =
         "\nagfs-bench: ended at once; a directory agfs-bench-* may be left on the server\n";
 
-    if (atomic_fetch_add(&asked, 1) == 0)
-        return;
-    ssize_t ignored = write(STDERR_FILENO, text, sizeof text - 1);
-    (void)ignored;
-    _exit(sig == SIGINT ? EXIT_INTERRUPTED : 128 + sig);
+    if (!atomic_load(&graceful))
+        end_at_once(sig, early, sizeof early - 1);
+    if (atomic_fetch_add(&asked, 1) > 0)
+        end_at_once(sig, again, sizeof again - 1);
 }
 
 void interrupt_install(void)
@@ -34,6 +48,16 @@ void interrupt_install(void)
     sigaction(SIGTERM, &sa, NULL);
     sa.sa_handler = SIG_IGN;
     sigaction(SIGPIPE, &sa, NULL);
+}
+
+void interrupt_gracefully(void)
+{
+    atomic_store(&graceful, true);
+}
+
+void interrupt_unlinks(size_t slot, const char *path)
+{
+    atomic_store(&unfinished[slot], path);
 }
 
 bool interrupted(void)

@@ -66,6 +66,8 @@ static int bench(const struct options *o, struct report *command)
 {
     struct outputs out = {.n = 0};
     struct report r = {.knee = -1};
+
+    interrupt_install();
     int code = open_outputs(o, &out);
 
     if (code == 0 && o->cpu >= 0) {
@@ -73,10 +75,8 @@ static int bench(const struct options *o, struct report *command)
         if (eno)
             code = complain(EXIT_USAGE, "--cpu %d: %s", o->cpu, strerror(eno));
     }
-    if (code == 0) {
-        interrupt_install();
+    if (code == 0)
         code = run_all(o, &r);
-    }
     if (code == 0) {
         r.command = command->command;
         r.n_command = command->n_command;

@@ -7,9 +7,10 @@
  * Where reports go: each file is written beside its place and renamed, so that there is a whole
  * report or none. That it can be written is found out before anything is measured.
  */
+#include "interrupt.h"
 #include "report.h"
 
-#define OUTPUTS_MAX 4
+#define OUTPUTS_MAX INTERRUPT_FILES_MAX
 
 typedef void report_writer_fn(FILE *f, const struct report *r);
 

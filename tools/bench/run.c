@@ -112,15 +112,17 @@ static int open_targets(struct bench *b)
     instructions_start(); /* not of the other end */
     for (size_t i = 0; i < o->n_targets; i++) {
         struct target *t;
-        char *url = spec_masked(o->targets[i].url);
-        progress_say(&b->progress, "connecting to %s", url);
-        free(url);
-        if (target_open(&o->targets[i], remotes, &t, &err) != PFS_OK) {
+        char *name =
+            o->targets[i].name ? xstrdup(o->targets[i].name) : spec_masked(o->targets[i].url);
+        progress_say(&b->progress, "connecting to %s", name);
+        bool ok = target_open(&o->targets[i], remotes, &t, &err) == PFS_OK;
+        if (!ok) {
             progress_clear(&b->progress);
-            return complain(pfs_class_exit(err.cls), "%s: %s (class %s)",
-                            o->targets[i].name ? o->targets[i].name : "target", err.text,
-                            pfs_class_name(err.cls));
+            complain(0, "%s: %s (class %s)", name, err.text, pfs_class_name(err.cls));
         }
+        free(name);
+        if (!ok)
+            return pfs_class_exit(err.cls);
         add_target(b, t);
     }
     if (b->limit) {
@@ -325,10 +327,12 @@ int run_all(const struct options *o, struct report *r)
     progress_init(&b.progress, o->quiet);
     make_content(&b);
     code = open_targets(&b);
-    if (code == 0)
+    if (code == 0) {
+        interrupt_gracefully();
         code = measure(&b);
+    }
+    r->interrupted = interrupted(); /* later ones find everything measured */
     close_targets(&b);
-    r->interrupted = interrupted();
     if (!drop_empty_steps(r) && code == 0 && r->interrupted)
         code = complain(EXIT_INTERRUPTED, "interrupted before anything was measured");
     report_finish(r);
