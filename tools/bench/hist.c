@@ -70,7 +70,8 @@ void hist_add(struct hist *to, const struct hist *from)
 
 int64_t hist_percentile(const struct hist *h, double percent)
 {
-    uint64_t wanted = (uint64_t)ceil(percent / 100 * (double)h->total), seen = 0;
+    /* 99.9 / 100 * 1000 is a little more than 999, which is what is meant. */
+    uint64_t wanted = (uint64_t)ceil(nextafter(percent, 0) / 100 * (double)h->total), seen = 0;
     size_t end = end_used(h);
 
     wanted = wanted < 1 ? 1 : wanted;

@@ -37,6 +37,7 @@ Test(bench_hist, percentiles_mean_and_deviation)
         hist_record(h, v);
     cr_assert_eq(hist_percentile(h, 50), 500);
     cr_assert_eq(hist_percentile(h, 99), 990);
+    cr_assert_eq(hist_percentile(h, 99.9), 999);
     cr_assert_eq(hist_percentile(h, 100), 1000);
     cr_assert_eq(h->min, 1);
     cr_assert_eq(h->max, 1000);
