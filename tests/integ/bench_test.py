@@ -288,15 +288,15 @@ FOUND = {"name": "f", "size": 4096, "mode": 420, "isDir": False, "modTime": "202
 
 
 class Stub(http.server.BaseHTTPRequestHandler):
-    """A server that is healthy and takes files; what stat does is up to the test."""
+    """A server that is healthy and takes files; what stat does is up to the test, and a queue has no end."""
     protocol_version = "HTTP/1.1"
     wbufsize = -1  # header and body in one packet
     disable_nagle_algorithm = True
 
-    def answer(self, status, body):
-        body = json.dumps(body).encode()
+    def answer(self, status, body, kind="application/json"):
+        body = json.dumps(body, separators=(",", ":")).encode()
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -304,6 +304,8 @@ class Stub(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         if "/stat" in self.path:
             self.server.on_stat(self)
+        elif "dequeue" in self.path:
+            self.answer(200, {"id": "1", "data": "b0-1x"}, "application/octet-stream")
         else:
             self.answer(200, {"status": "healthy"})
 
@@ -336,6 +338,12 @@ def test_a_target_that_fails_every_call(world):
 def test_a_reply_of_another_size_is_a_failed_call(world):
     server, url = stub(lambda h: h.answer(200, dict(FOUND, size=1)))
     expect(bench(world, url, *SHORT), 8, "every one of", "has 1 bytes instead of 4096", "class payload")
+    server.shutdown()
+
+
+def test_a_queue_without_an_end_is_given_up(world):
+    server, url = stub(None)
+    expect(bench(world, url, "-w", "dequeue", *SHORT), 1, "gives more messages than were put into it", "NOT CONSERVED")
     server.shutdown()
 
 

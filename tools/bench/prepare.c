@@ -266,10 +266,18 @@ enum pfs_class target_prepare(struct target *t, const struct workload *w, const 
 
 /* ---- the end ---- */
 
+static enum pfs_class has_no_end(const struct remote *r, struct pfs_error *err)
+{
+    *err = (struct pfs_error){.cls = PFS_PAYLOAD, .phase = PFS_PHASE_REPLY};
+    snprintf(err->text, sizeof err->text, "%s gives more messages than were put into it", r->queue);
+    return err->cls;
+}
+
 /* Takes messages out until there are none. */
 static enum pfs_class drain(struct remote *r, const struct setup *s, unsigned i,
                             struct pfs_error *err)
 {
+    struct queue_account *a = r->account;
     char path[SESSION_PATH_MAX];
     struct pfs_data reply;
 
@@ -279,11 +287,12 @@ static enum pfs_class drain(struct remote *r, const struct setup *s, unsigned i,
     for (;;) {
         if (pfs_read(r->control, path, 0, -1, &reply, err) != PFS_OK)
             return err->cls;
-        bool more = account_message(r->account, &reply);
+        bool more = account_message(a, &reply);
         pfs_data_fini(&reply);
         if (!more)
             return PFS_OK;
-        atomic_fetch_add(&r->account->left, 1);
+        if (atomic_fetch_add(&a->left, 1) >= atomic_load(&a->enqueued) + atomic_load(&a->unknown))
+            return has_no_end(r, err);
     }
 }
 
