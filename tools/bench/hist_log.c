@@ -93,11 +93,11 @@ char *hist_encode(const struct hist *h)
     return text;
 }
 
-/* Tags end at a comma or blank in the readers. */
+/* Tags end at a comma or blank in the readers, and lines at a newline. */
 static void write_tag(FILE *f, const char *s)
 {
     for (; *s; s++)
-        fputc(*s == ',' || *s == ' ' || *s == '"' ? '-' : *s, f);
+        fputc(*s == ',' || (unsigned char)*s <= ' ' || *s == '"' ? '-' : *s, f);
 }
 
 static void write_interval(FILE *f, const struct report_target *t, const struct step *s,

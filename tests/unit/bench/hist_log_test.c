@@ -110,7 +110,7 @@ Test(bench_hist_log, a_log_has_header_tag_and_interval)
     r.targets = calloc(1, sizeof *r.targets);
     r.n_targets = 1;
     r.targets[0] =
-        (struct report_target){.name = strdup("a, b"), .url = strdup(""), .path = strdup("")};
+        (struct report_target){.name = strdup("a,\nb"), .url = strdup(""), .path = strdup("")};
     r.targets[0].steps = calloc(1, sizeof(struct step));
     r.targets[0].n_steps = 1;
     struct step *s = r.targets[0].steps;
