@@ -94,9 +94,3 @@ void json_bool(struct json_out *j, const char *key, bool value)
     before(j, key);
     fputs(value ? "true" : "false", j->f);
 }
-
-void json_raw(struct json_out *j, const char *key, const char *json)
-{
-    before(j, key);
-    fputs(json, j->f);
-}

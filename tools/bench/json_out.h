@@ -20,7 +20,5 @@ void json_text(struct json_out *j, const char *key, const char *value); /* NULL:
 void json_number(struct json_out *j, const char *key, double value);    /* NAN: null */
 void json_count(struct json_out *j, const char *key, uint64_t value);
 void json_bool(struct json_out *j, const char *key, bool value);
-/* What the caller has written as JSON itself. */
-void json_raw(struct json_out *j, const char *key, const char *json);
 
 #endif

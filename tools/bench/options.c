@@ -119,9 +119,10 @@ struct collected {
     size_t n_servers;
 };
 
+/* value NULL: it is not the value that is wrong. */
 static int bad(const char *option, const char *value, const char *form)
 {
-    return complain(EXIT_USAGE, "%s %s: %s", option, value, form);
+    return complain(EXIT_USAGE, "%s%s%s: %s", option, value ? " " : "", value ? value : "", form);
 }
 
 /* A whole number from min to max. */
@@ -357,11 +358,11 @@ static int check(struct collected *c)
     bool open_loop = o->rate > 0 || o->sweep.kind == SWEEP_RATE;
 
     if (o->rate > 0 && o->sweep.kind == SWEEP_RATE)
-        return bad("--rate", "", "the rate is already swept");
+        return bad("--rate", NULL, "the rate is already swept");
     if (c->arrival && !open_loop)
         return bad("--arrival", c->arrival, "only an open loop has one: add --rate");
     if (c->duration_given && o->count)
-        return bad("--count", "", "either a duration or a number of calls");
+        return bad("--count", NULL, "either a duration or a number of calls");
     if (!open_loop)
         o->arrival = ARRIVAL_CLOSED;
     if (open_loop && !c->callers_given)
@@ -369,7 +370,7 @@ static int check(struct collected *c)
     if (o->count)
         o->duration_ns = 0;
     if (o->n_targets == 0 && o->sweep.kind != SWEEP_NONE)
-        return bad("--sweep", "", "there is nothing to sweep without a target");
+        return bad("--sweep", NULL, "there is nothing to sweep without a target");
     return 0;
 }
 
