@@ -1,0 +1,255 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the ProxyFS authors
+"""agfs-bench when it goes wrong: targets that fail, outputs that cannot be written, Ctrl-C.
+
+usage: bench_faults_test.py BUILDDIR [TEST...]
+"""
+import http.server
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+from agfs_world import Api, run, wait_for
+from bench_world import SHORT, bench, expect, load, no_reports, nothing_left, only, start
+
+
+def test_a_target_that_cannot_be_used(world):
+    server = start(world)
+    out = ["--json", world.path("r.json"), "--csv", world.path("r.csv")]
+    expect(bench(world, "http://127.0.0.1:1", *SHORT, *out), 8, "127.0.0.1:1", "class conn")
+    expect(bench(world, server.tls, "--cacert", world.pki("other-ca.pem"), *SHORT, *out), 9, "class tls_verify")
+    expect(bench(world, server.clear + ",colour=red", *SHORT, *out), 2, "colour")
+    expect(bench(world, server.clear, "--path", "/nowhere", *SHORT, *out), 5, "cannot prepare")
+    expect(bench(world, server.clear, "-w", "enqueue", "--queue", "/none", *SHORT, *out), 5, "cannot prepare")
+    no_reports(world, "r.")
+    nothing_left(server)
+
+
+FOUND = {"name": "f", "size": 4096, "mode": 420, "isDir": False, "modTime": "2026-01-01T00:00:00Z", "meta": {}}
+
+
+class Stub(http.server.BaseHTTPRequestHandler):
+    """A server that is healthy and takes files; what stat does is up to the test, and a queue has no end."""
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1  # header and body in one packet
+    disable_nagle_algorithm = True
+
+    def answer(self, status, body, kind="application/json"):
+        body = json.dumps(body, separators=(",", ":")).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self):
+        if "/stat" in self.path:
+            self.server.on_stat(self)
+        elif "dequeue" in self.path:
+            self.answer(200, {"id": "1", "data": "b0-1x"}, "application/octet-stream")
+        else:
+            self.answer(200, {"status": "healthy"})
+
+    def do_PUT(self):
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.answer(200, {"message": "ok"})
+
+    do_POST = do_DELETE = do_PUT
+
+    def log_message(self, *_):
+        pass
+
+
+def stub(on_stat):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Stub)
+    server.daemon_threads = True
+    server.on_stat = on_stat
+    server.handle_error = lambda *_: None  # of connections that the tool drops
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server, "http://127.0.0.1:%d" % server.server_port
+
+
+def test_a_target_that_fails_every_call(world):
+    server, url = stub(lambda h: h.answer(500, {"error": "the disk is on fire"}))
+    expect(bench(world, url, *SHORT, "--json", world.path("r.json")), 1, "every one of", "the disk is on fire", "class io")
+    no_reports(world, "r.")
+    server.shutdown()
+
+
+def test_a_reply_of_another_size_is_a_failed_call(world):
+    server, url = stub(lambda h: h.answer(200, dict(FOUND, size=1)))
+    expect(bench(world, url, *SHORT), 8, "every one of", "has 1 bytes instead of 4096", "class payload")
+    server.shutdown()
+
+
+def test_a_queue_without_an_end_is_given_up(world):
+    server, url = stub(None)
+    expect(bench(world, url, "-w", "dequeue", *SHORT), 1, "gives more messages than were put into it", "NOT CONSERVED")
+    server.shutdown()
+
+
+def test_a_target_that_fails_some_calls(world):
+    turns = []
+
+    def some(handler):
+        turns.append(1)
+        if len(turns) % 10 == 0:
+            handler.answer(500, {"error": "the disk is on fire"})
+        else:
+            handler.answer(200, FOUND)
+
+    server, url = stub(some)
+    report = world.path("r.json")
+    expect(bench(world, url, "-n", "100", "--json", report), 1, "10 of 100 calls FAILED: io", "first: ", "the disk is on fire")
+    s = only(load(report))
+    assert s["errors"]["io"] == sum(s["outcomes"].values()) == s["ops"][0]["errors"] == 10
+    assert "the disk is on fire" in s["first_error"]
+    server.shutdown()
+
+
+def test_a_stall_shows_in_an_open_loop(world):
+    turns, one_at_a_time = [], threading.Lock()
+
+    def stall_once(handler):
+        with one_at_a_time:
+            turns.append(1)
+            if len(turns) == 50:
+                time.sleep(0.5)  # the fault that is measured
+        handler.answer(200, FOUND)
+
+    server, url = stub(stall_once)
+    report = world.path("r.json")
+    result = bench(world, url, "-r", "200", "-d", "1500ms", "--rounds", "1", "--warmup", "0", "--json", report)
+    assert result.returncode in (0, 12), result.stderr  # 12: this machine is too busy for 200 a second
+    p = only(load(report))["ops"][0]["percentiles_us"]
+    # A hundred of three hundred calls were due while the server stood still; one of them was in it.
+    assert p["75"] > 50000 and p["95"] > 300000, p
+    server.shutdown()
+
+
+def test_outputs_are_tried_before_anything_is_measured(world):
+    server = start(world)
+    before = time.monotonic()
+    expect(bench(world, server.clear, "-d", "60s", "--json", "/nowhere/r.json"), 1, "cannot write /nowhere/r.json")
+    expect(bench(world, server.clear, "-d", "60s", "--csv", world.dir), 1, "cannot write " + world.dir)
+    assert time.monotonic() - before < 30
+    expect(bench(world, server.clear, *SHORT, "--json", world.path("r.json"), "--csv", "/dev/full"), 1,
+           "cannot write /dev/full")
+    expect(bench(world, server.clear, "-d", "60s", "--json", ""), 1, "cannot write")
+    same = world.path("same")
+    expect(bench(world, server.clear, "-d", "60s", "--json", same, "--csv", same), 2, same, "one report only")
+    no_reports(world, "same")
+    result = expect(bench(world, server.clear, *SHORT, "--json", "-"), 0)
+    assert json.loads(result.stdout)["schema"] == "agfs-bench/1"
+    nothing_left(server)
+
+
+def interrupted(world, url, *args, after):
+    """SIGINT once after() is true."""
+    p = subprocess.Popen([os.path.join(world.build, "tools/bench/agfs-bench"), url, "-d", "50s", "--rounds", "1",
+                          *args], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        wait_for("the run to begin", after)
+        p.send_signal(signal.SIGINT)
+        out, err = p.communicate(timeout=20)
+    finally:
+        p.kill()
+    return subprocess.CompletedProcess(p.args, p.returncode, out, err)
+
+
+def test_ctrl_c_reports_what_was_measured(world):
+    server = start(world)
+    report = world.path("r.json")
+
+    def is_writing():
+        r = Api(server.clear).get("directories", path="/memfs").json()["files"]
+        dirs = [f["name"] for f in r if f["name"].startswith("agfs-bench-")]
+        return dirs and Api(server.clear).get("stat", path="/memfs/%s/w0" % dirs[0]).status == 200
+
+    result = interrupted(world, server.clear, "-w", "write", "--warmup", "0", "--json", report, after=is_writing)
+    expect(result, 130, "INTERRUPTED")
+    r = load(report)
+    assert r["interrupted"] and only(r)["calls"] > 0 and only(r)["seconds"] < 30
+    nothing_left(server)
+
+
+def test_a_server_that_dies_leaves_a_report(world):
+    server = start(world)
+    report = world.path("r.json")
+    p = subprocess.Popen([os.path.join(world.build, "tools/bench/agfs-bench"), server.clear, "-d", "2s", "--rounds", "2",
+                          "--warmup", "0", "-w", "write", "--json", report], text=True,
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    wait_for("the run to begin", lambda: b"agfs-bench-" in Api(server.clear).get("directories", path="/memfs").body)
+    server.process.kill()
+    out, err = p.communicate(timeout=30)
+    if "every one of" not in err and "cannot prepare" not in err:  # it died before anything was measured
+        expect(subprocess.CompletedProcess(p.args, p.returncode, out, err), 1, "calls FAILED", "is left behind")
+        s = only(load(report))
+        assert s["calls"] > 0
+        # A caller that only fails waits: how fast connections are refused is no measurement.
+        assert 0 < sum(s["errors"].values()) < 500, s["errors"]
+
+
+def test_ctrl_c_does_not_wait_for_a_call_that_hangs(world):
+    hanging, end = threading.Event(), threading.Event()
+
+    def hang(_):
+        hanging.set()
+        end.wait(60)
+
+    server, url = stub(hang)
+    result = interrupted(world, url, "--json", world.path("r.json"), after=hanging.is_set)
+    expect(result, 130)
+    no_reports(world, "r.json.")
+    end.set()
+    server.shutdown()
+
+
+def test_ctrl_c_ends_a_wait_for_a_server_that_says_nothing(world):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(0.1)
+        connections = []
+
+        def connected():
+            try:
+                connections.append(silent.accept())
+            except TimeoutError:
+                pass
+            return connections
+
+        before = time.monotonic()
+        expect(interrupted(world, "http://127.0.0.1:%d" % silent.getsockname()[1], "--timeout", "60s", "--json",
+                           world.path("r.json"), after=connected), 130, "interrupted before anything was measured")
+        assert time.monotonic() - before < 30
+        for c, _ in connections:
+            c.close()
+    no_reports(world, "r.json")
+
+
+def test_a_second_ctrl_c_leaves_no_half_report(world):
+    hanging, end = threading.Event(), threading.Event()
+
+    def hang(_):
+        hanging.set()
+        end.wait(60)
+
+    server, url = stub(hang)
+    p = subprocess.Popen([os.path.join(world.build, "tools/bench/agfs-bench"), url, "-d", "50s", "--json",
+                          world.path("r.json"), "--csv", world.path("r.csv")],
+                         text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    wait_for("the run to begin", hanging.is_set)
+    wait_for("its end", lambda: p.poll() is not None or p.send_signal(signal.SIGINT))
+    out, err = p.communicate(timeout=20)
+    expect(subprocess.CompletedProcess(p.args, p.returncode, out, err), 130, "ended at once")
+    no_reports(world, "r.")
+    end.set()
+    server.shutdown()
+
+
+if __name__ == "__main__":
+    run([v for k, v in sorted(globals().items()) if k.startswith("test_")])
