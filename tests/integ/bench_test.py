@@ -113,6 +113,9 @@ def test_sweeps(world):
                  "--rounds", "1", "--json", report), 0, "3 remotes")
     steps = load(report)["targets"][0]["steps"]
     assert [s["connections"] for s in steps] == [1, 3], "a remote has connections of its own"
+    assert all(s["cpu_server_s"] > 0 for s in steps)
+    expect(bench(world, server.clear.replace("://", "://user%n@"), "--remotes", "2", *SHORT, "--json", report), 0)
+    assert only(load(report))["cpu_server_s"] is None, "these could be two servers"
     nothing_left(server)
 
 

@@ -114,6 +114,15 @@ static void make_id(char id[16])
         snprintf(id + 2 * i, 3, "%02x", random[i]);
 }
 
+static pid_t process_of_first(const struct target_spec *spec)
+{
+    char *url = numbered(spec->url, 1);
+    pid_t pid = process_of_url(url);
+
+    free(url);
+    return pid;
+}
+
 enum pfs_class target_open(const struct target_spec *spec, unsigned n_remotes, struct target **ret,
                            struct pfs_error *err)
 {
@@ -133,9 +142,8 @@ enum pfs_class target_open(const struct target_spec *spec, unsigned n_remotes, s
         return cls;
     }
     t->protocol = find_protocol(spec);
-    char *url = numbered(spec->url, 1);
-    t->server = process_of_url(url);
-    free(url);
+    /* With "%n" the remotes are other processes: the CPU time of the first would pass for all. */
+    t->server = n_remotes > 1 && strstr(spec->url, "%n") ? 0 : process_of_first(spec);
     *ret = t;
     return PFS_OK;
 }
