@@ -18,6 +18,7 @@ const char options_help[] =
     "A target is a base URL; its KEYs are name=, path=, queue=, file= (a file that is there: only\n"
     "stat, read, write; nothing is prepared) and any option of a mount.\n"
     "Without a target: AGFS_API_URL, AGFS_SERVER_URL, http://localhost:8080.\n"
+    "  --server TARGET     one more, before those that stand alone\n"
     "  --cacert FILE, --cert FILE, --key FILE, --insecure, --timeout TIME, -o KEY=VALUE\n"
     "                      options of every target, as for agfs\n"
     "  --path PATH         directory to work in (a mount: /remote/memfs); default /memfs, /local\n"
@@ -43,7 +44,8 @@ const char options_help[] =
     "  --cpu N             bind this process to one CPU\n"
     "\n"
     "  --json FILE, --csv FILE, --html FILE, --hdr FILE    reports (- is standard output)\n"
-    "  -q, -v, -vv         no progress; log of connections; of everything\n"
+    "  -q, --quiet         no line of progress\n"
+    "  -v, --verbose       log of connections; -vv: of everything\n"
     "  --version, --help\n";
 
 enum {
