@@ -54,6 +54,14 @@ def test_targets_take_turns(world):
     nothing_left(remote)
 
 
+def test_the_same_target_twice_has_two_names(world):
+    server = start(world)
+    report = world.path("r.json")
+    expect(bench(world, server.clear, server.clear, server.clear + ",name=x", server.clear, *SHORT, "--json", report), 0)
+    assert [t["name"] for t in load(report)["targets"]] == [server.clear, server.clear + " (2)", "x", server.clear + " (3)"]
+    nothing_left(server)
+
+
 def test_the_limit_alone(world):
     expect(bench(world, "--limit", *SHORT), 0, "bare TLS round trip", "pipe 1 MiB", "limit:")
 

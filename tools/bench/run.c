@@ -85,10 +85,34 @@ static void make_content(struct bench *b)
         b->content[i] = (char)('a' + (i * 2654435761u >> 13) % 26);
 }
 
+static bool is_taken(const struct bench *b, const char *name)
+{
+    for (size_t i = 0; i < b->n; i++) {
+        if (strcmp(b->targets[i]->name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The same server twice shows what noise is; --compare and readers of logs go by the name. */
+static void tell_apart(const struct bench *b, struct target *t)
+{
+    char *same = t->name;
+
+    for (unsigned i = 2; is_taken(b, t->name); i++) {
+        if (t->name != same)
+            free(t->name);
+        t->name = xasprintf("%s (%u)", same, i);
+    }
+    if (t->name != same)
+        free(same);
+}
+
 static void add_target(struct bench *b, struct target *t)
 {
     struct report *r = b->r;
 
+    tell_apart(b, t);
     b->targets = xrealloc(b->targets, (b->n + 1) * sizeof(struct target *));
     b->targets[b->n++] = t;
     r->targets = xrealloc(r->targets, b->n * sizeof *r->targets);
