@@ -161,6 +161,7 @@ struct pfs_request {
     const char *req_id;  /* 32 hex digits naming this operation across retries; NULL: none */
     const char *client;  /* identity of who asks (certificate SAN); NULL: anonymous */
     void *host;          /* the host's own; no driver looks at it */
+    const void *ticket; /* names it for `cancel` until `done`, in one driver no other; NULL: none */
 };
 
 #define PFS_REQUEST_INIT                                                                           \
@@ -275,6 +276,13 @@ struct pfs_driver_ops {
      */
     bool (*submit)(struct pfs_driver *d, const struct pfs_request *req, pfs_done_fn *done,
                    void *arg);
+    /*
+     * Gives up the submitted request of that ticket, if it is still in flight: `done` comes soon
+     * (perhaps from inside), with CANCELLED unless the answer was quicker; a stream that was just
+     * given may end with CANCELLED. What of it has begun elsewhere may go on there. NULL: not
+     * supported. Any thread, no lock held; the driver stays until this returns.
+     */
+    void (*cancel)(struct pfs_driver *d, const void *ticket);
     /* Frees the driver. No request is in flight and none follows; open streams are closed before.
      */
     void (*close)(struct pfs_driver *d);

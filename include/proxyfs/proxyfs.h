@@ -82,6 +82,14 @@ PFS_API enum pfs_class pfs_call(struct pfs_client *c, const struct pfs_request *
  */
 PFS_API void pfs_submit(struct pfs_client *c, const struct pfs_request *req, pfs_done_fn *done,
                         void *arg);
+/*
+ * Gives up the request of pfs_submit with that ticket (pfs_request.ticket): it ends soon, perhaps
+ * inside this call, and over HTTP/2 the remote is told with RST_STREAM. `done` still comes exactly
+ * once: CANCELLED, with the outcome that is known, or the answer if that was quicker. Nothing
+ * happens when no such request is in flight; whoever uses a ticket again must have seen `done`, and
+ * no pfs_cancel for it may still be running. Any thread; not while the client is being freed.
+ */
+PFS_API void pfs_cancel(struct pfs_client *c, const void *ticket);
 
 /* ---- files --------------------------------------------------------------------------------- */
 

@@ -58,6 +58,7 @@ static void complete(struct async_op *a)
 
     a->reply = (struct pfs_reply){0};
     async_disarm(a);
+    atomic_store(&a->ticket, NULL);
     a->done(a->arg, &reply);
     client_leave(a->op.client, &a->op); /* last: pfs_client_free returns after all completions */
     async_unref(a);
@@ -77,6 +78,7 @@ static void announce_stream(struct async_op *a, bool is_write)
     async_ref(a);
     a->is_stream = true;
     async_disarm(a);
+    atomic_store(&a->ticket, NULL);
     a->done(a->arg, &reply);
 }
 
@@ -247,7 +249,9 @@ static void start(struct pfs_client *c, const struct pfs_request *req, pfs_done_
     a->done = done;
     a->arg = arg;
     a->timer.on_time = on_time;
+    atomic_init(&a->ticket, req->ticket);
     enum pfs_class cls = op_init(&a->op, c, req, &a->reply);
+    a->op.async = a;
     if (cls == PFS_OK && !client_enter(c, &a->op)) {
         cls = pfs_refuse(&a->reply.err, PFS_SHUTDOWN, "the client is being freed");
     }
@@ -257,7 +261,6 @@ static void start(struct pfs_client *c, const struct pfs_request *req, pfs_done_
         answer(done, arg, &reply);
         return;
     }
-    a->op.async = a;
     async_set_deadline(a, a->op.deadline_ns);
     attempt(a);
 }

@@ -15,6 +15,11 @@ struct async_op {
     struct pfs_reply reply;
     pfs_done_fn *done;
     void *arg;
+    /*
+     * The caller's name for it, NULL from before `done` is called: so whoever finds it here in the
+     * client's list, under the client's mu, has found a request whose caller still waits.
+     */
+    _Atomic(const void *) ticket;
     atomic_uint refs; /* the running operation, the armed timer, a stream */
     struct io_timer timer;
     pthread_mutex_t mu;

@@ -139,6 +139,34 @@ static void cancel_all(struct pfs_client *c)
     pthread_mutex_unlock(&c->mu);
 }
 
+/* The operation in flight that has this ticket, referenced; NULL: none. */
+static struct async_op *find_ticket(struct pfs_client *c, const void *ticket)
+{
+    struct async_op *found = NULL;
+
+    pthread_mutex_lock(&c->mu);
+    list_for_each (n, &c->ops) {
+        struct async_op *a = list_entry(n, struct op, node)->async;
+
+        if (a && atomic_load(&a->ticket) == ticket) {
+            found = async_ref(a);
+            break;
+        }
+    }
+    pthread_mutex_unlock(&c->mu);
+    return found;
+}
+
+void pfs_cancel(struct pfs_client *c, const void *ticket)
+{
+    struct async_op *a = ticket && !client_is_foreign(c) ? find_ticket(c, ticket) : NULL;
+
+    if (a) {
+        async_cancel(a, PFS_CANCELLED);
+        async_unref(a);
+    }
+}
+
 void pfs_client_free(struct pfs_client *c)
 {
     if (!c || client_is_foreign(c)) { /* what a forked child inherited is left alone */

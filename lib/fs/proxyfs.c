@@ -149,6 +149,11 @@ static bool proxyfs_submit(struct pfs_driver *d, const struct pfs_request *req, 
     return true;
 }
 
+static void proxyfs_cancel(struct pfs_driver *d, const void *ticket)
+{
+    pfs_cancel(of_driver(d)->client, ticket);
+}
+
 static void proxyfs_close(struct pfs_driver *d)
 {
     struct proxyfs *p = of_driver(d);
@@ -168,6 +173,7 @@ static const struct pfs_driver_ops ops = {
 #undef X
         },
     .submit = proxyfs_submit,
+    .cancel = proxyfs_cancel,
     .close = proxyfs_close,
 };
 

@@ -2,8 +2,9 @@
  * Copyright the ProxyFS authors */
 /*
  * Clients that end while calls are in flight, blocking and not, on a shared remote and alone, with
- * a peer that answers some and not others, with reloads meanwhile. Every completion comes exactly
- * once and before pfs_client_free returns; nothing is left behind.
+ * a peer that answers some and not others, with reloads meanwhile, and with a thread that gives
+ * reads up which others are just being answered. Every completion comes exactly once and before
+ * pfs_client_free returns; nothing is left behind.
  */
 #include "stress.h"
 #include "support/h2server.h"
@@ -28,6 +29,10 @@ static void script(struct h2server *s, struct h2peer *p)
             h2peer_reply(p, r->stream, "200", "{\"status\":\"healthy\"}");
         } else if (strstr(r->path, "wait")) {
             atomic_fetch_add(&n_waiting[strstr(r->path, "wait")[4] - '0'], 1);
+        } else if (strstr(r->path, "never")) {
+            /* until it is given up */
+        } else if (strstr(r->path, "/directories") && strcmp(r->method, "GET") == 0) {
+            h2peer_reply(p, r->stream, "200", "{\"files\":[]}");
         } else if (n++ % 4 != 3) {
             h2peer_reply(p, r->stream, "200", "{\"message\":\"ok\"}");
         }
@@ -35,7 +40,17 @@ static void script(struct h2server *s, struct h2peer *p)
     }
 }
 
+#define READS 24
+
+/* A read that somebody gives up, whatever has become of it meanwhile. */
+struct ticket {
+    struct life *l;
+    atomic_uint completed;
+};
+
 struct life {
+    struct ticket reads[READS];
+    unsigned seed; /* of the thread that gives them up */
     struct pfs_client *c;
     unsigned slot; /* of n_waiting */
     atomic_uint completed;
@@ -50,6 +65,50 @@ static void on_done(void *arg, struct pfs_reply *r)
     REQUIRE(r->err.cls == PFS_OK || r->err.cls == PFS_SHUTDOWN, "%s", r->err.text);
     pfs_reply_fini(r);
     atomic_fetch_add(&l->completed, 1);
+}
+
+static void on_read(void *arg, struct pfs_reply *r)
+{
+    struct ticket *t = arg;
+
+    REQUIRE(!atomic_load(&t->l->freed), "a completion after pfs_client_free");
+    REQUIRE(atomic_fetch_add(&t->completed, 1) == 0, "completed twice");
+    REQUIRE(r->err.cls == PFS_OK || r->err.cls == PFS_SHUTDOWN || r->err.cls == PFS_CANCELLED, "%s",
+            r->err.text);
+    pfs_reply_fini(r); /* closes a stream */
+}
+
+static void *canceller(void *arg)
+{
+    struct life *l = arg;
+
+    for (unsigned i = 0; i < 3 * READS; i++) {
+        pfs_cancel(l->c, &l->reads[stress_random(&l->seed) % READS]);
+    }
+    return NULL;
+}
+
+/* Reads of each kind that has a way of its own, given up while they are submitted and answered. */
+static void reads_given_up(struct life *l, unsigned seed)
+{
+    static const enum pfs_op ops[] = {PFS_OP_OPEN_READ, PFS_OP_READDIR, PFS_OP_HEALTH};
+    pthread_t thread;
+
+    l->seed = seed;
+    pthread_create(&thread, NULL, canceller, l);
+    for (unsigned i = 0; i < READS; i++) {
+        struct pfs_request req = PFS_REQUEST_INIT;
+
+        l->reads[i].l = l;
+        req.op = ops[i % 3];
+        req.path = i % 2 ? "/f" : "/never";
+        req.ticket = &l->reads[i];
+        pfs_submit(l->c, &req, on_read, &l->reads[i]);
+    }
+    pthread_join(thread, NULL);
+    for (unsigned i = 0; i < READS; i += 2) { /* these nobody else ends, but health */
+        pfs_cancel(l->c, &l->reads[i]);
+    }
 }
 
 /* A call that only the client's end ends. */
@@ -100,6 +159,15 @@ static void one_life(struct h2server *server, unsigned slot, unsigned *seed, boo
         req.path = "/f";
         pfs_submit(l.c, &req, on_done, &l);
     }
+    reads_given_up(&l, *seed);
+    for (unsigned i = 0; i < READS; i += 2) {
+        int64_t end = pfs_now() + 10 * PFS_SEC;
+
+        while (atomic_load(&l.reads[i].completed) == 0) {
+            REQUIRE(pfs_now() < end, "a read was not given up");
+            sched_yield();
+        }
+    }
     while (atomic_load(&n_waiting[slot]) < n_callers) { /* all are inside */
         sched_yield();
     }
@@ -111,6 +179,10 @@ static void one_life(struct h2server *server, unsigned slot, unsigned *seed, boo
     atomic_store(&l.freed, true);
     REQUIRE(pfs_now() - t0 < 10 * PFS_SEC, "pfs_client_free hung");
     REQUIRE(atomic_load(&l.completed) == n, "%u of %u completed", atomic_load(&l.completed), n);
+    for (unsigned i = 0; i < READS; i++) {
+        REQUIRE(atomic_load(&l.reads[i].completed) == 1, "a read completed %u times",
+                atomic_load(&l.reads[i].completed));
+    }
     for (unsigned i = 0; i < n_callers; i++) {
         pthread_join(threads[i], NULL);
     }
