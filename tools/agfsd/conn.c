@@ -190,6 +190,9 @@ static void set_events(struct conn *c)
         (c->state != CONN_OPEN || (c->proto->wants_read(c) && conn_unsent(c) < OUT_QUEUE_MAX));
     int events = (read ? UV_READABLE : 0) | (conn_unsent(c) || c->more ? UV_WRITABLE : 0);
 
+    if (c->eof && c->state == CONN_OPEN && !events) {
+        events = UV_PRIORITIZED; /* none of these comes, but a reset is told with it */
+    }
     if (events == c->events) {
         return;
     }

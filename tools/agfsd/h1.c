@@ -2,7 +2,10 @@
  * Copyright the ProxyFS authors */
 #include "h1.h"
 #include "base/alloc.h"
+#include "base/clock.h"
 #include <string.h>
+
+#define EOF_ASK_MS 100 /* before a client that has ended is asked: most answers are quicker */
 
 static bool h1_open(struct conn *c)
 {
@@ -59,7 +62,7 @@ static void begin_request(struct conn *c, const struct h1_head *head)
     h->r = r;
     h->minor = head->minor;
     h->keep_alive = head->keep_alive && !h->shutting;
-    h->in_head = false;
+    h->in_head = h->asked = false;
     h->chunked_in = head->chunked;
     h->left = head->content_length > 0 ? head->content_length : 0;
     h->chunks = (struct h1_chunks){0};
@@ -244,10 +247,27 @@ static void h1_on_eof(struct conn *c)
         h->state = H1_CLOSE;
     } else if (h->state == H1_BODY && may_take(h)) {
         stop_body(c, "the client ended before its request body was complete");
+    } else if (h->state == H1_BUSY && h->minor > 0 && !h->asked) {
+        h->tick_at_ms = pfs_earlier(h->tick_at_ms, loop_now_ms(c->loop) + EOF_ASK_MS);
     }
 }
 
 /* ---- time ---- */
+
+/*
+ * A client that has gone looks like one that has said all it will and waits for its answer. An
+ * interim response tells them apart: the one resets the connection, the other must ignore it.
+ */
+static void ask_whether_there(struct conn *c)
+{
+    struct h1 *h = c->session;
+
+    h->asked = true;
+    if (!pfs_buf_add_str(&h->out, "HTTP/1.1 100 Continue\r\n\r\n")) {
+        conn_break(c);
+    }
+    conn_touch(c);
+}
 
 static int64_t h1_deadline(const struct conn *c)
 {
@@ -281,6 +301,9 @@ static void h1_tick(struct conn *c, int64_t now_ms)
     } else if (h->state == H1_BODY && !h->r->answered && req_body_is_slow(h->r, now_ms)) {
         conn_trip(c, METER_BODY_RATE);
         stop_body(c, req_too_slow);
+    }
+    if (c->eof && h->state == H1_BUSY && h->r && !h->r->answered && h->minor > 0 && !h->asked) {
+        ask_whether_there(c);
     }
     if (c->eof && h->responding && h->r->resp == RESP_STREAM && h->r->n_ready == 0 &&
         now_ms - h->r->progress_ms >= lim->eof_stall_ms) {

@@ -25,6 +25,7 @@ struct h1 {
     bool keep_alive, shutting;
     bool in_head;    /* some of the header is there */
     bool responding; /* the response's body comes from r */
+    bool asked;      /* the peer, which has ended, whether it is still there */
     bool chunked_in, chunked_out;
     size_t scan;             /* of an incomplete header */
     int64_t left;            /* of a body with a length */

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-atomic_int fake_streams, fake_hanging, fake_requests, fake_body_class;
+atomic_int fake_streams, fake_hanging, fake_requests, fake_gone, fake_body_class;
 
 bool fake_wait(atomic_int *v, int want)
 {
@@ -225,6 +225,11 @@ static void on_release(struct post *p)
     atomic_fetch_sub(&fake_hanging, 1);
 }
 
+static void on_gone(void *arg)
+{
+    atomic_fetch_add(&fake_gone, 1);
+}
+
 static void serve_hang(struct http_req *r)
 {
     struct hung *h = malloc(sizeof *h);
@@ -239,6 +244,7 @@ static void serve_hang(struct http_req *r)
         hung = h;
     }
     pthread_mutex_unlock(&mu);
+    http_on_gone(r, on_gone, NULL);
     atomic_fetch_add(&fake_hanging, 1);
     if (now) {
         http_post(http_loop(r), &h->post);

@@ -21,6 +21,8 @@
 
 /* Streams of ours that have not been closed; requests that wait in /hang; handed to us in all. */
 extern atomic_int fake_streams, fake_hanging, fake_requests;
+/* Requests for /hang whose client went away. */
+extern atomic_int fake_gone;
 /* The class with which the last /echo or /sink ended. */
 extern atomic_int fake_body_class;
 

@@ -132,6 +132,30 @@ Test(server_h1, end_of_input_still_gets_its_answers)
     cr_expect(rig_stop(&r));
 }
 
+Test(server_h1, a_client_that_has_ended_is_asked_whether_it_is_still_there)
+{
+    static const char hang[] = "GET /hang HTTP/1.1\r\nHost: a\r\n\r\n";
+    struct rig r = RIG_INIT;
+
+    rig_start(&r, NULL);
+    int stays = peer_connect(&r), leaves = peer_connect(&r);
+    peer_say(stays, hang);
+    peer_say(leaves, hang);
+    cr_assert(fake_wait(&fake_hanging, 2));
+    shutdown(stays, SHUT_WR);
+    close(leaves);
+    cr_expect(fake_wait(&fake_gone, 1));
+    free(peer_read_until(stays, "HTTP/1.1 100 Continue\r\n\r\n"));
+    fake_release();
+    char *text = peer_read_all(stays, NULL);
+    cr_assert_not_null(text);
+    cr_expect_not_null(strstr(text, "released"), "%s", text);
+    cr_expect_eq(atomic_load(&fake_gone), 1);
+    free(text);
+    close(stays);
+    cr_expect(rig_stop(&r));
+}
+
 Test(server_h1, expect_continue)
 {
     struct rig r = RIG_INIT;
