@@ -54,6 +54,7 @@ class Upstream:
     def __init__(self, answer, protocol="h1", health=True):
         self.answer, self.protocol, self.health = answer, protocol, health
         self.hits, self.ended, self.cancelled, self.accepted = [], threading.Event(), threading.Event(), 0
+        self.given_up = []  # requests whose stream was reset with CANCEL, or whose connection ended, while they hung
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.url = "http://127.0.0.1:%d" % self.socket.getsockname()[1]
         threading.Thread(target=self.serve, daemon=True).start()
@@ -100,9 +101,13 @@ class Upstream:
             try:
                 if not s.recv(65536):
                     self.cancelled.set()
-                    return
+                    return True
             except TimeoutError:
                 pass
+            except ConnectionError:
+                self.cancelled.set()
+                return True
+        return False
 
     def talk_h1(self, s):
         f = s.makefile("rb")
@@ -118,13 +123,15 @@ class Upstream:
                 body += f.read(n + 2)[:-2]
             if fields.get("transfer-encoding") == "chunked":
                 f.readline()
-            a = self.decide(Request(line.split()[0].decode(), line.split()[1].decode(), body))
+            request = Request(line.split()[0].decode(), line.split()[1].decode(), body)
+            a = self.decide(request)
             if a is RESET:
                 f.close()
                 self.reset(s)
                 return
             if a is HANG:
-                self.wait_for_the_end(s)
+                if self.wait_for_the_end(s):
+                    self.given_up.append(request)
                 return
             length = "Transfer-Encoding: chunked" if a.pieces else "Content-Length: %d" % len(a.body)
             s.sendall(b"HTTP/1.1 %d Says-So\r\nContent-Type: %s\r\n%s\r\n\r\n%s" % (a.status, a.kind.encode(), length.encode(), a.body))
@@ -139,11 +146,12 @@ class Upstream:
     def talk_h2(self, s):
         import h2.config
         import h2.connection
+        import h2.errors
         import h2.events
         c = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding="utf-8"))
         c.initiate_connection()
         s.sendall(c.data_to_send())
-        open_, bodies = {}, {}
+        open_, bodies, hanging = {}, {}, {}
         while data := s.recv(65536):
             for e in c.receive_data(data):
                 if isinstance(e, h2.events.RequestReceived):
@@ -153,13 +161,17 @@ class Upstream:
                     c.acknowledge_received_data(e.flow_controlled_length, e.stream_id)
                 elif isinstance(e, h2.events.StreamReset):
                     self.cancelled.set()
+                    if e.stream_id in hanging and e.error_code == h2.errors.ErrorCodes.CANCEL:
+                        self.given_up.append(hanging.pop(e.stream_id))
                 elif isinstance(e, h2.events.StreamEnded):
                     head = open_.pop(e.stream_id)
-                    a = self.decide(Request(head[":method"], head[":path"], bodies.pop(e.stream_id)))
+                    request = Request(head[":method"], head[":path"], bodies.pop(e.stream_id))
+                    a = self.decide(request)
                     if a is RESET:
                         self.reset(s)
                         return
                     if a is HANG:
+                        hanging[e.stream_id] = request
                         continue
                     c.send_headers(e.stream_id, [(":status", str(a.status)), ("content-type", a.kind)])
                     for piece in a.pieces or ():

@@ -21,6 +21,7 @@ except ImportError as e:
     print("1..0 # SKIP %s: Debian's python3-h2 is needed" % e)
     sys.exit(0)
 
+from agfs_leaver import Leaver
 from agfs_upstream import HANG, RESET, Answer, Upstream, error, info, written
 from agfs_world import Api, run, wait_for
 
@@ -55,7 +56,7 @@ def far(world, *more):
 class Scripted:
     """Upstreams of both protocols that answer by table: (method, what) -> answer or function of the request."""
 
-    def __init__(self, world, hops=1, **options):
+    def __init__(self, world, hops=1, between="auto", **options):
         self.table, self.protocols = {}, {}
         for protocol in ("h1", "h2"):
             u = Upstream(self.answer, protocol)
@@ -63,7 +64,7 @@ class Scripted:
             api = near(world, u.url, protocol=protocol, **options)
             path = "/r"
             for _ in range(hops - 1):
-                api, path = near(world, api.base[:-8], **options), path + "/r"
+                api, path = near(world, api.base[:-8], protocol=between, **options), path + "/r"
             self.protocols[protocol] = (u, api, path)
 
     def answer(self, request):
@@ -319,6 +320,36 @@ def T6_who_gives_up_is_not_waited_for(world):
         r.close()
         c.close()
         wait_for("the remote to be told that nobody follows", u.cancelled.is_set)
+
+
+def reads_are_given_up(world, hops, between, reads):
+    """The remote answers nothing. Reads are cancelled there, nothing else is, however the client goes."""
+    s = Scripted(world, hops, between, timeout="1h", max_connections="32")
+    s.table.update({("GET", what): HANG for what in (*reads, "files")})
+    s.table[("PUT", "files")] = HANG
+    for u, api, path in s.each():
+        for i, leave in enumerate(Leaver(u, api).each()):
+            for method, f in (("GET", "/q%d/dequeue" % i), ("PUT", "/f%d" % i)):
+                leave(method, "files", path + f)
+            for what in reads:
+                del u.given_up[:]
+                leave("GET", what, path + "/d")
+                wait_for("%s to be given up" % what, lambda: u.given_up)
+                assert [(r.method, r.what, r.path) for r in u.given_up] == [("GET", what, "/d")], u.given_up
+        assert u.n("GET", "files") + u.n("PUT", "files") == 8 + 4 * ("files" in reads), u.hits
+
+
+def T6_a_read_whose_client_left_is_given_up(world):
+    reads_are_given_up(world, 1, "auto", ("stat", "directories", "files"))
+
+
+def T6_the_same_over_two_hops(world):
+    reads_are_given_up(world, 2, "h2", ("stat", "directories", "files"))
+
+
+def T6_the_same_over_a_hop_of_http11(world):
+    """Whose end may be an accident: what may be asked for again under its id goes on."""
+    reads_are_given_up(world, 2, "h1", ("stat", "directories"))
 
 
 def A013_a_drip_is_cut(world):

@@ -67,7 +67,7 @@ struct api_call {
     struct post post;
     struct dedupe_entry *once;   /* that this call will end; NULL: it is not remembered */
     struct dedupe_wait wait;     /* for another call's `once` */
-    struct vfs_fate fate;        /* of a change, while the client may give it up */
+    struct vfs_fate fate;        /* of the operation, while the client may give it up */
     struct pfs_receipt *receipt; /* of the reply; the response has it */
     bool not_applied;            /* the response says so: then it need not be remembered */
 };
@@ -142,6 +142,8 @@ void api_count(const struct api_call *c, int status);
  * ended or will, with the response of an earlier request of the same id, or a refusal.
  */
 bool api_once(struct api_call *c);
+/* For http_on_gone, with the call: gives up what nobody will ask for any more. */
+void api_on_gone(void *arg);
 /* Puts the response on record; false: the client must be told that it is not kept. */
 bool api_once_settle(struct api_call *c, const struct dedupe_response *r);
 /* True when a stream of that size will be remembered, so it must be read before the response is

@@ -378,13 +378,6 @@ static void on_reply(void *arg, struct pfs_reply *reply)
     pfs_reply_fini(&mine);
 }
 
-static void on_gone(void *arg)
-{
-    struct api_call *c = arg;
-
-    vfs_give_up(c->api->vfs, &c->fate);
-}
-
 /* Its answer may be large. */
 static bool brings_content(enum pfs_op op)
 {
@@ -404,10 +397,9 @@ void api_submit(struct api_call *c, enum pfs_op op, api_answer_fn *answer)
     if (!api_once(c)) {
         return;
     }
-    if (vfs_changes(op)) {
-        c->req.host = op == PFS_OP_OPEN_WRITE ? NULL : &c->fate; /* an upload changes at its end */
-        http_on_gone(c->http, on_gone, c);
-    }
+    c->fate.reads = !vfs_changes(op);
+    c->req.host = op == PFS_OP_OPEN_WRITE ? NULL : &c->fate; /* an upload changes at its end */
+    http_on_gone(c->http, api_on_gone, c);
     vfs_submit(c->api->vfs, http_loop(c->http), &c->req, on_reply, c);
 }
 

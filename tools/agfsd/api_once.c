@@ -149,6 +149,16 @@ bool api_once(struct api_call *c)
     return true;
 }
 
+void api_on_gone(void *arg)
+{
+    struct api_call *c = arg;
+
+    /* Who lost its connection may repeat a request with an id, and is to get this one's result. */
+    if (!c->fate.reads || !c->once || http_was_reset(c->http)) {
+        vfs_give_up(c->api->vfs, &c->fate);
+    }
+}
+
 bool api_once_settle(struct api_call *c, const struct dedupe_response *r)
 {
     struct dedupe_entry *e = c->once;

@@ -92,6 +92,8 @@ void http_respond_stream(struct http_req *r, int status, const char *content_typ
  * connection ends) before the response has been given.
  */
 void http_on_gone(struct http_req *r, void (*fn)(void *arg), void *arg);
+/* True when it gave up this request alone: the connection stands, so it means what it says. */
+bool http_was_reset(const struct http_req *r);
 
 /* Tells whether a response has gone anywhere. The owner's; the layer below has it until fn. */
 struct http_sent {

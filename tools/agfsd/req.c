@@ -252,6 +252,11 @@ void http_on_gone(struct http_req *r, void (*fn)(void *arg), void *arg)
     }
 }
 
+bool http_was_reset(const struct http_req *r)
+{
+    return r->gone && r->conn;
+}
+
 void http_on_sent(struct http_req *r, struct http_sent *s)
 {
     r->sent = s;

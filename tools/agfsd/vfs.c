@@ -114,7 +114,9 @@ static void complete_reply(struct vcall *c)
 /* The driver is done with the call. Any thread. */
 void vfs_finish(struct vcall *c)
 {
-    vfs_fate_end(c->vfs, c->req.host);
+    if (!vfs_fate_end(c->vfs, c->req.host)) {
+        return;
+    }
     if (c->mount) {
         complete_reply(c);
         vfs_release(c->mount);
@@ -216,7 +218,6 @@ static void choose_op(struct vcall *c)
 static bool submit(struct vcall *c)
 {
     const struct pfs_driver_ops *ops = c->mount ? c->mount->driver->ops : NULL;
-    struct vfs_fate *f = c->req.host;
     struct pfs_request req = c->req;
 
     if (!c->fn || !ops->submit) {
@@ -225,16 +226,11 @@ static bool submit(struct vcall *c)
     if (c->own_deadline) {
         req.deadline_ns = 0;
     }
-    if (f) {
-        atomic_store(&f->state, FATE_BEGUN); /* on the loop: nobody has given it up */
-        f->path = c->full;
-    }
+    vfs_fate_submit(c, &req);
     if (ops->submit(c->mount->driver, &req, submitted_done, c)) {
         return true;
     }
-    if (f) {
-        atomic_store(&f->state, FATE_OPEN);
-    }
+    vfs_fate_refused(c);
     return false;
 }
 

@@ -24,25 +24,38 @@
 
 struct vfs;
 struct mount;
+struct vcall;
 
 struct vfs *vfs_new(void); /* NULL: out of memory */
 /* Unmounts everything. No call may be in flight or follow. NULL allowed. */
 void vfs_free(struct vfs *v);
 
 /*
- * What becomes of a change whose client may go away meanwhile. Belongs to who submits it, with
+ * What becomes of an operation whose client may go away meanwhile. Belongs to who submits it, with
  * pfs_request.host pointing to it, until `done`.
  */
-enum vfs_fate_state { FATE_OPEN, FATE_BEGUN, FATE_OVER, FATE_GIVEN_UP, FATE_ORPHANED };
+enum vfs_fate_state {
+    FATE_OPEN,
+    FATE_BEGUN,
+    FATE_OVER,
+    FATE_GIVEN_UP,
+    FATE_ORPHANED,  /* changes: begun, and the client has gone */
+    FATE_PENDING,   /* reads: begun, and the driver can give it up: */
+    FATE_GIVING_UP, /* vfs_give_up is telling the driver; `call` and its mount stay meanwhile, */
+    FATE_ANSWERED   /* also when the driver is done with it: vfs_give_up finishes it */
+};
 struct vfs_fate {
-    atomic_int state; /* enum vfs_fate_state; zeroed: open */
-    struct list node; /* from here on under vfs.orphan_mu: while orphaned */
+    atomic_int state;   /* enum vfs_fate_state; zeroed: open */
+    bool reads;         /* set by who submits: it changes nothing, and nobody asks again */
+    struct vcall *call; /* while PENDING or GIVING_UP */
+    struct list node;   /* from here on under vfs.orphan_mu: while orphaned */
     struct list waiting;
     const char *path;
 };
 /*
- * The client has gone: what has not begun will never be carried out (CANCELLED, NA); what has will
- * be, and further changes of that path wait for it. On the loop that submitted.
+ * The client has gone: what has not begun will never be carried out (CANCELLED, NA). A change that
+ * has begun will be, and further changes of that path wait for it; a read that its driver answers
+ * later is given up there. On the loop that submitted.
  */
 void vfs_give_up(struct vfs *v, struct vfs_fate *f);
 /* May the operation change anything, or take anything out? */

@@ -4,6 +4,11 @@
  * Changes whose client has gone (reliability bar B4): one that has not begun never will; until one
  * that has begun is over, others of the same path wait. So whoever gives a change up and makes
  * another one never sees the first overtake the second.
+ *
+ * Reads whose client has gone: one that has not begun never will either, and one that its driver
+ * has is given up there, so that nobody works for nobody. Driver and call stay while the driver is
+ * being told: if it is done meanwhile, perhaps from inside, vfs_finish leaves the call to
+ * vfs_give_up.
  */
 #include "base/err.h"
 #include "vfs_internal.h"
@@ -30,15 +35,52 @@ static void restart(struct post *p)
     vfs_restart((struct vcall *)p);
 }
 
-void vfs_fate_end(struct vfs *v, struct vfs_fate *f)
+void vfs_fate_submit(struct vcall *c, struct pfs_request *req)
+{
+    struct vfs_fate *f = c->req.host;
+
+    if (!f) {
+        return;
+    }
+    f->path = c->full;
+    f->call = c;
+    if (f->reads && c->mount->driver->ops->cancel) {
+        req->ticket = c;
+        atomic_store(&f->state, FATE_PENDING);
+    } else {
+        atomic_store(&f->state, FATE_BEGUN); /* on the loop: nobody has given it up */
+    }
+}
+
+void vfs_fate_refused(struct vcall *c)
+{
+    struct vfs_fate *f = c->req.host;
+
+    if (f) {
+        atomic_store(&f->state, FATE_OPEN);
+    }
+}
+
+static bool end_read(struct vfs_fate *f)
+{
+    int pending = FATE_PENDING, giving_up = FATE_GIVING_UP;
+
+    return atomic_compare_exchange_strong(&f->state, &pending, FATE_OVER) ||
+           !atomic_compare_exchange_strong(&f->state, &giving_up, FATE_ANSWERED);
+}
+
+bool vfs_fate_end(struct vfs *v, struct vfs_fate *f)
 {
     int begun = FATE_BEGUN;
     struct list waiting;
     struct list *node;
 
+    if (f && f->reads) {
+        return end_read(f);
+    }
     if (!f || atomic_compare_exchange_strong(&f->state, &begun, FATE_OVER) ||
         begun != FATE_ORPHANED) {
-        return;
+        return true;
     }
     list_init(&waiting);
     pthread_mutex_lock(&v->orphan_mu);
@@ -52,6 +94,22 @@ void vfs_fate_end(struct vfs *v, struct vfs_fate *f)
         c->post.fn = restart;
         http_post(c->loop, &c->post);
     }
+    return true;
+}
+
+static void give_up_read(struct vfs_fate *f)
+{
+    int pending = FATE_PENDING, giving_up = FATE_GIVING_UP;
+
+    if (!atomic_compare_exchange_strong(&f->state, &pending, FATE_GIVING_UP)) {
+        return;
+    }
+    struct vcall *c = f->call;
+
+    c->mount->driver->ops->cancel(c->mount->driver, c);
+    if (!atomic_compare_exchange_strong(&f->state, &giving_up, FATE_OVER)) {
+        vfs_finish(c);
+    }
 }
 
 void vfs_give_up(struct vfs *v, struct vfs_fate *f)
@@ -59,6 +117,10 @@ void vfs_give_up(struct vfs *v, struct vfs_fate *f)
     int open = FATE_OPEN, begun = FATE_BEGUN;
 
     if (atomic_compare_exchange_strong(&f->state, &open, FATE_GIVEN_UP)) {
+        return;
+    }
+    if (f->reads) {
+        give_up_read(f);
         return;
     }
     pthread_mutex_lock(&v->orphan_mu);

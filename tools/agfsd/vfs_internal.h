@@ -86,8 +86,14 @@ void vfs_restart(struct vcall *c);
 
 /* The change is about to be made; false: it was given up, *err says so. f NULL: nobody may. */
 bool vfs_fate_begin(struct vfs_fate *f, const char *path, struct pfs_error *err);
-/* It has been made, or has failed; path of vfs_fate_begin is still there. Any thread. */
-void vfs_fate_end(struct vfs *v, struct vfs_fate *f);
+/*
+ * It has been made, or has failed; path of vfs_fate_begin is still there. False: vfs_give_up, which
+ * is running, finishes the call. Any thread.
+ */
+bool vfs_fate_end(struct vfs *v, struct vfs_fate *f);
+/* The driver gets c, to answer later; it may refuse. */
+void vfs_fate_submit(struct vcall *c, struct pfs_request *req);
+void vfs_fate_refused(struct vcall *c);
 /* True: c waits for an orphan of its path, and is started again when that is over. */
 bool vfs_fate_wait(struct vcall *c);
 

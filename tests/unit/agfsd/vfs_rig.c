@@ -93,6 +93,58 @@ static void gate_close(struct pfs_driver *d)
 static const struct pfs_driver_ops gate_ops = {
     .name = "gate", .op = {[PFS_OP_READ] = gate_op, [PFS_OP_WRITE] = gate_op}, .close = gate_close};
 
+/* ---- the driver that answers later ---- */
+
+unsigned later_pending, later_cancelled;
+bool later_obeys;
+
+static struct {
+    pfs_done_fn *done;
+    void *arg;
+    const void *ticket;
+} later[4];
+
+static void later_op(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
+{
+    cr_assert_fail("it answers later");
+}
+
+static bool later_submit(struct pfs_driver *d, const struct pfs_request *req, pfs_done_fn *done,
+                         void *arg)
+{
+    cr_assert_lt(later_pending, sizeof later / sizeof *later);
+    later[later_pending].done = done;
+    later[later_pending].arg = arg;
+    later[later_pending++].ticket = req->ticket;
+    return true;
+}
+
+void later_answer(enum pfs_class cls)
+{
+    struct pfs_reply reply = {.err.cls = cls};
+
+    cr_assert_gt(later_pending, 0);
+    later_pending--;
+    later[later_pending].done(later[later_pending].arg, &reply);
+}
+
+static void later_cancel(struct pfs_driver *d, const void *ticket)
+{
+    cr_assert_not_null(ticket);
+    cr_assert_eq(ticket, later[later_pending - 1].ticket, "of another request");
+    later_cancelled++;
+    if (later_obeys) {
+        later_answer(PFS_CANCELLED);
+    }
+}
+
+static const struct pfs_driver_ops later_ops = {
+    .name = "later",
+    .op = {[PFS_OP_READDIR] = later_op, [PFS_OP_OPEN_READ] = later_op, [PFS_OP_MKDIR] = later_op},
+    .submit = later_submit,
+    .cancel = later_cancel,
+    .close = gate_close};
+
 void gate_open(void)
 {
     pthread_mutex_lock(&gate_mu);
@@ -153,6 +205,14 @@ void vfs_rig_gate(const char *path)
 
     d->ops = &gate_ops;
     publish(path, "gate", d);
+}
+
+void vfs_rig_later(const char *path)
+{
+    struct pfs_driver *d = calloc(1, sizeof *d);
+
+    d->ops = &later_ops;
+    publish(path, "later", d);
 }
 
 static void call_done(void *arg, struct pfs_reply *reply)

@@ -4,8 +4,8 @@
 #define VFS_RIG_H
 
 /*
- * A tree for tests, without a server: a loop that is a queue of posts run by the test's thread, and
- * a driver whose operations wait at a gate.
+ * A tree for tests, without a server: a loop that is a queue of posts run by the test's thread, a
+ * driver whose operations wait at a gate, and one that answers when it is told to.
  */
 #include "vfs.h"
 #include <stdatomic.h>
@@ -15,9 +15,17 @@ extern struct vfs *vfs_rig;
 void vfs_rig_init(void);
 void vfs_rig_fini(void);
 
-/* Mounts a memfs, or the gate driver, at path. */
+/* Mounts a memfs, the gate driver, or the one that answers later, at path. */
 void vfs_rig_memfs(const char *path);
 void vfs_rig_gate(const char *path);
+void vfs_rig_later(const char *path);
+
+/* Later drivers: requests not answered, requests given up so far. */
+extern unsigned later_pending, later_cancelled;
+/* Answers the last request; cls != PFS_OK: with an error. */
+void later_answer(enum pfs_class cls);
+/* Whether giving up brings the answer at once, from inside. */
+extern bool later_obeys;
 
 /* Gate drivers: calls waiting at the gate now, drivers closed so far. */
 extern atomic_int gate_waiting, gate_closed;

@@ -183,68 +183,6 @@ Test(vfs, a_slow_driver_holds_up_nobody_else)
     pfs_reply_fini(&other.reply);
 }
 
-Test(vfs, B4_what_a_client_gave_up_never_overtakes)
-{
-    static struct rig_call running[MOUNT_WORKERS], queued, again, elsewhere;
-    struct vfs_fate fates[MOUNT_WORKERS + 2] = {0};
-    struct pfs_request req = PFS_REQUEST_INIT;
-
-    vfs_rig_gate("/slow");
-    req.op = PFS_OP_WRITE;
-    req.path = "/slow/f";
-    for (size_t i = 0; i < MOUNT_WORKERS; i++) {
-        req.host = &fates[i];
-        vfs_rig_submit(&running[i], &req);
-    }
-    gate_await(MOUNT_WORKERS);
-    req.host = &fates[MOUNT_WORKERS];
-    vfs_rig_submit(&queued, &req);
-    vfs_give_up(vfs_rig, &fates[0]);             /* it has begun */
-    vfs_give_up(vfs_rig, &fates[MOUNT_WORKERS]); /* it has not */
-    req.host = &fates[MOUNT_WORKERS + 1];
-    req.path = "/slow/./f";
-    vfs_rig_submit(&again, &req);
-    req.host = NULL;
-    req.path = "/slow/g";
-    vfs_rig_submit(&elsewhere, &req);
-    cr_assert_eq(atomic_load(&fates[0].state), FATE_ORPHANED);
-    cr_assert_eq(atomic_load(&fates[MOUNT_WORKERS + 1].state), FATE_OPEN, "it waits");
-    gate_open();
-    vfs_rig_wait(&queued);
-    cr_assert_eq(queued.reply.err.cls, PFS_CANCELLED);
-    cr_assert_eq(queued.reply.err.outcome, PFS_OUTCOME_NA);
-    vfs_rig_wait(&elsewhere);
-    for (size_t i = 0; i < MOUNT_WORKERS; i++) {
-        vfs_rig_wait(&running[i]);
-        cr_assert_eq(running[i].reply.err.cls, PFS_OK);
-    }
-    vfs_rig_wait(&again);
-    cr_assert_eq(again.reply.err.cls, PFS_OK);
-    cr_assert_eq(atomic_load(&fates[1].state), FATE_OVER);
-}
-
-Test(vfs, B4_who_waits_may_give_up_too)
-{
-    static struct rig_call first, second;
-    struct vfs_fate fates[2] = {0};
-    struct pfs_request req = PFS_REQUEST_INIT;
-
-    vfs_rig_gate("/slow");
-    req.op = PFS_OP_WRITE;
-    req.path = "/slow/f";
-    req.host = &fates[0];
-    vfs_rig_submit(&first, &req);
-    gate_await(1);
-    vfs_give_up(vfs_rig, &fates[0]);
-    req.host = &fates[1];
-    vfs_rig_submit(&second, &req);
-    vfs_give_up(vfs_rig, &fates[1]);
-    gate_open();
-    vfs_rig_wait(&first);
-    vfs_rig_wait(&second);
-    cr_assert_eq(second.reply.err.cls, PFS_CANCELLED);
-}
-
 static void *unmount_slow(void *arg)
 {
     struct pfs_error err;
