@@ -395,12 +395,16 @@ def A124_mounts_that_form_a_ring(world):
     check(one.mount("/r", "proxyfs", base_url=two.base[:-8]))
     check(two.mount("/r", "proxyfs", base_url=one.base[:-8]))
     assert check(one.read("/r/r/r/memfs/README")).body
-    r = one.get("stat", path="/r" * 20 + "/memfs/README").json()
-    assert (r["class"], r["outcome"]) == ("invalid", "NA") and "loop" in r["error"], r
-    for r in (one.read("/r" * 20 + "/memfs/README"), one.put("/r" * 20 + "/memfs/f", b"x"),
-              one.call("DELETE", "files", path="/r" * 20 + "/memfs/README")):
-        assert r.json()["outcome"] == "NA", r.body  # where its id comes round again, for that
+    deep = "/r" * 20 + "/memfs/README"
+    for r in (one.get("stat", path=deep), one.read(deep), one.put(deep, b"x"), one.call("DELETE", "files", path=deep)):
+        r = r.json()
+        assert (r["class"], r["outcome"]) == ("invalid", "NA") and "loop" in r["error"], r
     check(one.post("grep", {"path": "/r/memfs", "pattern": "memfs", "recursive": True}))
+    # A ring that is the same at each turn: who waited for the first request with that id would wait for itself.
+    check(one.mount("/same", "proxyfs", base_url=two.base[:-8], remote_path="/same", timeout="1h"))
+    check(two.mount("/same", "proxyfs", base_url=one.base[:-8], remote_path="/same", timeout="1h", lazy="true"))
+    for r in (one.get("stat", path="/same/f"), one.read("/same/f"), one.put("/same/f", b"x")):
+        assert r.json()["outcome"] == "NA" and "loop" in r.json()["error"], r.body
 
 
 def A128_what_a_remote_says_of_itself_makes_no_queue_readable_twice(world):

@@ -19,6 +19,7 @@
 
 #define GONE 410         /* it was carried out; its result is not here any more */
 #define PRECONDITION 412 /* it may have been carried out */
+#define LOOP 508
 
 /* Repeating it harms nobody, so it is not remembered. */
 static bool is_harmless(const struct api_call *c)
@@ -69,6 +70,18 @@ static void refuse_lost(struct api_call *c)
              "this server does not know whether the first attempt was carried out");
     err.http_status = PRECONDITION;
     api_respond_error(c, &err);
+}
+
+/* Servers take the id along to the next one, so the same in another form has come round a ring. */
+static void refuse_other(struct api_call *c)
+{
+    if (c->req.hops > 1) {
+        api_refuse_status(c, LOOP, PFS_INVALID,
+                          "loop detected: the request has been here before; do mounts lead back to "
+                          "where they came from?");
+    } else {
+        api_refuse_status(c, 409, PFS_BADARG, "x-req-id belongs to another request");
+    }
 }
 
 /* Ends the call with the response of the entry, which is given up. */
@@ -123,6 +136,7 @@ bool api_once(struct api_call *c)
     }
     key.what = add_hash(0xcbf29ce484222325u + (unsigned)http_method(c->http), http_path(c->http));
     key.what = add_hash(key.what, http_query(c->http));
+    key.what ^= c->req.hops; /* with more of them it is no repetition: it came through a ring */
     c->wait.fn = on_wait;
     struct dedupe_entry *e = NULL;
 
@@ -137,7 +151,7 @@ bool api_once(struct api_call *c)
         respond_from(c, e);
         return false;
     case DEDUPE_OTHER:
-        api_refuse_status(c, 409, PFS_BADARG, "x-req-id belongs to another request");
+        refuse_other(c);
         return false;
     case DEDUPE_LOST:
         refuse_lost(c);
