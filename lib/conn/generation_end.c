@@ -31,8 +31,8 @@ static void end_conn(struct conn *c, const struct pfs_error *why)
 
     batch_init(&b);
     pthread_mutex_lock(&c->mu);
-    if (!why && c->state == CONN_READY) {
-        conn_drain_locked(c, "the generation is retired");
+    if (!why && (c->state == CONN_READY || c->state == CONN_DRAINING)) {
+        conn_drain_locked(c, "the generation is retired"); /* or goes on with that */
     } else {
         struct pfs_error retired;
 
