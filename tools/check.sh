@@ -113,7 +113,8 @@ run_tests() {
     local name=$1
     shift
     rm -f "$out/$name".report.*
-    if ! meson test -C "$out/$name" --no-rebuild --print-errorlogs --num-processes "$(nproc)" "$@" \
+    # Two for each core: most tests wait most of the time.
+    if ! meson test -C "$out/$name" --no-rebuild --print-errorlogs --num-processes $(($(nproc) * 2)) "$@" \
         </dev/null >"$out/$name.tests.log" 2>&1; then
         grep -vE '^ *[0-9]+/[0-9]+ .* (OK|SKIP) ' "$out/$name.tests.log" | tail -n 150
     fi
