@@ -95,8 +95,7 @@ static void look_for_data_unlock(struct stream *s)
     struct async_op *a = s->a;
     bool settled;
 
-    if (s->call != STREAM_READ || s->pumping) {
-        s->again = true;
+    if (s->call != STREAM_READ || s->pumping || !(s->news || s->over)) {
         settled = settle_locked(s);
         pthread_mutex_unlock(&s->mu);
         if (settled) {
@@ -105,19 +104,20 @@ static void look_for_data_unlock(struct stream *s)
         return;
     }
     s->pumping = true;
-    size_t n;
+    size_t n, len;
     bool end;
     do {
-        s->again = false;
+        s->news = false;
         bool over = s->over;
         void *buf = s->buf;
-        size_t len = s->len;
+        len = s->len;
         pthread_mutex_unlock(&s->mu);
         n = exchange_take(&s->a->op.ex, buf, len, &end);
         pthread_mutex_lock(&s->mu);
         end |= over;
-    } while (n == 0 && !end && s->again && s->call == STREAM_READ);
+    } while (n == 0 && !end && s->news && s->call == STREAM_READ);
     s->pumping = false;
+    s->news |= n == len; /* then some may be left */
     settled = settle_locked(s);
     if (n > 0) {
         s->total += (int64_t)n;
@@ -136,6 +136,7 @@ void stream_on_news(struct stream *s)
 {
     pthread_mutex_lock(&s->mu);
     if (!s->is_write) {
+        s->news = true;
         look_for_data_unlock(s);
     } else if (s->call == STREAM_WRITE) {
         s->total += (int64_t)s->len;
@@ -346,6 +347,7 @@ struct pfs_stream *stream_init(struct stream *s, struct async_op *a, bool is_wri
     s->a = a;
     s->is_write = is_write;
     s->claimed = -1;
+    s->news = true; /* it may have come with the head */
     pthread_mutex_init(&s->mu, NULL);
     return &s->base;
 }
