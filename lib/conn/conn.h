@@ -28,6 +28,11 @@
  * open, and of a stream left alone the sweep makes the I/O thread the reader. tests/model/owner.pml
  * states this for spin(1), which searches all interleavings.
  *
+ * Taking what came of a stream: a consumer that finds mu taken, for as long as a turn lasts, or much
+ * longer where its thread has lost the processor meanwhile, marks the exchange and asks for a turn,
+ * which ends with DATA for all marked ones. So an event loop is not held up, nor the small calls
+ * that it serves.
+ *
  * Under mu no callback is made and no other lock taken; what is to be done afterwards is collected
  * in a batch: exchanges with events, exchanges to submit elsewhere, the connection's own change of
  * state.
@@ -76,6 +81,7 @@ struct conn {
     atomic_uint capacity; /* exchanges it takes at once; 0 unless READY */
     atomic_bool busy;     /* under IO with more than one exchange at a time lately */
     atomic_bool turn_asked;
+    atomic_bool has_lookers; /* exchanges that want a look */
     struct io_task turn_task;
     struct io_task free_task, connect_task;
 

@@ -127,20 +127,13 @@ static size_t copy_out(struct exchange *ex, void *buf, size_t cap)
     return n;
 }
 
-size_t exchange_take(struct exchange *ex, void *buf, size_t cap, bool *ret_end)
+/* The lock is held and given up. */
+static size_t take_unlock(struct conn *c, struct exchange *ex, void *buf, size_t cap, bool *ret_end)
 {
-    struct conn *c = ex->conn;
     struct batch b;
-    size_t n;
+    size_t n = copy_out(ex, buf, cap);
 
-    if (!c) { /* detached */
-        n = copy_out(ex, buf, cap);
-        *ret_end = pfs_buf_len(&ex->reply) == 0;
-        return n;
-    }
     batch_init(&b);
-    pthread_mutex_lock(&c->mu);
-    n = copy_out(ex, buf, cap);
     if (n) {
         bool held = c->session->state.hold_reading;
 
@@ -158,6 +151,34 @@ size_t exchange_take(struct exchange *ex, void *buf, size_t cap, bool *ret_end)
     pthread_mutex_unlock(&c->mu);
     conn_run_batch(c, &b, NULL);
     return n;
+}
+
+size_t exchange_take(struct exchange *ex, void *buf, size_t cap, bool *ret_end)
+{
+    struct conn *c = ex->conn;
+
+    if (!c) { /* detached */
+        size_t n = copy_out(ex, buf, cap);
+
+        *ret_end = pfs_buf_len(&ex->reply) == 0;
+        return n;
+    }
+    pthread_mutex_lock(&c->mu);
+    return take_unlock(c, ex, buf, cap, ret_end);
+}
+
+size_t exchange_try_take(struct exchange *ex, void *buf, size_t cap, bool *ret_end)
+{
+    struct conn *c = ex->conn;
+
+    if (pthread_mutex_trylock(&c->mu) == 0) {
+        return take_unlock(c, ex, buf, cap, ret_end);
+    }
+    atomic_store(&ex->wants_look, true);
+    atomic_store(&c->has_lookers, true);
+    conn_ask_for_turn(c);
+    *ret_end = false;
+    return 0;
 }
 
 struct chunk {

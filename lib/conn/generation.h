@@ -95,6 +95,11 @@ void exchange_detach(struct exchange *ex);
  * complete and nothing is left. After DONE with an error the rest is still handed out first.
  */
 size_t exchange_take(struct exchange *ex, void *buf, size_t cap, bool *ret_end);
+/*
+ * As exchange_take before DONE, for a thread with better things to do than wait for one that is at
+ * the connection: takes nothing then, and DATA (or DONE) follows.
+ */
+size_t exchange_try_take(struct exchange *ex, void *buf, size_t cap, bool *ret_end);
 /* Gives the next chunk (borrowed until WRITABLE or DONE); last: none follows. One at a time. */
 void exchange_give(struct exchange *ex, const void *chunk, size_t n, bool last);
 

@@ -353,6 +353,22 @@ bool conn_submit(struct conn *c, struct exchange *ex, bool may_drive)
     return drive;
 }
 
+/* Consumers that found the lock taken are told to look again. */
+static void call_lookers(struct conn *c)
+{
+    if (!atomic_load(&c->has_lookers)) {
+        return;
+    }
+    atomic_store(&c->has_lookers, false); /* first: who comes now asks for a turn of its own */
+    list_for_each (n, &c->session->open) {
+        struct exchange *ex = list_entry(n, struct exchange, node);
+
+        if (atomic_exchange(&ex->wants_look, false)) {
+            session_note(c->session, ex, EXCHANGE_DATA);
+        }
+    }
+}
+
 void pfs_conn_turn(struct conn *c, uint32_t events)
 {
     struct batch b;
@@ -374,6 +390,7 @@ void pfs_conn_turn(struct conn *c, uint32_t events)
             conn_received_locked(c, n, errno);
         }
     }
+    call_lookers(c);
     unsigned left = c->session ? c->session->state.n_open : 0;
     conn_flush_locked(c);
     conn_collect_locked(c, &b);

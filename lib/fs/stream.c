@@ -112,7 +112,8 @@ static void look_for_data_unlock(struct stream *s)
         void *buf = s->buf;
         len = s->len;
         pthread_mutex_unlock(&s->mu);
-        n = exchange_take(&s->a->op.ex, buf, len, &end);
+        struct exchange *ex = &s->a->op.ex;
+        n = over ? exchange_take(ex, buf, len, &end) : exchange_try_take(ex, buf, len, &end);
         pthread_mutex_lock(&s->mu);
         end |= over;
     } while (n == 0 && !end && s->news && s->call == STREAM_READ);

@@ -108,6 +108,7 @@ struct exchange {
     bool is_notifying;
     bool is_held;            /* in the connection's list of held ones */
     unsigned n_moves;        /* times it was taken to another connection, unsent */
+    atomic_bool wants_look;  /* its consumer is to be told of what came, and was not looked at */
     atomic_int cancel_class; /* != 0: the owner gave up, with this class */
     int32_t stream_id;       /* HTTP/2; 0: none */
     bool in_session, header_sent, request_sent, reply_ended, local_reset;

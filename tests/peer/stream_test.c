@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
 /* Over loopback: streams whose peer ends them in odd ways, and whose owner does. */
+#include "conn/conn.h"
+#include "fs/async.h"
 #include "world.h"
 #include <criterion/criterion.h>
 #include <string.h>
@@ -119,8 +121,8 @@ static void begin_reads(struct h2server *s, struct h2peer *p)
     h2peer_hello(p, 0, NULL);
     for (struct h2req *r; (r = h2peer_request(p)) != NULL;) {
         if (strstr(r->path, "/files?")) {
-            h2peer_headers(p, 0, r->stream, large);
             atomic_fetch_add(has_stream ? &a->streams_shared : &a->streams_first, 1);
+            h2peer_headers(p, 0, r->stream, large); /* counted before: the client reads it then */
             has_stream = true;
         } else {
             atomic_fetch_add(has_stream ? &a->calls_beside : &a->calls_alone, 1);
@@ -158,4 +160,75 @@ Test(stream, small_calls_have_a_connection_without_streams)
         }
         world_close(&w);
     }
+}
+
+/* Four bytes at once, and one more when told to. */
+static void send_four_and_one(struct h2server *s, struct h2peer *p)
+{
+    h2peer_hello(p, 0, NULL);
+    struct h2req *r = h2peer_head(p);
+
+    if (r) {
+        h2peer_headers(p, 0, r->stream, (const char *const[]){":status", "200", NULL});
+        h2peer_data(p, 0, r->stream, "four");
+        h2server_await(s, 1);
+        h2peer_data(p, H2_END_STREAM, r->stream, "1");
+    }
+    h2peer_drain(p);
+}
+
+struct piece {
+    char buf[10];
+    size_t n;
+    atomic_bool came;
+};
+
+static void on_piece(void *arg, size_t n, const struct pfs_error *err)
+{
+    struct piece *p = arg;
+
+    cr_assert_eq(err->cls, PFS_OK, "%s", err->text);
+    p->n = n;
+    atomic_store(&p->came, true);
+}
+
+static void await_piece(const struct world *w, struct piece *p)
+{
+    while (!atomic_load(&p->came)) {
+        cr_assert_lt(world_ms(w), 20000, "nobody looked again");
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+    atomic_store(&p->came, false);
+}
+
+/* With the connection's lock taken, a read that waited for it would never return. */
+Test(stream, a_read_waits_for_no_one_at_the_connection, .timeout = 60)
+{
+    struct world w = {0};
+    struct pfs_stream *s;
+    struct piece p = {.n = 0};
+
+    world_open(&w, send_four_and_one, NULL, NULL);
+    world_mark(&w);
+    cr_assert_eq(pfs_open_read(w.c, "/f", 0, -1, &s, &w.err), PFS_OK, "%s", w.err.text);
+    struct conn *c = exchange_conn(&((struct stream *)s)->a->op.ex);
+    s->ops->read(s, p.buf, 2, on_piece, &p);
+    await_piece(&w, &p);
+    cr_assert(p.n == 2 && memcmp(p.buf, "fo", 2) == 0);
+
+    pthread_mutex_lock(&c->mu);
+    s->ops->read(s, p.buf, sizeof p.buf, on_piece, &p);
+    cr_assert(atomic_load(&c->has_lookers), "more has come: it is looked for, later");
+    cr_assert_not(atomic_load(&p.came));
+    pthread_mutex_unlock(&c->mu);
+    await_piece(&w, &p);
+    cr_assert(p.n == 2 && memcmp(p.buf, "ur", 2) == 0);
+
+    s->ops->read(s, p.buf, sizeof p.buf, on_piece, &p); /* nothing has come: it waits */
+    h2server_signal(&w.server);
+    await_piece(&w, &p);
+    cr_assert(p.n == 1 && p.buf[0] == '1');
+    conn_unref(c);
+    pfs_stream_close(s);
+    world_close(&w);
 }
