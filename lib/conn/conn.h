@@ -28,10 +28,10 @@
  * open, and of a stream left alone the sweep makes the I/O thread the reader. tests/model/owner.pml
  * states this for spin(1), which searches all interleavings.
  *
- * Taking what came of a stream: a consumer that finds mu taken, for as long as a turn lasts, or much
- * longer where its thread has lost the processor meanwhile, marks the exchange and asks for a turn,
- * which ends with DATA for all marked ones. So an event loop is not held up, nor the small calls
- * that it serves.
+ * Taking what came of a stream: a consumer that finds mu taken, for as long as a turn lasts, or
+ * much longer where its thread has lost the processor meanwhile, marks the exchange and asks for a
+ * turn, which ends with DATA for all marked ones. So an event loop is not held up, nor the small
+ * calls that it serves.
  *
  * Under mu no callback is made and no other lock taken; what is to be done afterwards is collected
  * in a batch: exchanges with events, exchanges to submit elsewhere, the connection's own change of

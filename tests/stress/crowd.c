@@ -3,9 +3,14 @@
 /*
  * Many large reads at once through a server that mounts another, and small calls meanwhile. One
  * thread reads all of them (HTTP/1.1 in clear text, so that the load costs little itself) and
- * compares every byte; another asks for stat, one at a time. Printed are the peak resident memory
- * of the near server and the 99th percentile of the stats, idle and meanwhile. More than 200 MiB is
- * a failure, a wrong byte is one; the times are figures.
+ * compares every byte; others ask for stat, one at a time: through the mount, and for reference of
+ * the near server's own root and of the file at the far server itself. Both serve small calls and
+ * large reads on the same event loops, and a call through the mount passes both: about as much as
+ * the two together take is to be expected, and what is far above that is the library's. By how much
+ * a thread that does little is late when it wakes, of which a call through the mount has seven
+ * (near loop, far loop, worker, far loop, I/O thread, near loop, client), says what the processors
+ * leave. Printed are the peak resident memory of the near server and the 99th percentiles, idle and
+ * meanwhile. More than 200 MiB is a failure, a wrong byte is one; the times are figures.
  *
  * usage: crowd AGFSD PKIDIR [READS [MIB]]
  */
@@ -28,13 +33,24 @@
 #define RSS_MAX_KIB (200 * 1024)
 #define IDLE_STATS 1000
 #define STATS_MAX 100000
-#define FILE_PATH "/remote/store/f"
+/* Between two calls of an asker, so that it is no load itself. */
+#define PAUSE_NS 1000000
+
+/* Somebody who asks for stat, again and again. */
+struct asker {
+    const char *path;
+    uint16_t port;
+    size_t n_busy;
+    double idle[IDLE_STATS], busy[STATS_MAX];
+    double late[STATS_MAX]; /* by how much it woke after its pauses */
+    pthread_t thread;
+};
 
 static char pattern[PIECE];
 static size_t size = 8 * MIB;
-static uint16_t port;
 static atomic_bool over;
-static double idle[IDLE_STATS], busy[STATS_MAX];
+static struct asker mount = {.path = "/remote/store/f"}, own = {.path = "/"},
+                    far = {.path = "/store/f"};
 
 static double now_s(void)
 {
@@ -50,60 +66,88 @@ static void die(const char *what)
     exit(1);
 }
 
-/* Sends a request on fd, -1: a new connection; what NULL: only connects. */
-static int ask(const char *what, int fd)
+/* Connects to a server in clear text. */
+static int open_conn(uint16_t port)
 {
     struct sockaddr_in a = {
         .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port)};
-    char request[200];
-    int n =
-        snprintf(request, sizeof request,
-                 "GET /api/v1/%s?path=" FILE_PATH " HTTP/1.1\r\nHost: x\r\n\r\n", what ? what : "");
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-    if (fd < 0) {
-        fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof a) != 0) {
-            die("connect");
-        }
-    }
-    if (what && write(fd, request, (size_t)n) != n) {
-        die("send");
+    if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof a) != 0) {
+        die("connect");
     }
     return fd;
 }
 
+static void ask(int fd, const char *what, const char *path)
+{
+    char request[200];
+    int n = snprintf(request, sizeof request, "GET /api/v1/%s?path=%s HTTP/1.1\r\nHost: x\r\n\r\n",
+                     what, path);
+
+    if (write(fd, request, (size_t)n) != n) {
+        die("send");
+    }
+}
+
 /* ---- the small calls ---- */
 
-static bool may_stat(int fd)
+static bool may_stat(const struct asker *a, int fd)
 {
     char reply[4096];
 
-    ask("stat", fd);
+    ask(fd, "stat", a->path);
     ssize_t n = recv(fd, reply, sizeof reply, 0); /* it fits into one segment */
     return n >= 12 && memcmp(reply, "HTTP/1.1 200", 12) == 0;
 }
 
-static double stat_once(int fd)
+static double stat_once(const struct asker *a, int fd)
 {
     double began = now_s();
 
-    if (!may_stat(fd)) {
+    if (!may_stat(a, fd)) {
         die("stat");
     }
     return now_s() - began;
 }
 
 /* A connection for stats, once the mount is up. */
-static int open_stat(void)
+static int open_stat(const struct asker *a)
 {
-    int fd = ask(NULL, -1);
+    int fd = open_conn(a->port);
 
-    for (double began = now_s(); !may_stat(fd);) {
+    for (double began = now_s(); !may_stat(a, fd);) {
         if (now_s() - began > 30) {
             die("the mount is not up after 30 s");
         }
     }
     return fd;
+}
+
+static void stat_idle(struct asker *a, uint16_t port)
+{
+    a->port = port;
+    int fd = open_stat(a);
+
+    for (int i = 0; i < IDLE_STATS; i++) {
+        a->idle[i] = stat_once(a, fd);
+    }
+    close(fd);
+}
+
+static void *stat_meanwhile(void *arg)
+{
+    struct asker *a = arg;
+    int fd = open_stat(a);
+
+    while (!atomic_load(&over) && a->n_busy < STATS_MAX) {
+        a->busy[a->n_busy] = stat_once(a, fd);
+        double began = now_s();
+        nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
+        a->late[a->n_busy++] = now_s() - began - PAUSE_NS / 1e9;
+    }
+    close(fd);
+    return NULL;
 }
 
 static int by_value(const void *a, const void *b)
@@ -119,16 +163,14 @@ static double p99(double *values, size_t n)
     return values[n * 99 / 100];
 }
 
-static void *stat_meanwhile(void *arg)
+/* Prints both percentiles of a; returns the one meanwhile, in ms. */
+static double print_asker(struct asker *a, const char *who)
 {
-    size_t *n = arg;
-    int fd = open_stat();
+    double quiet = p99(a->idle, IDLE_STATS) * 1000, loud = p99(a->busy, a->n_busy) * 1000;
 
-    while (!atomic_load(&over) && *n < STATS_MAX) {
-        busy[(*n)++] = stat_once(fd);
-    }
-    close(fd);
-    return NULL;
+    printf("  stat p99 %s: idle %.2f ms, meanwhile %.2f ms (x%.1f, %zu of them)\n", who, quiet,
+           loud, loud / quiet, a->n_busy);
+    return loud;
 }
 
 /* ---- the large reads ---- */
@@ -174,7 +216,8 @@ static void read_all(unsigned n)
     for (unsigned i = 0; readers && i < n; i++) {
         struct epoll_event e = {.events = EPOLLIN, .data.ptr = &readers[i]};
 
-        readers[i].fd = ask("files", -1);
+        readers[i].fd = open_conn(mount.port);
+        ask(readers[i].fd, "files", mount.path);
         epoll_ctl(poll, EPOLL_CTL_ADD, readers[i].fd, &e);
     }
     for (unsigned left = n; left > 0;) {
@@ -220,10 +263,9 @@ static void make_file(const char *path)
 
 int main(int argc, char **argv)
 {
-    char dir[] = "/tmp/stress-crowd-XXXXXX", local[100], mount[800], file[100];
+    struct asker *const askers[] = {&mount, &own, &far};
+    char dir[] = "/tmp/stress-crowd-XXXXXX", local[100], proxy[800], file[100];
     unsigned n = argc > 3 ? (unsigned)strtoul(argv[3], NULL, 10) : 32;
-    size_t n_busy = 0;
-    pthread_t thread;
 
     if (argc < 3 || !mkdtemp(dir)) {
         fprintf(stderr, "usage: crowd AGFSD PKIDIR [READS [MIB]]\n");
@@ -233,29 +275,33 @@ int main(int argc, char **argv)
     snprintf(file, sizeof file, "%s/f", dir);
     make_file(file);
     snprintf(local, sizeof local, "localfs:/store:local_dir=%s", dir);
-    const char *const remote_args[] = {"--mount", local, NULL};
+    const char *const remote_args[] = {"-addr", "127.0.0.1:0", "--mount", local, NULL};
     struct spawned *remote = spawn_agfsd(argv[1], argv[2], 0, remote_args);
-    snprintf(mount, sizeof mount, "proxyfs:/remote:base_url=https://127.0.0.1:%u,ca_file=%s/ca.pem",
+    snprintf(proxy, sizeof proxy, "proxyfs:/remote:base_url=https://127.0.0.1:%u,ca_file=%s/ca.pem",
              spawned_tls_port(remote), argv[2]);
-    const char *const near_args[] = {"-addr", "127.0.0.1:0", "--mount", mount, NULL};
+    const char *const near_args[] = {"-addr", "127.0.0.1:0", "--mount", proxy, NULL};
     struct spawned *near = spawn_agfsd(argv[1], argv[2], 0, near_args);
-    port = spawned_clear_port(near);
-    int fd = open_stat();
-    for (int i = 0; i < IDLE_STATS; i++) {
-        idle[i] = stat_once(fd);
+    stat_idle(&mount, spawned_clear_port(near));
+    stat_idle(&own, spawned_clear_port(near));
+    stat_idle(&far, spawned_clear_port(remote));
+    for (int i = 0; i < 3; i++) {
+        pthread_create(&askers[i]->thread, NULL, stat_meanwhile, askers[i]);
     }
-    close(fd);
-    pthread_create(&thread, NULL, stat_meanwhile, &n_busy);
     double began = now_s();
     read_all(n);
     double took = now_s() - began;
     atomic_store(&over, true);
-    pthread_join(thread, NULL);
+    for (int i = 0; i < 3; i++) {
+        pthread_join(askers[i]->thread, NULL);
+    }
     long peak = spawned_peak_kib(near);
-    double quiet = p99(idle, IDLE_STATS) * 1000, loud = p99(busy, n_busy) * 1000;
-    printf("%u reads of %zu MiB at once: %.0f MB/s, near server at most %ld KiB; stat p99 idle "
-           "%.2f ms, meanwhile %.2f ms (x%.1f, %zu of them)\n",
-           n, size / MIB, (double)size * n / took / 1e6, peak, quiet, loud, loud / quiet, n_busy);
+    printf("%u reads of %zu MiB at once: %.0f MB/s, near server at most %ld KiB\n", n, size / MIB,
+           (double)size * n / took / 1e6, peak);
+    double through = print_asker(&mount, "through the mount");
+    double least = print_asker(&own, "of the near server") + print_asker(&far, "of the far server");
+    printf("  through the mount meanwhile: x%.2f of both servers together\n", through / least);
+    printf("  one wake-up of an idle thread meanwhile: p99 %.2f ms late\n",
+           p99(mount.late, mount.n_busy) * 1000);
     spawned_stop(near);
     spawned_stop(remote);
     unlink(file);
