@@ -439,15 +439,21 @@ bool tls_peer_identity(struct tls *t, char *dst, size_t cap)
     return true;
 }
 
-/* CLOCK_REALTIME; OpenSSL's own difference, as time_t from a broken-down time has no UTC call. */
+/*
+ * CLOCK_REALTIME; OpenSSL's own difference, as time_t from a broken-down time has no UTC call. A
+ * certificate without an end says the year 9999, which nanoseconds do not reach.
+ */
 static int64_t expires(const X509 *cert)
 {
+    int64_t now = pfs_wall_now();
     int days, seconds;
 
     if (!ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(cert))) {
         return PFS_NEVER;
     }
-    return pfs_wall_now() + ((int64_t)days * 86400 + seconds) * PFS_SEC;
+    int64_t left_s = (int64_t)days * 86400 + seconds;
+
+    return left_s < (PFS_NEVER - now) / PFS_SEC ? now + left_s * PFS_SEC : PFS_NEVER;
 }
 
 int64_t tls_peer_expires(struct tls *t)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
 /* Two ends in memory, over certificates made here: rows A020 to A035 of the fault table. */
+#include "base/clock.h"
 #include "net/tls.h"
 #include "support/pki.h"
 #include <criterion/criterion.h>
@@ -256,6 +257,35 @@ Test(tls, A030_the_server_refuses_our_certificate)
         cr_assert_eq(tls_read(e.client, buf, sizeof buf, &clean, &e.client_err), TLS_READ_ERROR);
         cr_assert_eq(e.client_err.cls, PFS_TLS_AUTH, "case %u: %s", i, e.client_err.text);
         cr_assert_eq(e.client_err.outcome, PFS_OUTCOME_NA);
+        end(&e);
+    }
+    pki_close(&p);
+}
+
+/* RFC 5280 4.1.2.5: 99991231235959Z means that there is no end. */
+Test(tls, a_certificate_without_an_end_does_not_expire)
+{
+    static const int days[] = {100, 36500, 2900000};
+    struct pki p;
+    char ca[128];
+
+    pki_open(&p);
+    pki_make(&p, &(struct pki_cert){.name = "root", .is_ca = true, .to_days = 2900000});
+    strcpy(ca, pki_path(&p, "root.crt"));
+    for (unsigned i = 0; i < 3; i++) {
+        struct ends e;
+
+        pki_make(&p, &(struct pki_cert){.name = "s",
+                                        .issuer = "root",
+                                        .san = "DNS:files.test",
+                                        .from_days = -1,
+                                        .to_days = days[i]});
+        struct tls_options server = identity(&p, "s", true), client = {.ca_file = ca};
+        shake(&e, &client, &server, "files.test");
+        cr_assert_eq(e.client_rc, 1, "%s", e.client_err.text);
+        int64_t left = tls_peer_expires(e.client) - pfs_wall_now();
+        cr_expect_gt(left, 99 * 86400 * PFS_SEC, "%d days: %lld", days[i], (long long)left);
+        cr_expect_eq(days[i] == 100, left < 101 * 86400 * PFS_SEC, "%d days", days[i]);
         end(&e);
     }
     pki_close(&p);
