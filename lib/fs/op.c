@@ -210,15 +210,16 @@ static void add_fields(struct op *op)
         exchange_add_field(ex, "x-req-id", op->req_id, HPACK_NAME);
     }
     if (op->req.op == PFS_OP_OPEN_READ && op->req.flags & PFS_READ_RANGE) {
-        int64_t first = op->req.offset > 0 ? op->req.offset : 0;
+        int64_t first = op->req.offset > 0 ? op->req.offset : 0, size = op->req.size;
+        int64_t last = size > 0 && size <= INT64_MAX - first ? first + size - 1 : INT64_MAX;
 
         snprintf(op->range, sizeof op->range, "bytes=%lld-", (long long)first);
-        if (op->req.size > 0) {
+        if (last < INT64_MAX) {
             size_t n = strlen(op->range);
-            snprintf(op->range + n, sizeof op->range - n, "%lld",
-                     (long long)(first + op->req.size - 1));
+            snprintf(op->range + n, sizeof op->range - n, "%lld", (long long)last);
         }
         ex->range_first = first;
+        ex->range_last = last;
         ex->room = op->req.flags & READ_HAS_ROOM ? (size_t)op->req.size : 0;
         ex->is_bulk = true;
         exchange_add_field(ex, "range", op->range, HPACK_NAME);

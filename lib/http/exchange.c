@@ -14,7 +14,7 @@
 #define INFORMATIONAL_MAX 16
 
 static const struct reply_head no_head = {
-    .content_length = -1, .range_first = -1, .range_total = -1};
+    .content_length = -1, .range_first = -1, .range_last = -1, .range_total = -1};
 
 void exchange_init(struct exchange *ex)
 {
@@ -23,7 +23,7 @@ void exchange_init(struct exchange *ex)
     list_init(&ex->node);
     list_init(&ex->ready);
     ex->head = no_head;
-    ex->body_stream_len = ex->range_first = -1;
+    ex->body_stream_len = ex->range_first = ex->range_last = -1;
 }
 
 void exchange_fini(struct exchange *ex)
@@ -101,6 +101,7 @@ static void parse_range(struct reply_head *h, const char *s, size_t n)
         parse_length(slash + 1, (size_t)(end - slash) - 1, &total) && first <= last &&
         last < total) {
         h->range_first = first;
+        h->range_last = last;
         h->range_total = total;
     }
 }

@@ -65,7 +65,8 @@ struct reply_head {
     char retry_after[48];
     char boot[REPLY_FIELD_MAX]; /* agfs-boot: which of our servers answered, and its features */
     char etag[REPLY_FIELD_MAX]; /* of a 206, with its quotes */
-    int64_t range_first, range_total; /* content-range of a 206; -1: none, or not understood */
+    /* content-range of a 206; -1: none, or not understood */
+    int64_t range_first, range_last, range_total;
 };
 
 struct conn;
@@ -89,9 +90,10 @@ struct exchange {
     int64_t body_stream_len;
     size_t reply_max;  /* longer reply bodies are LIMIT */
     bool reply_stream; /* 200: hand the body over as it comes; reply_max then bounds error bodies */
-    int64_t range_first; /* >= 0: from there on was asked for, and a 206 of that is as good */
-    size_t room;         /* reply_stream: so much of the body is taken at once; 0: who knows when */
-    bool is_bulk;        /* one of several that share the work: better on a connection of its own */
+    /* first >= 0: that part was asked for, and a 206 of as much as there is of it is as good */
+    int64_t range_first, range_last;
+    size_t room;  /* reply_stream: so much of the body is taken at once; 0: who knows when */
+    bool is_bulk; /* one of several that share the work: better on a connection of its own */
     exchange_notify_fn *notify; /* NULL: a blocked caller waits for DONE (conn/wait.c) */
     int64_t deadline_ns;
 
@@ -143,14 +145,19 @@ static inline bool exchange_is_stream(const struct exchange *ex)
 {
     return ex->reply_stream || ex->body_stream;
 }
-/* The reply, whose header has ended, is content that its owner takes as it comes. */
-static inline bool exchange_is_streamed(const struct exchange *ex)
+/* The reply is a part that was asked for, not more of it, of the length that it says. */
+static inline bool exchange_is_part(const struct exchange *ex)
 {
     const struct reply_head *h = &ex->head;
 
-    return ex->reply_stream &&
-           (h->status == 200 || (h->status == 206 && ex->range_first >= 0 &&
-                                 h->range_first == ex->range_first && h->etag[0] == '"'));
+    return h->status == 206 && ex->range_first >= 0 && h->range_first == ex->range_first &&
+           h->range_last <= ex->range_last &&
+           h->content_length == h->range_last - h->range_first + 1 && h->etag[0] == '"';
+}
+/* The reply, whose header has ended, is content that its owner takes as it comes. */
+static inline bool exchange_is_streamed(const struct exchange *ex)
+{
+    return ex->reply_stream && (ex->head.status == 200 || exchange_is_part(ex));
 }
 
 void exchange_init(struct exchange *ex);

@@ -232,3 +232,61 @@ Test(stream, a_read_waits_for_no_one_at_the_connection, .timeout = 60)
     pfs_stream_close(s);
     world_close(&w);
 }
+
+/* ---- parts that are not what was asked for ---- */
+
+struct part_reply {
+    const char *range, *length; /* NULL: not said */
+    enum pfs_class cls;         /* of opening: TRUNCATED, when it is not taken for the part */
+};
+
+/* Answers reads of 1 MiB with the header at hand, and with no content. */
+static void answer_part(struct h2server *s, struct h2peer *p)
+{
+    const struct part_reply *a = s->arg;
+    const char *fields[] = {
+        ":status", "206",           "agfs-boot", "0123456789abcdef; features=ranges", "etag",
+        "\"v\"",   "content-range", a->range,    a->length ? "content-length" : NULL, a->length,
+        NULL};
+
+    h2peer_hello(p, 0, NULL);
+    for (struct h2req *r; (r = h2peer_request(p)) != NULL;) {
+        if (strstr(r->path, "/files?")) {
+            h2peer_headers(p, 0, r->stream, fields);
+            h2peer_rst(p, r->stream, H2_INTERNAL_ERROR);
+        } else {
+            h2peer_headers(p, 0, r->stream,
+                           (const char *const[]){":status", "200", "content-type",
+                                                 "application/json", fields[2], fields[3], NULL});
+            h2peer_data(p, H2_END_STREAM, r->stream, "{\"status\":\"healthy\"}");
+        }
+        h2peer_forget(r);
+    }
+}
+
+Test(stream, a_part_of_another_length_than_asked_for_is_refused)
+{
+    static const struct part_reply replies[] = {
+        {"bytes 0-1048575/9000000", "1048576", PFS_OK},
+        {"bytes 0-99/100", "100", PFS_OK},
+        {"bytes 0-1048575/9000000", NULL, PFS_TRUNCATED}, /* of any length: more than room for */
+        {"bytes 0-1048575/9000000", "2097152", PFS_TRUNCATED}, /* says two things */
+        {"bytes 0-1048575/9000000", "1000", PFS_TRUNCATED},
+        {"bytes 0-2097151/9000000", "2097152", PFS_TRUNCATED}, /* too much */
+    };
+
+    for (size_t i = 0; i < sizeof replies / sizeof *replies; i++) {
+        struct world w = {0};
+        struct pfs_stream *s;
+
+        world_open(&w, answer_part, (void *)(uintptr_t)&replies[i],
+                   (const char *const[]){"transfer_streams", "16", "retries", "1", NULL});
+        cr_assert_eq(pfs_health(w.c, &w.err), PFS_OK); /* that there are parts, it says */
+        enum pfs_class cls = pfs_open_read(w.c, "/f", 0, -1, &s, &w.err);
+        cr_expect_eq(cls, replies[i].cls, "row %zu: %s", i, cls == PFS_OK ? "" : w.err.text);
+        if (cls == PFS_OK) {
+            pfs_stream_close(s);
+        }
+        world_close(&w);
+    }
+}

@@ -44,9 +44,15 @@ Test(exchange, a_206_is_content_only_as_it_was_asked_for)
         const char *range, *etag;
         int64_t asked;
         bool streamed;
+        const char *length; /* NULL: 10 */
     } rows[] = {{"bytes 10-19/100", "\"v\"", 10, true},
-                {"bytes 10-10/11", "\"v\"", 10, true},
-                {"bytes 10-19/100", "\"v\"", -1, false}, /* nobody asked */
+                {"bytes 10-10/11", "\"v\"", 10, true, "1"},
+                {"bytes 10-10/11", "\"v\"", 10, false, "0"},
+                {"bytes 10-29/100", "\"v\"", 10, true, "20"},
+                {"bytes 10-30/100", "\"v\"", 10, false, "21"}, /* more than was asked for */
+                {"bytes 10-19/100", "\"v\"", 10, false, "11"},
+                {"bytes 10-19/100", "\"v\"", 10, false, ""}, /* of any length */
+                {"bytes 10-19/100", "\"v\"", -1, false},     /* nobody asked */
                 {"bytes 10-19/100", "\"v\"", 11, false},
                 {"bytes 10-19/100", "W/\"v\"", 10, false}, /* weak: no proof */
                 {"bytes 10-19/100", "", 10, false},
@@ -55,18 +61,24 @@ Test(exchange, a_206_is_content_only_as_it_was_asked_for)
                 {"bytes 10-19/*", "\"v\"", 10, false},
                 {"bytes */100", "\"v\"", 10, false},
                 {"bytes 10/19-100", "\"v\"", 10, false},
-                {"bytes -19/100", "\"v\"", 0, false},
+                {"bytes -19/100", "\"v\"", 0, false, "20"},
                 {"bytes", "\"v\"", 0, false},
-                {"bytes 0-1/-2", "\"v\"", 0, false},
-                {"items 0-1/2", "\"v\"", 0, false}};
+                {"bytes 0-1/-2", "\"v\"", 0, false, "2"},
+                {"items 0-1/2", "\"v\"", 0, false, "2"}};
 
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct exchange ex;
 
         exchange_init(&ex);
         ex.reply_stream = true;
+        const char *length = rows[i].length ? rows[i].length : "10";
+
         ex.range_first = rows[i].asked;
+        ex.range_last = rows[i].asked + 19;
         cr_assert_eq(field(&ex, ":status", "206"), PFS_OK);
+        if (*length) {
+            cr_assert_eq(field(&ex, "content-length", length), PFS_OK);
+        }
         cr_assert_eq(field(&ex, "content-range", rows[i].range), PFS_OK);
         cr_assert_eq(field(&ex, "etag", rows[i].etag), PFS_OK);
         cr_expect_eq(exchange_is_streamed(&ex), rows[i].streamed, "%s of %s, asked %lld",
