@@ -37,6 +37,7 @@
  * in a batch: exchanges with events, exchanges to submit elsewhere, the connection's own change of
  * state.
  */
+#include "base/clock.h"
 #include "conn/generation.h"
 #include "conn/spin.h"
 #include "http/session.h"
@@ -209,6 +210,11 @@ bool conn_take_locked(struct conn *c, const struct exchange *mine);
 void conn_drive(struct conn *c, struct exchange *ex);
 
 /* keepalive.c */
+/* Sets the timer of a connection that is up: it never sleeps over the end of trust. */
+static inline void conn_set_timer_locked(struct conn *c, int64_t when_ns)
+{
+    io_timer_set(c->io, &c->timer, pfs_earlier(when_ns, c->trust_ends_ns));
+}
 /* What time brings: pings, death, idleness, age. Sets the next timer. */
 void conn_tick_locked(struct conn *c, int64_t now);
 void conn_on_time(struct io_timer *t);

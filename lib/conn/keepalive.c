@@ -20,7 +20,7 @@ void conn_ask_for_life_locked(struct conn *c)
     if (c->ping_sent_ns == 0) {
         c->session->ops->ping(c->session);
         c->ping_sent_ns = pfs_now(); /* from being queued: an unsendable PING counts too */
-        io_timer_set(c->io, &c->timer, c->ping_sent_ns + c->config->keepalive_timeout_ns);
+        conn_set_timer_locked(c, c->ping_sent_ns + c->config->keepalive_timeout_ns);
     }
 }
 
@@ -67,13 +67,12 @@ static void die_connecting(struct conn *c)
 static int64_t next_tick(const struct conn *c, int64_t now)
 {
     if (c->slow_timer) {
-        return pfs_earlier(now + IDLE_NS, c->trust_ends_ns);
+        return now + IDLE_NS;
     }
     int64_t due = c->ping_sent_ns ? c->ping_sent_ns + c->config->keepalive_timeout_ns
                                   : c->last_rx_ns + c->keepalive_ns;
 
-    due = due <= now ? now + TICK_NS : pfs_earlier(due, now + TICK_NS);
-    return pfs_earlier(due, c->trust_ends_ns);
+    return due <= now ? now + TICK_NS : pfs_earlier(due, now + TICK_NS);
 }
 
 void conn_tick_locked(struct conn *c, int64_t now)
@@ -115,7 +114,7 @@ void conn_tick_locked(struct conn *c, int64_t now)
     if (c->slow_timer) {
         conn_rest_locked(c);
     }
-    io_timer_set(c->io, &c->timer, next_tick(c, now));
+    conn_set_timer_locked(c, next_tick(c, now));
 }
 
 void conn_on_time(struct io_timer *t)

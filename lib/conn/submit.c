@@ -45,7 +45,7 @@ static void take_exchange(struct conn *c, struct exchange *ex, int64_t now)
         c->last_use_ns = now;
         if (c->slow_timer) {
             c->slow_timer = false;
-            io_timer_set(c->io, &c->timer, now + c->keepalive_ns);
+            conn_set_timer_locked(c, now + c->keepalive_ns);
         }
         return;
     }
@@ -65,7 +65,7 @@ static void hold_exchange(struct conn *c, struct exchange *ex)
         c->session->ops->ping(c->session);
         c->ping_sent_ns = pfs_now();
         c->slow_timer = false;
-        io_timer_set(c->io, &c->timer, c->ping_sent_ns + c->config->keepalive_timeout_ns);
+        conn_set_timer_locked(c, c->ping_sent_ns + c->config->keepalive_timeout_ns);
     }
     ex->is_held = true;
     ex->next = NULL;

@@ -81,8 +81,8 @@ Test(tls, A031_A106_a_bad_key_at_reload_keeps_the_old_identity)
     close_tls(&s);
 }
 
-/* Longer than the certificate lasts. */
-static void stay_until_expired(void)
+/* For 3 s, which is longer than the certificate lasts, or than a connection is looked after. */
+static void stay(void)
 {
     const struct timespec t = {.tv_sec = 3};
 
@@ -100,9 +100,27 @@ Test(tls, A107_a_connection_does_not_outlive_the_certificate)
     cr_assert_eq(world_read(&s.w), PFS_OK, "%s", s.w.err.text);
     cr_assert_eq(world_read(&s.w), PFS_OK, "%s", s.w.err.text);
     cr_assert_eq(atomic_load(&s.w.server.n_conns), 1);
-    stay_until_expired();
+    stay();
     cr_assert_eq(world_read(&s.w), PFS_TLS_VERIFY, "%s", s.w.err.text);
     cr_assert_eq(s.w.err.outcome, PFS_OUTCOME_NA);
+    cr_assert_eq(atomic_load(&s.w.server.n_requests), 2);
+    close_tls(&s);
+}
+
+/* A connection at rest, whose use sets the timer anew, and that far away. */
+Test(tls, A107_nor_does_one_that_was_at_rest)
+{
+    static const struct pki_cert brief = {
+        .name = "s", .issuer = "ca", .san = "IP:127.0.0.1", .from_days = -1, .to_seconds = 5};
+    struct secured s;
+
+    open_tls(&s, &brief, false, "h2");
+    world_client(&s.w, (const char *const[]){"ca_file", s.ca, "keepalive_interval", "60s", NULL});
+    cr_assert_eq(world_read(&s.w), PFS_OK, "%s", s.w.err.text);
+    stay();
+    cr_assert_eq(world_read(&s.w), PFS_OK, "%s", s.w.err.text);
+    stay();
+    cr_assert_eq(world_read(&s.w), PFS_TLS_VERIFY, "%s", s.w.err.text);
     cr_assert_eq(atomic_load(&s.w.server.n_requests), 2);
     close_tls(&s);
 }
