@@ -264,9 +264,13 @@ def test_limits(world):
 
 def test_D22_metrics(world):
     """GET /metrics: well-formed, each request counted once, no path in it, every limit there."""
-    server = world.start("server", ["--mount", "memfs:/memfs"])
+    os.makedirs(world.path("local"), exist_ok=True)
+    with open(world.path("local/f"), "wb") as f:
+        f.write(b"content")
+    server = start(world)
     api = Api(server.clear)
-    wait_for("the mount", api.ready)
+    part = lambda r: Curl(server.clear).call("GET", "files", headers=("Range: bytes=" + r,), path="/local/f").status
+    wait_for("its time of change to be past", lambda: part("0-1") == 206)
 
     def metrics():
         with urllib.request.urlopen(server.clear + "/metrics", timeout=20) as r:
@@ -288,13 +292,15 @@ def test_D22_metrics(world):
     for _ in range(5):
         assert api.put("/memfs/secret-name", b"x").status == 200
     assert api.get("stat", path="/memfs/none").status == 404 and api.post("rename").status == 400
+    assert part("0-1") == 206 and part("7-") == 416
     after = metrics()
     grown = lambda name: after[name] - before.get(name, 0)
     assert grown('agfs_requests_total{op="write",code="200"}') == grown('agfs_request_duration_seconds_count{op="write"}') == 5
     assert grown('agfs_requests_total{op="stat",code="404"}') == grown('agfs_requests_total{op="other",code="400"}') == 1
+    assert grown('agfs_requests_total{op="openread",code="206"}') == grown('agfs_requests_total{op="openread",code="416"}') == 1
     below = [v for k, v in after.items() if k.startswith('agfs_request_duration_seconds_bucket{op="write"')]
     assert below == sorted(below) and below[-1] == after['agfs_request_duration_seconds_count{op="write"}'] == 5, below
-    assert after["agfs_connections"] >= 1 and after['agfs_mounts{state="mounted"}'] == 2 and after["agfs_body_memory_bytes"] == 0
+    assert after["agfs_connections"] >= 1 and after['agfs_mounts{state="mounted"}'] == 4 and after["agfs_body_memory_bytes"] == 0
     limits = api.get("limits").json()
     assert {'agfs_limit_hits_total{limit="%s"}' % n for n in limits["hit"]} <= set(after)
     assert api.get("metrics").status == 404, "not below /api/v1"

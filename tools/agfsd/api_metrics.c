@@ -10,8 +10,8 @@
 #include <stdatomic.h>
 
 /* Statuses that are answered; the last stands for all others. */
-static const int codes[] = {200, 201, 400, 403, 404, 405, 409, 410, 412,
-                            413, 500, 501, 502, 503, 504, 507, 508, 0};
+static const int codes[] = {200, 201, 206, 400, 403, 404, 405, 409, 410, 412,
+                            413, 416, 500, 501, 502, 503, 504, 507, 508, 0};
 #define N_CODES (sizeof codes / sizeof *codes)
 
 /* Upper bounds of a request's duration, in microseconds and as text. */
