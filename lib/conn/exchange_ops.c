@@ -88,8 +88,9 @@ void exchange_cancel(struct exchange *ex, enum pfs_class cls)
     struct pfs_error why;
     struct generation *g;
 
-    pfs_fail(&why, cls, PFS_OUTCOME_UN, PFS_PHASE_WAIT, "%s",
-             cls == PFS_TIMEOUT ? "the deadline passed" : pfs_class_text(cls));
+    const char *what = cls == PFS_TIMEOUT ? "the deadline passed" : pfs_class_text(cls);
+
+    pfs_fail(&why, cls, PFS_OUTCOME_UN, PFS_PHASE_WAIT, "%s", what);
     atomic_store(&ex->cancel_class, (int)cls);
     g = exchange_lock_generation(ex);
     if (!g) {
@@ -101,7 +102,7 @@ void exchange_cancel(struct exchange *ex, enum pfs_class cls)
         list_remove(&ex->node);
         ex->is_queued = false;
         if (g->outage_since_ns) { /* say what it waited for */
-            pfs_fail(&why, cls, PFS_OUTCOME_NA, PFS_PHASE_QUEUE, "the deadline passed; last: %s",
+            pfs_fail(&why, cls, PFS_OUTCOME_NA, PFS_PHASE_QUEUE, "%s; last: %s", what,
                      g->last_error.text);
         }
     }

@@ -64,6 +64,50 @@ Test(connect, A001_found_again_when_it_returns)
     world_close(&w);
 }
 
+struct given_up {
+    atomic_bool done;
+    struct pfs_error err;
+};
+
+static void on_given_up(void *arg, struct pfs_reply *reply)
+{
+    struct given_up *g = arg;
+
+    g->err = reply->err;
+    pfs_reply_fini(reply);
+    atomic_store(&g->done, true);
+}
+
+Test(connect, A001_given_up_while_it_waits_for_the_remote)
+{
+    struct world w = {0};
+    struct given_up g = {0};
+    struct pfs_request req = PFS_REQUEST_INIT;
+    struct pfs_stats stats;
+
+    w.before = leaks_now();
+    close_port(&w);
+    world_client(&w, OPTIONS("timeout", "60s"));
+    req.op = PFS_OP_WRITE;
+    req.path = "/f";
+    req.ticket = &g;
+    pfs_submit(w.c, &req, on_given_up, &g);
+    world_mark(&w);
+    do {
+        pfs_client_stats(w.c, &stats);
+    } while (stats.connects < 2 && !atomic_load(&g.done) && world_ms(&w) < 5000);
+    pfs_cancel(w.c, &w); /* another one's ticket */
+    cr_assert_not(atomic_load(&g.done), "%s", g.err.text);
+    pfs_cancel(w.c, &g);
+    cr_assert(atomic_load(&g.done));
+    cr_assert_eq(g.err.cls, PFS_CANCELLED, "%s", g.err.text);
+    cr_assert_eq(g.err.outcome, PFS_OUTCOME_NA);
+    cr_assert_not_null(strstr(g.err.text, "; last: "), "%s", g.err.text);
+    cr_assert_null(strstr(g.err.text, "deadline"), "%s", g.err.text);
+    pfs_client_free(w.c);
+    cr_assert(leaks_none(&w.before));
+}
+
 /* Accepts and says nothing, until the client gives up. */
 static void mute(struct h2server *s, struct h2peer *p)
 {
