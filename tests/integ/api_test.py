@@ -316,6 +316,17 @@ def test_own_files_are_there_from_the_start(world):
     assert Api(server.clear).get("ready").status == 503
 
 
+def test_own_files_do_not_wait_for_remotes_that_say_nothing(world):
+    """More of them than are tried at once, and before the server's own in the configuration."""
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        remotes = [arg for n in range(12)
+                   for arg in world.mount_arg("/r%d" % n, "http://127.0.0.1:%d/api/v1" % mute.getsockname()[1])]
+        server = world.start("server", remotes + ["--mount", "memfs:/m"])
+        told = open(server.log_path).read().partition("listening on")[0]
+        assert "(memfs) is up" in told, told
+        assert Api(server.clear).put("/m/f", b"x").status == 200
+
+
 def test_a_failed_mount_is_tried_again(world):
     server = world.start("server", ["--mount", "localfs:/late:local_dir=" + world.path("late"),
                                     "--mount", "memfs:/memfs"])
@@ -378,5 +389,6 @@ def test_certificates_are_read_again(world):
 
 run([test_files, test_parts_of_files, test_directories_and_meta, test_search, test_handles, test_mounts_and_system,
      test_a_cut_upload_leaves_the_old_content, test_limits, test_D22_metrics, test_own_files_are_there_from_the_start,
+     test_own_files_do_not_wait_for_remotes_that_say_nothing,
      test_a_failed_mount_is_tried_again,
      test_exit_codes_and_messages, test_certificates_are_read_again])

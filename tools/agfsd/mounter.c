@@ -86,22 +86,32 @@ static void try_job(void *arg)
     pthread_mutex_unlock(&m->mu);
 }
 
+static void start_if_due(struct wanted *w, int64_t now)
+{
+    struct mounter *m = w->mounter;
+
+    pthread_mutex_lock(&m->mu);
+    bool due = !w->busy && !w->up && w->retry_at <= now;
+
+    w->busy |= due;
+    pthread_mutex_unlock(&m->mu);
+    if (due && pfs_pool_submit(m->pool, try_job, w, NULL) != PFS_OK) {
+        pthread_mutex_lock(&m->mu);
+        w->busy = false; /* at the next tick */
+        pthread_mutex_unlock(&m->mu);
+    }
+}
+
+/* The server's own first: remotes that say nothing may have all threads for a while. */
 static void start_due(struct mounter *m)
 {
     int64_t now = pfs_now();
 
-    for (size_t i = 0; i < m->n_wanted; i++) {
-        struct wanted *w = &m->wanted[i];
-
-        pthread_mutex_lock(&m->mu);
-        bool due = !w->busy && !w->up && w->retry_at <= now;
-
-        w->busy |= due;
-        pthread_mutex_unlock(&m->mu);
-        if (due && pfs_pool_submit(m->pool, try_job, w, NULL) != PFS_OK) {
-            pthread_mutex_lock(&m->mu);
-            w->busy = false; /* at the next tick */
-            pthread_mutex_unlock(&m->mu);
+    for (int own = 1; own >= 0; own--) {
+        for (size_t i = 0; i < m->n_wanted; i++) {
+            if (registry_is_own(m->wanted[i].type) == own) {
+                start_if_due(&m->wanted[i], now);
+            }
         }
     }
 }
