@@ -33,9 +33,9 @@
  * turn, which ends with DATA for all marked ones. So an event loop is not held up, nor the small
  * calls that it serves.
  *
- * Under mu no callback is made and no other lock taken; what is to be done afterwards is collected
- * in a batch: exchanges with events, exchanges to submit elsewhere, the connection's own change of
- * state.
+ * Under mu no callback is made and no other lock taken but the I/O thread's own (io.h: timers),
+ * which is the innermost; what is to be done afterwards is collected in a batch: exchanges with
+ * events, exchanges to submit elsewhere, the connection's own change of state.
  */
 #include "base/clock.h"
 #include "conn/generation.h"
