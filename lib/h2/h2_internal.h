@@ -52,6 +52,11 @@ struct h2_session {
     char gave_up_why[96];
     struct pfs_buf rest;    /* output of nghttp2 that did not fit where it was to go */
     struct pfs_error fatal; /* why the feed must end the connection; cls OK: nothing */
+    /*
+     * nghttp2 had no memory half-way: it sends and receives nothing any more. 1.52 leaves a stream
+     * the body that it has freed, and frees it again when the stream or the session ends.
+     */
+    bool out_of_memory;
 };
 
 static inline struct h2_session *h2_of(struct session *s)

@@ -8,11 +8,24 @@
 
 /* Blocks of 64, 128 ... 1024 bytes; larger ones come from malloc each time. */
 #define SMALLEST 64u
-/* Kept at most, of each size: 32 requests in flight use them all, an idle session keeps 62 KiB. */
+/*
+ * Kept at most, of each size: 32 requests in flight use them all, an idle session keeps 62 KiB.
+ * AddressSanitizer finds the use of a freed block only when it has the block.
+ */
+#if defined(__SANITIZE_ADDRESS__)
+#define KEPT_MAX 0u
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define KEPT_MAX 0u
+#endif
+#endif
+#ifndef KEPT_MAX
 #define KEPT_MAX 32u
+#endif
 
 struct h2_block {
-    struct h2_block *next; /* while it is on a list */
+    struct list node;      /* among all of the session */
+    struct h2_block *next; /* while it is kept */
     size_t cap;            /* of what follows */
     _Alignas(max_align_t) unsigned char bytes[];
 };
@@ -50,7 +63,14 @@ static void *mem_malloc(size_t n, void *arg)
         return NULL;
     }
     b->cap = cap;
+    list_append(&m->all, &b->node);
     return b->bytes;
+}
+
+static void give_back(struct h2_block *b)
+{
+    list_remove(&b->node);
+    pfs_free(b);
 }
 
 static void mem_free(void *p, void *arg)
@@ -63,8 +83,8 @@ static void mem_free(void *p, void *arg)
     struct h2_block *b = block_of(p);
     unsigned i = class_of(b->cap);
 
-    if (i == H2_MEM_CLASSES || m->n_free[i] == KEPT_MAX) {
-        pfs_free(b);
+    if (i == H2_MEM_CLASSES || m->n_free[i] >= m->kept_max) {
+        give_back(b);
         return;
     }
     b->next = m->free[i];
@@ -95,18 +115,27 @@ static void *mem_realloc(void *p, size_t n, void *arg)
 
 void h2_mem_init(struct h2_mem *m)
 {
-    *m = (struct h2_mem){.face = {m, mem_malloc, mem_free, mem_calloc, mem_realloc}};
+    *m = (struct h2_mem){.face = {m, mem_malloc, mem_free, mem_calloc, mem_realloc},
+                         .kept_max = KEPT_MAX};
+    list_init(&m->all);
+}
+
+void h2_mem_trim(struct h2_mem *m)
+{
+    for (unsigned i = 0; i < H2_MEM_CLASSES; i++) {
+        while (m->free[i]) {
+            struct h2_block *b = m->free[i];
+
+            m->free[i] = b->next;
+            give_back(b);
+        }
+        m->n_free[i] = 0;
+    }
 }
 
 void h2_mem_fini(struct h2_mem *m)
 {
-    for (unsigned i = 0; i < H2_MEM_CLASSES; i++) {
-        while (m->free[i]) {
-            struct h2_block *next = m->free[i]->next;
-
-            pfs_free(m->free[i]);
-            m->free[i] = next;
-        }
-        m->n_free[i] = 0;
+    list_for_each (n, &m->all) {
+        give_back(list_entry(n, struct h2_block, node));
     }
 }

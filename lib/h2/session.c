@@ -19,6 +19,13 @@ static enum pfs_class broken(struct h2_session *h, struct pfs_error *err)
                     h->options.authority, h->gave_up_why[0] ? h->gave_up_why : "malformed frames");
 }
 
+static enum pfs_class no_memory(struct h2_session *h, enum pfs_phase phase, struct pfs_error *err)
+{
+    h->out_of_memory = true;
+    return pfs_fail(err, PFS_NOMEM, PFS_OUTCOME_UN, phase, "HTTP/2 session with %s: out of memory",
+                    h->options.authority);
+}
+
 /*
  * A peer that breaks the protocol is no error of mem_recv: nghttp2 queues GOAWAY and ignores all
  * that follows. Its GOAWAY, which goes before all DATA, is taken out here to learn the reason.
@@ -32,7 +39,11 @@ static bool has_given_up(struct h2_session *h)
         const uint8_t *data;
         ssize_t n = nghttp2_session_mem_send(h->ng, &data);
 
-        if (n <= 0 || !pfs_buf_add(&h->rest, data, (size_t)n)) {
+        if (n == 0) {
+            break;
+        }
+        if (n < 0 || !pfs_buf_add(&h->rest, data, (size_t)n)) {
+            h->out_of_memory = true;
             break;
         }
     }
@@ -45,6 +56,9 @@ static enum pfs_class h2_feed(struct session *s, const void *data, size_t n, int
     struct h2_session *h = h2_of(s);
 
     h->now_ns = now_ns;
+    if (h->out_of_memory) {
+        return no_memory(h, PFS_PHASE_WAIT, err);
+    }
     if (!s->state.is_up && n >= 5 && memcmp(data, "HTTP/", 5) == 0) {
         return pfs_fail(err, PFS_PROTOCOL, PFS_OUTCOME_NA, PFS_PHASE_SETTINGS,
                         "%s answers in HTTP/1.1, not HTTP/2", h->options.authority);
@@ -54,10 +68,12 @@ static enum pfs_class h2_feed(struct session *s, const void *data, size_t n, int
         *err = h->fatal;
         return err->cls;
     }
+    if (used == NGHTTP2_ERR_NOMEM) {
+        return no_memory(h, PFS_PHASE_WAIT, err);
+    }
     if (used < 0) {
-        return pfs_fail(err, used == NGHTTP2_ERR_NOMEM ? PFS_NOMEM : PFS_PROTOCOL, PFS_OUTCOME_UN,
-                        PFS_PHASE_WAIT, "%s breaks HTTP/2: %s", h->options.authority,
-                        nghttp2_strerror((int)used));
+        return pfs_fail(err, PFS_PROTOCOL, PFS_OUTCOME_UN, PFS_PHASE_WAIT, "%s breaks HTTP/2: %s",
+                        h->options.authority, nghttp2_strerror((int)used));
     }
     return has_given_up(h) ? broken(h, err) : PFS_OK;
 }
@@ -68,6 +84,9 @@ static enum pfs_class h2_drain(struct session *s, void *buf, size_t cap, size_t 
     struct h2_session *h = h2_of(s);
     size_t len = pfs_buf_len(&h->rest);
 
+    if (h->out_of_memory) {
+        return no_memory(h, PFS_PHASE_SEND, err);
+    }
     if (len) { /* what did not fit into the last piece */
         len = len < cap ? len : cap;
         memcpy(buf, pfs_buf_data(&h->rest), len);
@@ -77,9 +96,12 @@ static enum pfs_class h2_drain(struct session *s, void *buf, size_t cap, size_t 
         const uint8_t *data;
         ssize_t n = nghttp2_session_mem_send(h->ng, &data);
 
+        if (n == NGHTTP2_ERR_NOMEM) {
+            return no_memory(h, PFS_PHASE_SEND, err);
+        }
         if (n < 0) {
-            return pfs_fail(err, n == NGHTTP2_ERR_NOMEM ? PFS_NOMEM : PFS_PROTOCOL, PFS_OUTCOME_UN,
-                            PFS_PHASE_SEND, "HTTP/2 session with %s: %s", h->options.authority,
+            return pfs_fail(err, PFS_PROTOCOL, PFS_OUTCOME_UN, PFS_PHASE_SEND,
+                            "HTTP/2 session with %s: %s", h->options.authority,
                             nghttp2_strerror((int)n));
         }
         if (n == 0) {
@@ -89,7 +111,7 @@ static enum pfs_class h2_drain(struct session *s, void *buf, size_t cap, size_t 
         memcpy((char *)buf + len, data, fits);
         len += fits;
         if (fits < (size_t)n && !pfs_buf_add(&h->rest, data + fits, (size_t)n - fits)) {
-            return pfs_nomem(err, "HTTP/2 output");
+            return no_memory(h, PFS_PHASE_SEND, err);
         }
     }
     *ret_n = len;
@@ -196,7 +218,10 @@ static void h2_cancel(struct session *s, struct exchange *ex, const struct pfs_e
 
 static void h2_resume(struct session *s, struct exchange *ex)
 {
-    nghttp2_session_resume_data(h2_of(s)->ng, ex->stream_id);
+    struct h2_session *h = h2_of(s);
+
+    /* Else the body would stand still: the next drain or feed says it. */
+    h->out_of_memory |= nghttp2_session_resume_data(h->ng, ex->stream_id) == NGHTTP2_ERR_NOMEM;
 }
 
 static void h2_consumed(struct session *s, struct exchange *ex, size_t n)
@@ -241,7 +266,7 @@ static void h2_rest(struct session *s)
 {
     struct h2_session *h = h2_of(s);
 
-    h2_mem_fini(&h->mem);
+    h2_mem_trim(&h->mem);
     if (pfs_buf_len(&h->rest) == 0) {
         pfs_buf_fini(&h->rest);
     }
@@ -251,7 +276,6 @@ static void h2_free(struct session *s)
 {
     struct h2_session *h = h2_of(s);
 
-    nghttp2_session_del(h->ng);
     h2_mem_fini(&h->mem);
     pfs_buf_fini(&h->rest);
     pfs_free(h);

@@ -11,6 +11,7 @@ Test(h2_mem, freed_blocks_are_used_again)
     struct h2_mem m;
 
     h2_mem_init(&m);
+    m.kept_max = 32; /* under AddressSanitizer it would keep none */
     void *a = m.face.malloc(100, &m);
     cr_assert_not_null(a);
     m.face.free(a, &m);
@@ -53,6 +54,7 @@ Test(h2_mem, what_is_kept_has_a_limit)
     void *blocks[200];
 
     h2_mem_init(&m);
+    m.kept_max = 32;
     for (size_t i = 0; i < 200; i++) {
         blocks[i] = m.face.malloc(i % 2 ? 1024 : 100000, &m);
         cr_assert_not_null(blocks[i]);
@@ -65,7 +67,8 @@ Test(h2_mem, what_is_kept_has_a_limit)
         kept += m.n_free[i];
     }
     cr_assert_eq(kept, 32);
-    h2_mem_fini(&m);
+    h2_mem_trim(&m);
+    cr_assert(list_is_empty(&m.all));
     void *again = m.face.malloc(64, &m);
     cr_assert_not_null(again, "a session that rested goes on");
     m.face.free(again, &m);
@@ -88,4 +91,22 @@ Test(h2_mem, no_memory_is_said)
     cr_assert_eq(p[0], 7, "the old block stays");
     m.face.free(p, &m);
     h2_mem_fini(&m);
+}
+
+/* LeakSanitizer says whether it is so. */
+Test(h2_mem, the_end_frees_what_is_in_use)
+{
+    struct h2_mem m;
+
+    h2_mem_init(&m);
+    m.kept_max = 1;
+    void *kept = m.face.malloc(64, &m);
+    cr_assert_not_null(kept);
+    cr_assert_not_null(m.face.malloc(64, &m));
+    cr_assert_not_null(m.face.malloc(5000, &m));
+    m.face.free(kept, &m);
+    h2_mem_trim(&m);
+    cr_assert_not(list_is_empty(&m.all));
+    h2_mem_fini(&m);
+    cr_assert(list_is_empty(&m.all));
 }
