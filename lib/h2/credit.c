@@ -11,7 +11,7 @@ void h2_credit_received(struct h2_session *h, size_t n)
     if (pfs_rtt_wants(&h->rtt, n, h->now_ns)) {
         nghttp2_submit_ping(h->ng, NGHTTP2_FLAG_NONE, rtt_mark);
     }
-    nghttp2_session_consume_connection(h->ng, n);
+    h2_done(h, nghttp2_session_consume_connection(h->ng, n));
 }
 
 bool h2_credit_pong(struct h2_session *h, const uint8_t *opaque)
@@ -35,14 +35,18 @@ static uint32_t window_max(const struct h2_session *h)
                                         : H2_STREAM_WINDOW;
 }
 
+static void set_window(struct h2_session *h, int32_t id, int32_t size)
+{
+    h2_done(h, nghttp2_session_set_local_window_size(h->ng, NGHTTP2_FLAG_NONE, id, size));
+}
+
 void h2_credit_begin(struct h2_session *h, struct exchange *ex)
 {
     uint32_t max = window_max(h), size = ex->room < max ? (uint32_t)ex->room : max;
 
     if (size > ex->window.size) {
         ex->window.size = size;
-        nghttp2_session_set_local_window_size(h->ng, NGHTTP2_FLAG_NONE, ex->stream_id,
-                                              (int32_t)size);
+        set_window(h, ex->stream_id, (int32_t)size);
     }
 }
 
@@ -53,10 +57,10 @@ void h2_credit_taken(struct h2_session *h, struct exchange *ex, size_t n)
     if (pfs_window_taken(&ex->window, n, &h->rtt, h->now_ns, window_max(h))) {
         int32_t size = (int32_t)ex->window.size;
 
-        nghttp2_session_set_local_window_size(h->ng, NGHTTP2_FLAG_NONE, id, size);
+        set_window(h, id, size);
         if (2 * size > nghttp2_session_get_effective_local_window_size(h->ng)) {
-            nghttp2_session_set_local_window_size(h->ng, NGHTTP2_FLAG_NONE, 0, 2 * size);
+            set_window(h, 0, 2 * size);
         }
     }
-    nghttp2_session_consume_stream(h->ng, id, n);
+    h2_done(h, nghttp2_session_consume_stream(h->ng, id, n));
 }

@@ -54,7 +54,8 @@ struct h2_session {
     struct pfs_error fatal; /* why the feed must end the connection; cls OK: nothing */
     /*
      * nghttp2 had no memory half-way: it sends and receives nothing any more. 1.52 leaves a stream
-     * the body that it has freed, and frees it again when the stream or the session ends.
+     * the body that it has freed, and frees it again when the stream or the session ends; and of
+     * credit that could not be queued the peer is never told.
      */
     bool out_of_memory;
 };
@@ -62,6 +63,12 @@ struct h2_session {
 static inline struct h2_session *h2_of(struct session *s)
 {
     return (struct h2_session *)s;
+}
+
+/* What nghttp2 answered to a call that must not be half done. */
+static inline void h2_done(struct h2_session *h, int rc)
+{
+    h->out_of_memory |= rc == NGHTTP2_ERR_NOMEM;
 }
 
 /* Ends the connection with an error of ours; returns what a callback must return for that. */

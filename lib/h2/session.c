@@ -68,7 +68,7 @@ static enum pfs_class h2_feed(struct session *s, const void *data, size_t n, int
         *err = h->fatal;
         return err->cls;
     }
-    if (used == NGHTTP2_ERR_NOMEM) {
+    if (used == NGHTTP2_ERR_NOMEM || h->out_of_memory) {
         return no_memory(h, PFS_PHASE_WAIT, err);
     }
     if (used < 0) {
@@ -96,7 +96,7 @@ static enum pfs_class h2_drain(struct session *s, void *buf, size_t cap, size_t 
         const uint8_t *data;
         ssize_t n = nghttp2_session_mem_send(h->ng, &data);
 
-        if (n == NGHTTP2_ERR_NOMEM) {
+        if (n == NGHTTP2_ERR_NOMEM || h->out_of_memory) {
             return no_memory(h, PFS_PHASE_SEND, err);
         }
         if (n < 0) {
@@ -122,7 +122,7 @@ static bool h2_wants_drain(struct session *s)
 {
     struct h2_session *h = h2_of(s);
 
-    return pfs_buf_len(&h->rest) > 0 || nghttp2_session_want_write(h->ng) ||
+    return pfs_buf_len(&h->rest) > 0 || h->out_of_memory || nghttp2_session_want_write(h->ng) ||
            (h->gave_up && !h->gave_up_reported);
 }
 
@@ -220,8 +220,8 @@ static void h2_resume(struct session *s, struct exchange *ex)
 {
     struct h2_session *h = h2_of(s);
 
-    /* Else the body would stand still: the next drain or feed says it. */
-    h->out_of_memory |= nghttp2_session_resume_data(h->ng, ex->stream_id) == NGHTTP2_ERR_NOMEM;
+    /* Else the body would stand still: the next drain says it. */
+    h2_done(h, nghttp2_session_resume_data(h->ng, ex->stream_id));
 }
 
 static void h2_consumed(struct session *s, struct exchange *ex, size_t n)

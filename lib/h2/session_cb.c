@@ -144,7 +144,7 @@ static int on_data_chunk_cb(nghttp2_session *ng, uint8_t flags, int32_t id, cons
 
     h2_credit_received(h, n);
     if (!ex || ex->lost_interest) {
-        nghttp2_session_consume_stream(ng, id, n);
+        h2_done(h, nghttp2_session_consume_stream(ng, id, n));
         return 0;
     }
     enum pfs_class cls = exchange_on_body(ex, data, n);

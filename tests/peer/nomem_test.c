@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "support/h2peer.h"
 #include <criterion/criterion.h>
+#include <string.h>
 
 /* Memory that runs out here is no word of the peer, to whom nothing was sent. */
 static void check(const struct exchange *ex, unsigned long nth)
@@ -231,5 +232,44 @@ Test(nomem, a_session_without_memory_is_not_used_any_more)
             nth++;
         }
         cr_assert_gt(nth, 4, "only %lu allocations", nth);
+    }
+}
+
+/* Else the peer would wait for it, and the reader for the peer. */
+Test(nomem, credit_that_cannot_be_queued_ends_the_session)
+{
+    enum { PIECE = 16000, PIECES = 10 };
+    static char text[PIECE + 1];
+
+    memset(text, 'x', PIECE);
+    for (unsigned long nth = 0; nth < 2; nth++) {
+        struct h2mem m;
+        struct exchange ex;
+        struct pfs_error err;
+        char out[4096];
+        size_t n = 0;
+
+        h2mem_open(&m, 100, 0, NULL);
+        cr_assert(h2mem_get(&m, &ex));
+        ex.reply_stream = true;
+        struct h2req *r = h2peer_request(&m.peer);
+        cr_assert_not_null(r);
+        cr_assert(
+            h2peer_headers(&m.peer, 0, r->stream, (const char *const[]){":status", "200", NULL}));
+        for (int i = 0; i < PIECES; i++) {
+            cr_assert(h2peer_data(&m.peer, 0, r->stream, text));
+        }
+        m.s->ops->rest(m.s);
+        pfs_alloc_fail_nth(nth);
+        m.s->ops->consumed(m.s, &ex, PIECE * PIECES);
+        pfs_alloc_fail_nth(0);
+        cr_assert(m.s->ops->wants_drain(m.s));
+        cr_assert_eq(m.s->ops->drain(m.s, out, sizeof out, &n, &err), nth ? PFS_NOMEM : PFS_OK);
+        cr_assert_eq(n > 0, nth == 0);
+        pfs_nomem(&err, "the test");
+        m.s->ops->fail_all(m.s, &err);
+        cr_assert(h2mem_done(&m, &ex));
+        exchange_fini(&ex);
+        h2mem_close(&m);
     }
 }
