@@ -209,6 +209,7 @@ def A016_the_resolver_never_answers(world):
         near = world.start("near", ["--mount", "memfs:/local"] +
                            world.mount_arg("/r", "http://remote.example:1", protocol="h2", timeout="20s", lazy="true"))
         api = Api(near.clear)
+        wait_for("the mounts", api.ready)
         ends_as(within(6, lambda: api.read("/r/f")), "dns", "NA")  # 3 s of the look-up, the grace
         for _ in range(20):
             check(within(1, lambda: api.read("/local/README")))  # nobody else waits for the resolver
@@ -247,7 +248,7 @@ def A113_no_port_is_left(world):
         before = f.read()
     remote, _ = pair(world)
     near = world.start("lazy", world.mount_arg("/r", remote.clear, protocol="h2", lazy="true"))
-    api = Api(near.clear)
+    wait_for("the mount", Api(near.clear).ready)  # it has not connected to anything yet
     port, taken = port_of(remote.clear), []
     # The test's own connections to `near` are made from a port of their own choice.
     def ask(source):
