@@ -177,11 +177,17 @@ void conn_rest_locked(struct conn *c)
     }
 }
 
+/*
+ * Only what comes out of TLS is a sign of life: where a bit of a record's length was flipped, bytes
+ * come for as long as PINGs are answered, and will never be a record.
+ */
 static void feed_session(struct conn *c, const char *data, size_t n)
 {
     struct pfs_error err;
     bool was_up = c->session->state.is_up;
 
+    c->last_rx_ns = pfs_now();
+    c->is_suspect = false;
     if (c->session->ops->feed(c->session, data, n, c->last_rx_ns, &err) != PFS_OK) {
         conn_flush_locked(c); /* the reason, as GOAWAY */
         conn_die_locked(c, &err);
@@ -264,8 +270,6 @@ void conn_received_locked(struct conn *c, ssize_t n, int eno)
         return;
     }
     if (n > 0) {
-        c->last_rx_ns = pfs_now();
-        c->is_suspect = false;
         atomic_fetch_add_explicit(&c->config->counters->bytes_in, (unsigned long long)n,
                                   memory_order_relaxed);
         if (c->tls) {

@@ -186,3 +186,30 @@ Test(tls, A014_segments_of_one_byte)
     }
     close_tls(&s);
 }
+
+/* Answers PINGs, in bytes that the client cannot decrypt. */
+static void begin_record(struct h2server *s, struct h2peer *p)
+{
+    h2peer_hello(p, 0, NULL);
+    h2peer_head(p);
+    h2server_count(s);
+    h2server_begin_record(p);
+    h2peer_drain(p);
+}
+
+/* A flipped bit in the length of a record: bytes come for hours, and nothing is said by them. */
+Test(tls, A008_bytes_alone_are_no_sign_of_life)
+{
+    struct secured s;
+
+    open_tls(&s, &good, false, "h2");
+    s.w.server.script = begin_record;
+    world_client(&s.w,
+                 (const char *const[]){"ca_file", s.ca, "timeout", "30s", "keepalive_interval",
+                                       "1s", "keepalive_timeout", "500ms", NULL});
+    world_mark(&s.w);
+    cr_assert_eq(world_write(&s.w, "x"), PFS_CONN_LOST, "%s", s.w.err.text);
+    assert_err(&s.w, PFS_CONN_LOST, PFS_OUTCOME_UN, PFS_PHASE_WAIT);
+    cr_assert(world_ms(&s.w) < 8000, "%d ms", (int)world_ms(&s.w));
+    close_tls(&s);
+}

@@ -52,6 +52,11 @@ void h2server_stop(struct h2server *s);
 void h2server_count(struct h2server *s);
 /* Resets the connection instead of closing it in order (RST). */
 void h2server_reset(struct h2peer *p);
+/*
+ * TLS: begins a record that never ends: what is sent from now on is taken for its content, as after
+ * a bit of a record's length was flipped on the way.
+ */
+void h2server_begin_record(struct h2peer *p);
 /* Closes the sending side only. */
 void h2server_finish(struct h2peer *p);
 /* Tells the other thread of a test something: the tick grows; wait until it is at least n. */
