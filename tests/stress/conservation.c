@@ -20,8 +20,12 @@
 #include <string.h>
 #include <time.h>
 
-#define PRODUCERS 8
-#define CONSUMERS 8
+/*
+ * A fault hits them all, and each of them spends a retry of the remote's budget, which gets one
+ * back for ten calls: so many that they can afford a fault for each 200 calls.
+ */
+#define PRODUCERS 6
+#define CONSUMERS 6
 #define CALL_TIMEOUT_MS 10000
 #define LATE_MS 250
 
