@@ -26,6 +26,7 @@ struct tls {
     struct pfs_buf in, out;
     bool eof;
     bool has_data;    /* the peer sent content: its handshake was done */
+    bool said_end;    /* the peer sent close_notify */
     bool is_up;       /* the handshake is done here */
     unsigned n_steps; /* of the handshake protocol since: tickets, key updates */
     char host[256];   /* for messages */
@@ -34,21 +35,15 @@ struct tls {
 /* A ticket or key update takes one to three; who sends hundreds only wants work done. */
 #define STEPS_MAX 300
 
-static void count_steps(const SSL *ssl, int where, int ret)
+static void on_info(const SSL *ssl, int where, int ret)
 {
     struct tls *t = SSL_get_app_data(ssl);
 
     if (t && t->is_up && (where & SSL_CB_LOOP)) {
         t->n_steps++;
     }
-}
-
-/* The host or an earlier call may have left something in the queue; looking is cheaper than
- * clearing. */
-static void forget_errors(void)
-{
-    if (ERR_peek_error() != 0) {
-        ERR_clear_error();
+    if (t && (where & SSL_CB_READ_ALERT) == SSL_CB_READ_ALERT) {
+        t->said_end |= (ret & 0xff) == SSL3_AD_CLOSE_NOTIFY;
     }
 }
 
@@ -83,9 +78,9 @@ static int bio_write_cb(BIO *bio, const char *src, int n)
 
 static long bio_ctrl_cb(BIO *bio, int cmd, long num, void *ptr)
 {
-    struct tls *t = BIO_get_data(bio);
-
     if (cmd == BIO_CTRL_EOF) {
+        const struct tls *t = BIO_get_data(bio);
+
         return t->eof && pfs_buf_len(&t->in) == 0;
     }
     return cmd == BIO_CTRL_FLUSH;
@@ -153,7 +148,7 @@ enum pfs_class tls_new(struct tls_ctx *ctx, const char *host, struct tls **ret,
         return pfs_nomem(err, "a TLS session");
     }
     SSL_set_app_data(t->ssl, t);
-    SSL_set_info_callback(t->ssl, count_steps);
+    SSL_set_info_callback(t->ssl, on_info);
     if (ctx->server) {
         SSL_set_accept_state(t->ssl);
     } else {
@@ -293,36 +288,17 @@ int tls_handshake(struct tls *t, struct pfs_error *err)
     return -1;
 }
 
-ssize_t tls_read(struct tls *t, void *buf, size_t cap, bool *ret_clean, struct pfs_error *err)
+/* How reading came to its end. In the queue of errors only the newest is sure to be ours. */
+static ssize_t read_ended(struct tls *t, bool *ret_clean, struct pfs_error *err)
 {
-    forget_errors();
-    int rc = SSL_read(t->ssl, buf, cap > INT32_MAX ? INT32_MAX : (int)cap);
-
-    if (t->n_steps > STEPS_MAX) {
-        ERR_clear_error();
-        pfs_fail(err, PFS_PROTOCOL, PFS_OUTCOME_UN, PFS_PHASE_WAIT,
-                 "TLS session with %s: key updates without end", t->host);
-        return TLS_READ_ERROR;
-    }
-    if (rc > 0) {
-        t->has_data = true;
-        return rc;
-    }
-    int e = SSL_get_error(t->ssl, rc);
-    if ((e == SSL_ERROR_WANT_READ && !t->eof) || e == SSL_ERROR_WANT_WRITE) {
-        return 0;
-    }
-    unsigned long code = ERR_peek_error();
+    unsigned long code = ERR_peek_last_error();
     int reason = ERR_GET_REASON(code);
     const char *why = ERR_reason_error_string(code);
+
     ERR_clear_error();
-    if (e == SSL_ERROR_ZERO_RETURN) {
-        *ret_clean = true;
-        return TLS_READ_EOF;
-    }
-    if (e == SSL_ERROR_WANT_READ || e == SSL_ERROR_SYSCALL ||
+    if (t->said_end || SSL_want_read(t->ssl) || code == 0 ||
         reason == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
-        *ret_clean = false;
+        *ret_clean = t->said_end;
         return TLS_READ_EOF;
     }
     /* TLS 1.3 says so only after the client's handshake is done; once content came, it is late. */
@@ -337,6 +313,30 @@ ssize_t tls_read(struct tls *t, void *buf, size_t cap, bool *ret_clean, struct p
     return TLS_READ_ERROR;
 }
 
+/*
+ * The queue of errors is neither cleared before nor asked for what a peer does every day: that
+ * costs a thirtieth of a record. SSL_get_error would take for ours what the host has left in it.
+ */
+ssize_t tls_read(struct tls *t, void *buf, size_t cap, bool *ret_clean, struct pfs_error *err)
+{
+    int rc = SSL_read(t->ssl, buf, cap > INT32_MAX ? INT32_MAX : (int)cap);
+
+    if (t->n_steps > STEPS_MAX) {
+        ERR_clear_error();
+        pfs_fail(err, PFS_PROTOCOL, PFS_OUTCOME_UN, PFS_PHASE_WAIT,
+                 "TLS session with %s: key updates without end", t->host);
+        return TLS_READ_ERROR;
+    }
+    if (rc > 0) {
+        t->has_data = true;
+        return rc;
+    }
+    if ((SSL_want_read(t->ssl) && !t->eof) || SSL_want_write(t->ssl)) {
+        return 0;
+    }
+    return read_ended(t, ret_clean, err);
+}
+
 bool tls_has_input(const struct tls *t)
 {
     return pfs_buf_len(&t->in) > 0 || t->eof || SSL_has_pending(t->ssl);
@@ -346,7 +346,6 @@ enum pfs_class tls_write(struct tls *t, const void *buf, size_t n, struct pfs_er
 {
     const char *p = buf;
 
-    forget_errors();
     while (n > 0) {
         int rc = SSL_write(t->ssl, p, n < RECORD_MAX ? (int)n : RECORD_MAX);
 

@@ -5,6 +5,8 @@
 #include "net/tls.h"
 #include "support/pki.h"
 #include <criterion/criterion.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -337,6 +339,51 @@ Test(tls, A033_a_flipped_bit)
     cr_assert_eq(e.client_err.cls, PFS_CONN_LOST);
     cr_assert_eq(e.client_err.outcome, PFS_OUTCOME_UN);
     end(&e);
+    pki_close(&p);
+}
+
+/* Reads with an error of the host's in this thread's queue. */
+static ssize_t read_after_host(struct ends *e, bool *clean)
+{
+    char buf[64];
+
+    ERR_raise(ERR_LIB_EVP, EVP_R_BAD_DECRYPT);
+    return tls_read(e->client, buf, sizeof buf, clean, &e->client_err);
+}
+
+Test(tls, what_the_host_left_in_the_queue_is_not_ours)
+{
+    struct pki p;
+    struct ends e;
+    char ca[128];
+    size_t n;
+    bool clean = false;
+
+    pki_open(&p);
+    strcpy(ca, pki_path(&p, "ca.crt"));
+    pki_make(&p, &(struct pki_cert){.name = "s", .issuer = "ca", .san = "DNS:files.test"});
+    struct tls_options server = identity(&p, "s", true), client = {.ca_file = ca};
+    for (int is_bad = 0; is_bad <= 1; is_bad++) {
+        shake(&e, &client, &server, "files.test");
+        ERR_raise(ERR_LIB_EVP, EVP_R_BAD_DECRYPT);
+        cr_assert_eq(tls_write(e.server, "hello", 5, &e.server_err), PFS_OK);
+        move(e.server, e.client);
+        cr_assert_eq(read_after_host(&e, &clean), 5);
+        cr_assert_eq(read_after_host(&e, &clean), 0, "nothing more yet is no failure");
+        if (is_bad) {
+            cr_assert_eq(tls_write(e.server, "hello", 5, &e.server_err), PFS_OK);
+            ((char *)(uintptr_t)tls_out(e.server, &n))[8] ^= 1;
+            move(e.server, e.client);
+            cr_assert_eq(read_after_host(&e, &clean), TLS_READ_ERROR);
+            cr_assert(strstr(e.client_err.text, "bad record mac"), "%s", e.client_err.text);
+        } else {
+            tls_shutdown(e.server);
+            move(e.server, e.client);
+            cr_assert_eq(read_after_host(&e, &clean), TLS_READ_EOF);
+            cr_assert(clean);
+        }
+        end(&e);
+    }
     pki_close(&p);
 }
 
