@@ -119,7 +119,7 @@ enum pfs_class op_init(struct op *op, struct pfs_client *c, const struct pfs_req
     if (op_safety(req->op) != SAFETY_R) {
         if (req->req_id) {
             snprintf(op->req_id, sizeof op->req_id, "%s", req->req_id);
-        } else {
+        } else if (!remote_is_foreign(c->remote)) { /* others would not remember it */
             req_id_make(op->req_id);
         }
     }

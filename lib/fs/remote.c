@@ -30,6 +30,7 @@ struct remote {
     atomic_int tokens;
     struct fences *fences;
     atomic_uint boot_serial; /* that of knowledge */
+    atomic_bool is_foreign;  /* as remote_is_foreign says */
     atomic_llong delay_ns;   /* the quickest reply */
 
     pthread_mutex_t mu; /* current, retired, authorization, knowledge */
@@ -396,6 +397,7 @@ void remote_learn(struct remote *r, const char *boot)
     if (!known) {
         r->knowledge = parse_boot(boot);
         r->knowledge.serial = atomic_fetch_add(&r->boot_serial, 1) + 1;
+        atomic_store(&r->is_foreign, r->knowledge.serial == 1 && !r->knowledge.boot[0]);
     }
     pthread_mutex_unlock(&r->mu);
 }
@@ -411,6 +413,11 @@ struct remote_knowledge remote_knows(struct remote *r)
 unsigned remote_boot_serial(struct remote *r)
 {
     return atomic_load(&r->boot_serial);
+}
+
+bool remote_is_foreign(struct remote *r)
+{
+    return atomic_load_explicit(&r->is_foreign, memory_order_relaxed);
 }
 
 void remote_replied(struct remote *r, int64_t took_ns)

@@ -295,7 +295,7 @@ def reload_under_load(world, kind, may_fail=False):
 
 
 class Dying:
-    """A server that answers health checks, does what it is told, and dies before it says so."""
+    """A server of ours that answers health checks, does what it is told, and dies before it says so."""
 
     def __init__(self):
         self.done, self.ids = [], []
@@ -324,7 +324,8 @@ class Dying:
                     self.ids.append(fields.get("x-req-id"))
                     return
                 answer = b'{"status":"healthy","version":"1.4.0","features":[]}\n'
-                s.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(answer), answer))
+                s.sendall(b"HTTP/1.1 200 OK\r\nAgfs-Boot: %032x; features=\r\nContent-Type: application/json\r\n"
+                          b"Content-Length: %d\r\n\r\n%s" % (id(self), len(answer), answer))
 
 
 def executions(world, kind, **options):

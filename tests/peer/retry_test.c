@@ -270,3 +270,28 @@ Test(retry, A093_a_server_that_always_fails_is_not_stormed)
     cr_assert_leq(n, 440, "%u requests for 400 calls", n);
     world_close(&w);
 }
+
+/* What may change something has an id, unless nobody there has ever known what it is for. */
+static void count_ids(bool attested, unsigned with_id)
+{
+    struct plan plan = {.from = 1000, .attested = attested};
+    struct world w = {0};
+    unsigned n = 0;
+
+    world_open(&w, script, &plan, NULL);
+    for (int i = 0; i < 3; i++) {
+        cr_assert_eq(world_read(&w), PFS_OK, "%s", w.err.text);
+        cr_assert_eq(world_mkdir(&w), PFS_OK, "%s", w.err.text);
+    }
+    for (int i = 0; i < 6; i++) {
+        n += strlen(plan.ids[i]) == 32;
+    }
+    cr_assert_eq(n, with_id, "%u of 6", n);
+    world_close(&w);
+}
+
+Test(retry, ids_where_they_may_be_remembered)
+{
+    count_ids(true, 6);
+    count_ids(false, 1);
+}
