@@ -50,6 +50,7 @@ struct h2_session {
     bool gave_up;          /* nghttp2 sent GOAWAY with an error: the peer broke the protocol */
     bool gave_up_reported; /* feed has said so */
     char gave_up_why[96];
+    bool is_drained;        /* nothing was to be sent, and nothing has happened since */
     struct pfs_buf rest;    /* output of nghttp2 that did not fit where it was to go */
     struct pfs_error fatal; /* why the feed must end the connection; cls OK: nothing */
     /*

@@ -9,7 +9,8 @@
 /* Blocks of 64, 128 ... 1024 bytes; larger ones come from malloc each time. */
 #define SMALLEST 64u
 /*
- * Kept at most, of each size: 32 requests in flight use them all, an idle session keeps 62 KiB.
+ * Kept at most, of each size: max_streams requests in flight use them all; h2_mem_trim gives them
+ * back when the session is at rest.
  * AddressSanitizer finds the use of a freed block only when it has the block.
  */
 #if defined(__SANITIZE_ADDRESS__)
@@ -20,7 +21,7 @@
 #endif
 #endif
 #ifndef KEPT_MAX
-#define KEPT_MAX 32u
+#define KEPT_MAX 100u
 #endif
 
 struct h2_block {

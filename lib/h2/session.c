@@ -12,6 +12,15 @@
 #include "h2/h2_internal.h"
 #include <string.h>
 
+/* For all that may leave something to be sent. */
+static struct h2_session *stir(struct session *s)
+{
+    struct h2_session *h = h2_of(s);
+
+    h->is_drained = false;
+    return h;
+}
+
 static enum pfs_class broken(struct h2_session *h, struct pfs_error *err)
 {
     h->gave_up_reported = true;
@@ -53,7 +62,7 @@ static bool has_given_up(struct h2_session *h)
 static enum pfs_class h2_feed(struct session *s, const void *data, size_t n, int64_t now_ns,
                               struct pfs_error *err)
 {
-    struct h2_session *h = h2_of(s);
+    struct h2_session *h = stir(s);
 
     h->now_ns = now_ns;
     if (h->out_of_memory) {
@@ -105,6 +114,7 @@ static enum pfs_class h2_drain(struct session *s, void *buf, size_t cap, size_t 
                             nghttp2_strerror((int)n));
         }
         if (n == 0) {
+            h->is_drained = !h->gave_up;
             break;
         }
         size_t fits = (size_t)n < cap - len ? (size_t)n : cap - len;
@@ -122,6 +132,9 @@ static bool h2_wants_drain(struct session *s)
 {
     struct h2_session *h = h2_of(s);
 
+    if (h->is_drained) {
+        return false; /* nghttp2 looks through all its queues */
+    }
     return pfs_buf_len(&h->rest) > 0 || h->out_of_memory || nghttp2_session_want_write(h->ng) ||
            (h->gave_up && !h->gave_up_reported);
 }
@@ -169,7 +182,7 @@ static size_t request_fields(const struct h2_session *h, const struct exchange *
 
 static enum pfs_class h2_submit(struct session *s, struct exchange *ex, struct pfs_error *err)
 {
-    struct h2_session *h = h2_of(s);
+    struct h2_session *h = stir(s);
     nghttp2_nv nv[6 + EXCHANGE_MAX_FIELDS];
     nghttp2_data_provider body = {.read_callback = h2_read_body_cb};
     bool has_body = ex->body_stream || ex->body_len > 0;
@@ -205,7 +218,7 @@ static enum pfs_class h2_submit(struct session *s, struct exchange *ex, struct p
 
 static void h2_cancel(struct session *s, struct exchange *ex, const struct pfs_error *why)
 {
-    struct h2_session *h = h2_of(s);
+    struct h2_session *h = stir(s);
 
     nghttp2_session_set_stream_user_data(h->ng, ex->stream_id, NULL);
     if (!ex->reply_ended || !ex->request_sent) {
@@ -218,7 +231,7 @@ static void h2_cancel(struct session *s, struct exchange *ex, const struct pfs_e
 
 static void h2_resume(struct session *s, struct exchange *ex)
 {
-    struct h2_session *h = h2_of(s);
+    struct h2_session *h = stir(s);
 
     /* Else the body would stand still: the next drain says it. */
     h2_done(h, nghttp2_session_resume_data(h->ng, ex->stream_id));
@@ -228,20 +241,20 @@ static void h2_consumed(struct session *s, struct exchange *ex, size_t n)
 {
     ex->n_unconsumed -= n;
     if (ex->in_session) {
-        h2_credit_taken(h2_of(s), ex, n);
+        h2_credit_taken(stir(s), ex, n);
     }
 }
 
 static void h2_ping(struct session *s)
 {
-    if (nghttp2_submit_ping(h2_of(s)->ng, NGHTTP2_FLAG_NONE, NULL) == 0) {
+    if (nghttp2_submit_ping(stir(s)->ng, NGHTTP2_FLAG_NONE, NULL) == 0) {
         s->state.pings_sent++;
     }
 }
 
 static void h2_shutdown(struct session *s)
 {
-    h2_of(s)->said_goodbye = true;
+    stir(s)->said_goodbye = true;
     nghttp2_submit_goaway(h2_of(s)->ng, NGHTTP2_FLAG_NONE, 0, NGHTTP2_NO_ERROR, NULL, 0);
     s->state.is_closing = true;
 }

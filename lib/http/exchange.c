@@ -13,8 +13,14 @@
 /* A peer may send some 1xx replies (103 hints); without end they are an attack. */
 #define INFORMATIONAL_MAX 16
 
-static const struct reply_head no_head = {
-    .content_length = -1, .range_first = -1, .range_last = -1, .range_total = -1};
+/* As before the first field; what follows the end of a string does not matter. */
+static void forget_head(struct reply_head *h)
+{
+    h->status = 0;
+    h->content_length = h->range_first = h->range_last = h->range_total = -1;
+    h->content_type[0] = h->content_encoding[0] = h->retry_after[0] = '\0';
+    h->boot[0] = h->etag[0] = '\0';
+}
 
 void exchange_init(struct exchange *ex)
 {
@@ -22,7 +28,7 @@ void exchange_init(struct exchange *ex)
     pfs_error_init(&ex->err);
     list_init(&ex->node);
     list_init(&ex->ready);
-    ex->head = no_head;
+    forget_head(&ex->head);
     ex->body_stream_len = ex->range_first = ex->range_last = -1;
 }
 
@@ -148,7 +154,7 @@ bool exchange_on_header_end(struct exchange *ex)
         return true;
     }
     ex->n_informational++;
-    ex->head = no_head;
+    forget_head(&ex->head);
     if (ex->n_informational > INFORMATIONAL_MAX) {
         ex->n_header_bytes = HEADER_BYTES_MAX; /* the next field is LIMIT */
     }
