@@ -28,6 +28,8 @@ enum pfs_class session_open(struct session *s, struct target *t, const struct se
     }
     if (setup->size > CONTENT_MAX)
         s->buffer = xcalloc(1, PIECE);
+    if (t->spec->file) /* of all calls: not made anew for each */
+        snprintf(s->path, sizeof s->path, "%s", t->spec->file);
     return PFS_OK;
 }
 
@@ -69,10 +71,8 @@ enum bench_op session_next(struct session *s, const struct workload_part *part)
     enum bench_op op = part->op;
     const char *base = s->remote ? s->remote->base : NULL;
 
-    if (s->remote && s->target->spec->file) {
-        snprintf(s->path, sizeof s->path, "%s", s->target->spec->file);
+    if (s->remote && s->target->spec->file)
         return op;
-    }
     if ((part->then == OP_REMOVE && s->created) || (part->then == OP_DEQUEUE && s->enqueued))
         op = part->then;
     switch (op) {
