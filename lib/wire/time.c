@@ -5,7 +5,6 @@
 #include <proxyfs/driver.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 static bool is_digit(char c)
 {
@@ -37,6 +36,20 @@ static int64_t days_of(int year, int month, int day)
 
     return era * 146097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year -
            719468;
+}
+
+/* The other way: the year, month (1 to 12) and day that is so many days after 1970-01-01. */
+static void date_of(int64_t days, int ret[3])
+{
+    int64_t since = days + 719468, era = (since >= 0 ? since : since - 146096) / 146097;
+    int day = (int)(since - era * 146097); /* of the era, that is 400 years from a 1 March */
+    int year = (day - day / 1460 + day / 36524 - day / 146096) / 365;
+    int day_of_year = day - (365 * year + year / 4 - year / 100);
+    int month = (5 * day_of_year + 2) / 153; /* March is 0 */
+
+    ret[1] = month + (month < 10 ? 3 : -9);
+    ret[2] = day_of_year - (153 * month + 2) / 5 + 1;
+    ret[0] = (int)(year + era * 400) + (ret[1] <= 2);
 }
 
 static int days_in_month(int year, int month)
@@ -114,32 +127,34 @@ static char *put(char *dst, int n_digits, int v)
 
 size_t wire_time_format(int64_t ns, char dst[WIRE_TIME_MAX])
 {
-    time_t sec = (time_t)(ns / PFS_SEC);
-    long frac = (long)(ns % PFS_SEC);
-    struct tm tm;
-
-    if (frac < 0) {
-        frac += (long)PFS_SEC;
-        sec--;
-    }
-    if (ns == PFS_TIME_UNKNOWN || !gmtime_r(&sec, &tm)) {
+    if (ns == PFS_TIME_UNKNOWN) {
         return (size_t)snprintf(dst, WIRE_TIME_MAX, "0001-01-01T00:00:00Z");
     }
-    char *p = put(dst, 4, tm.tm_year + 1900);
+    const int64_t day_ns = 86400 * PFS_SEC;
+    int64_t days = ns / day_ns, rest = ns % day_ns;
+
+    if (rest < 0) {
+        rest += day_ns;
+        days--;
+    }
+    int sec = (int)(rest / PFS_SEC), frac = (int)(rest % PFS_SEC), date[3];
+
+    date_of(days, date);
+    char *p = put(dst, 4, date[0]);
 
     *p++ = '-';
-    p = put(p, 2, tm.tm_mon + 1);
+    p = put(p, 2, date[1]);
     *p++ = '-';
-    p = put(p, 2, tm.tm_mday);
+    p = put(p, 2, date[2]);
     *p++ = 'T';
-    p = put(p, 2, tm.tm_hour);
+    p = put(p, 2, sec / 3600);
     *p++ = ':';
-    p = put(p, 2, tm.tm_min);
+    p = put(p, 2, sec / 60 % 60);
     *p++ = ':';
-    p = put(p, 2, tm.tm_sec);
+    p = put(p, 2, sec % 60);
     if (frac) {
         *p++ = '.';
-        p = put(p, 9, (int)frac);
+        p = put(p, 9, frac);
         while (p[-1] == '0') {
             p--;
         }

@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 #include <proxyfs/driver.h>
 #include <string.h>
+#include <time.h>
 
 static void expect_string(const char *s, size_t n, const char *json)
 {
@@ -95,7 +96,12 @@ Test(time, A089_times_in_and_out)
     cr_assert_str_eq(text, "0001-01-01T00:00:00Z");
     for (int64_t ns = INT64_MIN + 1; ns < INT64_MAX - 98765432109876543; ns += 98765432109876543) {
         size_t n = wire_time_format(ns, text);
+        time_t sec = (time_t)(ns / 1000000000 - (ns % 1000000000 < 0));
+        struct tm tm;
+        char second[WIRE_TIME_MAX];
 
+        strftime(second, sizeof second, "%Y-%m-%dT%H:%M:%S", gmtime_r(&sec, &tm));
+        cr_assert_eq(strncmp(text, second, 19), 0, "%s is not %s", text, second);
         if (ns > INT64_MIN + 1000000000) { /* the first second is cut by whole seconds */
             cr_assert_eq(wire_time_parse(text, n), ns, "%s", text);
         }
