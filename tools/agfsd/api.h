@@ -46,7 +46,9 @@ struct api_call {
     struct http_req *http;
     struct api *api;
     int64_t since_ns;
-    bool has_op; /* req.op is set */
+    int status;       /* of a success without content */
+    bool has_op;      /* req.op is set */
+    bool not_applied; /* the response says so: then it need not be remembered */
     struct pfs_request req;
     char *path, *path2, *text; /* owned: what req points to */
     char *clean;               /* owned: the request's own path, where it was spelled oddly */
@@ -58,8 +60,7 @@ struct api_call {
     api_handler_fn *with_json; /* after the body was parsed */
     api_answer_fn *answer;     /* after the operation */
     const char *rest;          /* handles: what follows the id */
-    const char *message;       /* of a success without content, with */
-    int status;
+    const char *message;       /* of a success without content */
     struct pfs_stream *stream; /* of an upload */
     struct pfs_error err;      /* of work on a worker */
     char *out;                 /* its result: JSON */
@@ -69,7 +70,6 @@ struct api_call {
     struct dedupe_wait wait;     /* for another call's `once` */
     struct vfs_fate fate;        /* of the operation, while the client may give it up */
     struct pfs_receipt *receipt; /* of the reply; the response has it */
-    bool not_applied;            /* the response says so: then it need not be remembered */
 };
 
 /* Handlers by endpoint. */

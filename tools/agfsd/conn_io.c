@@ -364,21 +364,24 @@ void conn_read(struct conn *c)
 
 /* ---- a turn ---- */
 
-/* Fills the loop's buffer with output, going on with input that has waited for it. */
+/* Goes on with input that has waited for output to leave. True: there was some. */
+static bool go_on(struct conn *c)
+{
+    return use_waiting(c) || (c->tls && tls_has_input(c->tls) && feed_tls(c));
+}
+
+/* Fills the loop's buffer with all output, or most of the buffer. */
 static size_t gather(struct conn *c)
 {
     struct loop *l = c->loop;
     size_t n = 0;
 
-    while (!c->broken && c->state == CONN_OPEN) {
-        size_t got = c->proto->drain(c, l->wbuf + n, WRITE_CHUNK - n);
-
-        n += got;
-        if (got == 0 && (c->broken || !use_waiting(c)) &&
-            (c->broken || !c->tls || !tls_has_input(c->tls) || !feed_tls(c))) {
-            break;
-        }
+    if (c->broken || c->state != CONN_OPEN) {
+        return 0;
     }
+    do {
+        n += c->proto->drain(c, l->wbuf + n, WRITE_CHUNK - n);
+    } while (!c->broken && go_on(c) && !c->broken && c->state == CONN_OPEN);
     return n;
 }
 
@@ -399,6 +402,9 @@ static void pour(struct conn *c)
         if (total >= WRITE_MAX_PER_TURN) {
             c->more = true;
             break;
+        }
+        if (n < WRITE_CHUNK / 2) {
+            break; /* that was all; what comes up now asks for a turn of its own */
         }
     }
     c->bulk = total >= BULK_MIN;

@@ -152,8 +152,8 @@ static bool h2_is_finished(const struct conn *c)
 {
     const struct h2 *h = c->session;
 
-    return !nghttp2_session_want_write(h->s) &&
-           (h->terminated || !nghttp2_session_want_read(h->s) || (h->last && h->n_open == 0));
+    return (h->terminated || !nghttp2_session_want_read(h->s) || (h->last && h->n_open == 0)) &&
+           !nghttp2_session_want_write(h->s);
 }
 
 /* ---- in ---- */

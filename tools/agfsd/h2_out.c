@@ -8,10 +8,11 @@
 #define FRAME_ROOM (16384 + 64) /* for the longest piece nghttp2 hands out */
 #define MAX_FIELDS 40           /* of a response: status, type, length, and what the API adds */
 
+/* The name is a literal, in lower case; the value is copied. */
 static nghttp2_nv nv(const char *name, const char *value)
 {
     return (nghttp2_nv){(uint8_t *)(uintptr_t)name, (uint8_t *)(uintptr_t)value, strlen(name),
-                        strlen(value), NGHTTP2_NV_FLAG_NONE};
+                        strlen(value), NGHTTP2_NV_FLAG_NO_COPY_NAME};
 }
 
 /* ---- the body, straight from the request into the connection's buffer ---- */

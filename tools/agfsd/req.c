@@ -152,15 +152,16 @@ static uint32_t arena_add(struct http_req *r, const char *p, size_t n)
 
 void req_set_method(struct http_req *r, const char *name, size_t n)
 {
-    static const char *const names[] = {
+    static const char names[][8] = {
         [HTTP_GET] = "GET",       [HTTP_PUT] = "PUT",   [HTTP_POST] = "POST",
         [HTTP_DELETE] = "DELETE", [HTTP_HEAD] = "HEAD", [HTTP_OPTIONS] = "OPTIONS",
     };
 
     r->method = HTTP_OTHER;
-    for (unsigned i = 0; i < sizeof(names) / sizeof(*names); i++) {
-        if (strlen(names[i]) == n && memcmp(names[i], name, n) == 0) {
+    for (unsigned i = 0; i < sizeof(names) / sizeof(*names) && n < sizeof(*names); i++) {
+        if (memcmp(names[i], name, n) == 0 && names[i][n] == '\0') {
             r->method = (enum http_method)i;
+            break;
         }
     }
 }

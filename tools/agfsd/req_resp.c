@@ -17,8 +17,25 @@ static bool has_no_body(const struct http_req *r, int status)
     return r->method == HTTP_HEAD || status < 200 || status == 204 || status == 304;
 }
 
+/* False when all of the eight bytes at p are from ' ' to '~', or not ASCII; may be true of those.
+ */
+static bool may_be_control(const char *p)
+{
+    const uint64_t each = 0x0101010101010101, high = 0x80 * each;
+    uint64_t v, del;
+
+    memcpy(&v, p, sizeof v);
+    del = v ^ 0x7f * each;
+    return (((v - ' ' * each) & ~v) | ((del - each) & ~del)) & high;
+}
+
 bool resp_value_is_safe(const char *value)
 {
+    const char *end = value + strlen(value);
+
+    while (end - value >= 8 && !may_be_control(value)) {
+        value += 8;
+    }
     const unsigned char *p = (const unsigned char *)value;
 
     for (;; p++) {

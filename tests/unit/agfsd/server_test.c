@@ -2,6 +2,7 @@
  * Copyright the ProxyFS authors */
 #include "base/clock.h"
 #include "net/tls.h"
+#include "req.h"
 #include "rig.h"
 #include <criterion/criterion.h>
 #include <poll.h>
@@ -311,4 +312,21 @@ Test(server, tls)
     snprintf(command, sizeof command, "rm -r %s", dir);
     cr_expect_eq(system(command), 0);
     cr_expect(rig_stop(&r));
+}
+
+Test(server, which_header_values_are_sent)
+{
+    char value[] = "nineteen characters";
+
+    for (size_t i = 0; i < sizeof value - 1; i++) {
+        for (int c = 1; c < 256; c++) {
+            char was = value[i];
+
+            value[i] = (char)c;
+            cr_assert_eq(resp_value_is_safe(value), (c >= ' ' && c != 0x7f) || c == '\t',
+                         "byte 0x%02x at %zu", (unsigned)c, i);
+            value[i] = was;
+        }
+    }
+    cr_assert(resp_value_is_safe(""));
 }
