@@ -7,10 +7,21 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Bytes that may stand in a string as they are. */
-static bool is_plain(unsigned char c)
+/* Bytes that must not stand in a string as they are, or not before a look at what follows. */
+static const bool needs_look[256] = {
+    [0 ... 0x1f] = true, ['"'] = true, ['\\'] = true,          ['<'] = true,
+    ['>'] = true,        ['&'] = true, [0x80 ... 0xff] = true,
+};
+
+/* How many of n bytes may, from the first on. */
+static size_t plain_run(const char *s, size_t n)
 {
-    return c >= 0x20 && c < 0x80 && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&';
+    size_t i = 0;
+
+    while (i < n && !needs_look[(unsigned char)s[i]]) {
+        i++;
+    }
+    return i;
 }
 
 /* The escape of one ASCII character that is not plain. */
@@ -52,28 +63,27 @@ static bool out_special(struct pfs_buf *b, const char *s, size_t n, size_t *ret_
 bool json_out_bytes(struct pfs_buf *b, const char *s, size_t n)
 {
     char *to = n < SIZE_MAX / 2 ? pfs_buf_room(b, n + 2) : NULL; /* enough when all is plain */
-    size_t i = 0;
+    size_t i = plain_run(s, n), len;
 
-    if (!to || !pfs_buf_add(b, "\"", 1)) {
+    if (!to) {
         return false;
     }
+    *to = '"';
+    if (i) {
+        memcpy(to + 1, s, i);
+    }
+    pfs_buf_added(b, i + 1);
     while (i < n) {
-        size_t run = i, len;
+        if (!out_special(b, s + i, n - i, &len)) {
+            return false;
+        }
+        i += len;
+        size_t run = plain_run(s + i, n - i);
 
-        while (run < n && is_plain((unsigned char)s[run])) {
-            run++;
+        if (!pfs_buf_add(b, s + i, run)) {
+            return false;
         }
-        if (run > i) {
-            if (!pfs_buf_add(b, s + i, run - i)) {
-                return false;
-            }
-            i = run;
-        } else {
-            if (!out_special(b, s + i, n - i, &len)) {
-                return false;
-            }
-            i += len;
-        }
+        i += run;
     }
     return pfs_buf_add(b, "\"", 1);
 }

@@ -3,6 +3,7 @@
 #include "wire/json_pull.h"
 #include "base/err.h"
 #include "base/utf8.h"
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -117,16 +118,24 @@ bool json_pull_element(struct json_pull *j, struct json_scope *scope)
 /*
  * A hash, not the bytes, stands for a key: equal keys are always found, whatever an attacker
  * chooses, and different keys of one length up to 8 never collide; a collision of others (about
- * 2^-64 a pair) refuses a reply.
+ * 2^-64 a pair) refuses a reply. Up to `end` may be read.
  */
-static uint64_t key_hash(const struct json_span *key)
+static uint64_t key_hash(const struct json_span *key, const char *end)
 {
     uint64_t h = key->n * 0x9e3779b97f4a7c15u;
 
     for (size_t i = 0; i < key->n; i += 8) {
+        size_t left = key->n - i;
         uint64_t word = 0;
 
-        memcpy(&word, key->s + i, key->n - i < 8 ? key->n - i : 8);
+        if (left >= 8) {
+            memcpy(&word, key->s + i, 8);
+        } else if (end - (key->s + i) >= 8) { /* one load, and off with what is behind the key */
+            memcpy(&word, key->s + i, 8);
+            word &= htole64(((uint64_t)1 << 8 * left) - 1);
+        } else {
+            memcpy(&word, key->s + i, left);
+        }
         h = (h ^ word) * 0xff51afd7ed558ccdu;
         h ^= h >> 32;
     }
@@ -179,11 +188,13 @@ bool json_pull_key(struct json_pull *j, struct json_scope *scope, struct json_sp
     if (!json_pull_string(j, ret_key)) {
         return false;
     }
-    if (memchr(ret_key->s, '\0', ret_key->n)) {
+    bool has_escapes = ret_key->s == pfs_buf_data(&j->text);
+
+    if (has_escapes && memchr(ret_key->s, '\0', ret_key->n)) { /* no NUL stands for itself */
         return syntax(j, "NUL in a key");
     }
     if (j->rules == JSON_REPLY) {
-        uint64_t h = key_hash(ret_key);
+        uint64_t h = key_hash(ret_key, has_escapes ? ret_key->s + ret_key->n : j->end);
 
         if (!pfs_buf_add(&j->keys, &h, sizeof h)) {
             return no_memory(j);

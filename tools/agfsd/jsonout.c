@@ -31,9 +31,8 @@ void jo_end(struct jout *j, char close)
     j->comma = true;
 }
 
-void jo_key(struct jout *j, const char *key)
+void jo_key_n(struct jout *j, const char *key, size_t n)
 {
-    size_t n = strlen(key);
     char *to = pfs_buf_room(&j->buf, n + 4), *p = to; /* one look for room, not five */
 
     if (!to) {

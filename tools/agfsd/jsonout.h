@@ -9,6 +9,7 @@
  */
 #include "base/buf.h"
 #include <proxyfs/driver.h>
+#include <string.h>
 
 struct jout {
     struct pfs_buf buf;
@@ -18,7 +19,12 @@ struct jout {
 
 void jo_begin(struct jout *j, char open); /* '{' or '[' */
 void jo_end(struct jout *j, char close);
-void jo_key(struct jout *j, const char *key);  /* plain ASCII, not escaped */
+void jo_key_n(struct jout *j, const char *key, size_t n);
+/* plain ASCII, not escaped; inline since most are literals */
+static inline void jo_key(struct jout *j, const char *key)
+{
+    jo_key_n(j, key, strlen(key));
+}
 void jo_name(struct jout *j, const char *key); /* any text */
 void jo_str(struct jout *j, const char *s);    /* NULL: "" */
 void jo_strn(struct jout *j, const char *s, size_t n);
