@@ -54,11 +54,6 @@ void *pfs_realloc(void *p, size_t n)
     return allocation_fails() ? NULL : realloc(p, n ? n : 1);
 }
 
-void pfs_free(void *p)
-{
-    free(p);
-}
-
 char *pfs_strndup(const char *s, size_t n)
 {
     char *p = pfs_malloc(n + 1);

@@ -8,12 +8,18 @@
  * Blocks are malloc's: what is handed to users is freed with free().
  */
 #include <stddef.h>
+#include <stdlib.h>
 
 /* As malloc, calloc, realloc, free, strdup; NULL when out of memory. Any thread. */
 void *pfs_malloc(size_t n);
 void *pfs_calloc(size_t n, size_t size);
 void *pfs_realloc(void *p, size_t n);
-void pfs_free(void *p);
+static inline void pfs_free(void *p)
+{
+    if (p) { /* often not: what is freed is made of many that may be there */
+        free(p);
+    }
+}
 char *pfs_strdup(const char *s);
 /* Copies n bytes and adds a NUL. */
 char *pfs_strndup(const char *s, size_t n);

@@ -344,13 +344,13 @@ static bool end_with(struct op *op, const struct pfs_error *err)
 }
 
 /* A step succeeded: what follows? False: the operation is over. */
-static bool next_step(struct op *op, struct pfs_reply *reply)
+static bool next_step(struct op *op, const struct pfs_reply *reply)
 {
     op->attempts = 0;
     op->used_free_retry = false;
     switch (op->step) {
     case STEP_MAIN:
-        break;
+        return false; /* decoded in its place */
     case STEP_PROBE:
         op->extended = remote_knows(op->client->remote).features & FEATURE_OFFSET;
         op->step = op->extended ? STEP_MAIN : STEP_OPEN;
@@ -370,10 +370,8 @@ static bool next_step(struct op *op, struct pfs_reply *reply)
         if (op->reply->err.cls == PFS_OK) {
             op->reply->count = op->written;
         }
-        return false;
+        break;
     }
-    *op->reply = *reply;
-    pfs_reply_init(reply);
     return false;
 }
 
@@ -445,39 +443,42 @@ void op_raise_fence(struct op *op)
 
 bool op_judge(struct op *op, int64_t *ret_delay_ns)
 {
-    struct pfs_reply reply;
+    struct pfs_reply other, *reply = op->step == STEP_MAIN ? op->reply : &other;
     struct exchange *ex = &op->ex;
     bool again;
 
-    pfs_reply_init(&reply);
+    pfs_reply_init(reply);
     *ret_delay_ns = 0;
     if (ex->head.status != 0) {
         remote_learn(op->client->remote, ex->head.boot);
     }
     if (ex->failure == FAILURE_NONE) {
-        op_decode(op, &reply);
+        op_decode(op, reply);
     } else {
-        reply.err = ex->err;
+        reply->err = ex->err;
     }
-    if (ex->failure != FAILURE_NONE && reply.err.outcome == PFS_OUTCOME_UN) {
+    if (ex->failure != FAILURE_NONE && reply->err.outcome == PFS_OUTCOME_UN) {
         op_raise_fence(op); /* what was answered is on its way no more */
     }
-    if (reply.err.cls == PFS_OK) {
+    if (reply->err.cls == PFS_OK) {
         remote_token_change(op->client->remote, 1);
         if (op->attempts == 0) {
             remote_replied(op->client->remote, pfs_now() - op->began_ns);
         }
-        again = next_step(op, &reply);
+        again = next_step(op, reply);
     } else if (op->step == STEP_CLOSE) { /* the write's own result stands */
-        log_debug("closing the handle of %s: %s", op->req.path, reply.err.text);
-        again = next_step(op, &reply);
-    } else if (try_again(op, &reply.err, ret_delay_ns)) {
+        log_debug("closing the handle of %s: %s", op->req.path, reply->err.text);
+        again = next_step(op, reply);
+    } else if (try_again(op, &reply->err, ret_delay_ns)) {
+        pfs_error_init(&reply->err);
         again = true;
     } else {
-        explain_unsupported(op, &reply.err);
-        again = end_with(op, &reply.err);
+        explain_unsupported(op, &reply->err);
+        again = end_with(op, &reply->err);
     }
-    pfs_reply_fini(&reply);
+    if (reply == &other) {
+        pfs_reply_fini(&other);
+    }
     op_release_exchange(op);
     return again;
 }

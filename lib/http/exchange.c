@@ -24,7 +24,7 @@ static void forget_head(struct reply_head *h)
 
 void exchange_init(struct exchange *ex)
 {
-    memset(ex, 0, offsetof(struct exchange, err));
+    memset(ex, 0, offsetof(struct exchange, head));
     pfs_error_init(&ex->err);
     list_init(&ex->node);
     list_init(&ex->ready);

@@ -126,7 +126,6 @@ struct exchange {
     uint64_t n_unconsumed;    /* bytes in `reply` whose window credit was not given back */
 
     /* reply: the owner's after DONE */
-    struct reply_head head;
     struct pfs_buf reply;
     enum failure_point failure;
     bool attested; /* the connection's peer is known to be one of our servers */
@@ -136,8 +135,9 @@ struct exchange {
     atomic_uint *wake_words; /* set by generation_submit */
     unsigned wake_slot;      /* 32 times the word, plus the bit */
 
-    struct pfs_error err; /* the owner's after DONE; cls PFS_OK: a complete reply, whatever its
-                             status. The last member, for exchange_init */
+    /* the owner's after DONE as well; the last members, which exchange_init does not zero */
+    struct reply_head head;
+    struct pfs_error err; /* cls PFS_OK: a complete reply, whatever its status */
 };
 
 /* One of its bodies is a stream, of any length. */

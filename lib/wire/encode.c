@@ -2,15 +2,26 @@
  * Copyright the ProxyFS authors */
 #include "base/alloc.h"
 #include "base/buf.h"
+#include "base/decimal.h"
 #include "base/err.h"
 #include "base/utf8.h"
 #include "wire/json_out.h"
 #include "wire/json_pull.h"
 #include "wire/route.h"
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 /* ---- the target ---- */
+
+/* "&recursive=false", and any other with a number; QUERY_EXTENDED stands for two of them. */
+#define MEMBER_MAX (2 * 32)
+
+/* Where there is room, without the NUL; returns the end. */
+static char *put(char *to, const char *s)
+{
+    return mempcpy(to, s, strlen(s));
+}
 
 /* RFC 3986 unreserved and '/': everything else is encoded, so no reader can take it otherwise. */
 static bool is_raw(unsigned char c)
@@ -19,83 +30,79 @@ static bool is_raw(unsigned char c)
            c == '.' || c == '_' || c == '~' || c == '/';
 }
 
-static bool add_encoded(struct pfs_buf *b, const char *s)
+static char *put_encoded(char *to, const char *s)
 {
     static const char hex[] = "0123456789ABCDEF";
-    char *to = pfs_buf_room(b, 3 * strlen(s) + 1);
-    size_t n = 0;
 
-    if (!to) {
-        return false;
-    }
     for (; *s; s++) {
         unsigned char c = (unsigned char)*s;
 
         if (is_raw(c)) {
-            to[n++] = (char)c;
+            *to++ = (char)c;
         } else {
-            to[n++] = '%';
-            to[n++] = hex[c >> 4];
-            to[n++] = hex[c & 15];
+            *to++ = '%';
+            *to++ = hex[c >> 4];
+            *to++ = hex[c & 15];
         }
     }
-    pfs_buf_added(b, n);
-    return true;
+    return to;
 }
 
-static bool add_path(struct pfs_buf *b, const char *base_path, const char *path, uint64_t handle)
+static char *put_path(char *to, const char *base_path, const char *path, uint64_t handle)
 {
     const char *mark = strchr(path, '#');
+    char digits[PFS_DECIMAL_MAX];
 
-    if (!pfs_buf_add_str(b, base_path)) {
-        return false;
-    }
+    to = put(to, base_path);
     if (!mark) {
-        return pfs_buf_add_str(b, path);
+        return put(to, path);
     }
-    return pfs_buf_add(b, path, (size_t)(mark - path)) && pfs_buf_printf(b, "%" PRIu64, handle) &&
-           pfs_buf_add_str(b, mark + 1);
+    to = mempcpy(to, path, (size_t)(mark - path));
+    to = put(to, pfs_decimal(digits, handle));
+    return put(to, mark + 1);
 }
 
-/* The query under construction. */
+/* The query under construction; there is room for all that may come. */
 struct query {
-    struct pfs_buf *b;
-    bool is_started, ok;
+    char *to;
+    bool is_started;
 };
 
 static void add_name(struct query *q, const char *name)
 {
-    q->ok = q->ok && pfs_buf_add(q->b, q->is_started ? "&" : "?", 1) &&
-            pfs_buf_add_str(q->b, name) && pfs_buf_add(q->b, "=", 1);
+    *q->to++ = q->is_started ? '&' : '?';
+    q->to = put(q->to, name);
+    *q->to++ = '=';
     q->is_started = true;
 }
 
 static void add_text(struct query *q, const char *name, const char *value)
 {
     add_name(q, name);
-    q->ok = q->ok && add_encoded(q->b, value);
+    q->to = put_encoded(q->to, value);
 }
 
 static void add_int(struct query *q, const char *name, int64_t value)
 {
+    char digits[PFS_DECIMAL_MAX];
+
     add_name(q, name);
-    q->ok = q->ok && pfs_buf_printf(q->b, "%" PRId64, value);
+    q->to = put(q->to, pfs_decimal_signed(digits, value));
 }
 
-static bool add_query(struct pfs_buf *b, const struct pfs_request *req, unsigned members,
-                      bool extended)
+static char *put_query(char *to, const struct pfs_request *req, unsigned members, bool extended)
 {
-    struct query q = {.b = b, .ok = true};
+    struct query q = {.to = to};
     bool follows = (members & QUERY_OFFSET_OVER_0) && (req->flags & PFS_READ_STREAM);
 
     if ((members & QUERY_OFFSET_OVER_0) && (req->flags & PFS_READ_RANGE)) {
         add_text(&q, "path", req->path); /* the part stands in a header field */
-        return q.ok;
+        return q.to;
     }
     if (follows) { /* no place in what has no end */
         add_text(&q, "path", req->path);
         add_text(&q, "stream", "true");
-        return q.ok;
+        return q.to;
     }
     bool has_offset = (members & QUERY_OFFSET) ||
                       (members & QUERY_OFFSET_OVER_0 && req->offset > 0) ||
@@ -126,9 +133,28 @@ static bool add_query(struct pfs_buf *b, const struct pfs_request *req, unsigned
     }
     if (members & QUERY_MODE) {
         add_name(&q, "mode");
-        q.ok = q.ok && pfs_buf_printf(b, "%" PRIo32, req->mode);
+        q.to += snprintf(q.to, MEMBER_MAX / 2, "%" PRIo32, req->mode);
     }
-    return q.ok;
+    return q.to;
+}
+
+/* Makes the target, malloc'ed; NULL: no memory. */
+static char *make_target(const struct pfs_request *req, const struct wire_route *r,
+                         const char *base_path, bool extended, size_t *ret_len)
+{
+    size_t n_path = r->query & QUERY_PATH ? 3 * strlen(req->path) : 0;
+    size_t n_members = (size_t)__builtin_popcount(r->query) * MEMBER_MAX;
+    char *target =
+        pfs_malloc(strlen(base_path) + strlen(r->path) + PFS_DECIMAL_MAX + n_path + n_members + 1);
+
+    if (target) {
+        char *end = put_path(target, base_path, r->path, req->handle);
+
+        end = put_query(end, req, r->query, extended);
+        *end = '\0';
+        *ret_len = (size_t)(end - target);
+    }
+    return target;
 }
 
 /* ---- the body ---- */
@@ -329,7 +355,6 @@ enum pfs_class wire_encode(const struct pfs_request *req, const char *base_path,
 {
     const struct wire_route *r = wire_route_of(req->op);
     enum pfs_class cls = check(req, r, extended, err);
-    struct pfs_buf b = {0};
     struct wire_message m = {0};
     size_t len = 0;
 
@@ -338,10 +363,7 @@ enum pfs_class wire_encode(const struct pfs_request *req, const char *base_path,
     }
     m.method = r->method;
     m.reply_max = reply_max(r->result);
-    if (add_path(&b, base_path, r->path, req->handle) && add_query(&b, req, r->query, extended)) {
-        m.target = pfs_buf_take(&b, &len);
-    }
-    pfs_buf_fini(&b);
+    m.target = make_target(req, r, base_path, extended, &len);
     if (!m.target) {
         return pfs_nomem(err, "a request target");
     }
