@@ -449,7 +449,7 @@ bool op_judge(struct op *op, int64_t *ret_delay_ns)
 
     pfs_reply_init(reply);
     *ret_delay_ns = 0;
-    if (ex->head.status != 0) {
+    if (ex->header_ended) { /* half of one may lack what would be in the other */
         remote_learn(op->client->remote, ex->head.boot);
     }
     if (ex->failure == FAILURE_NONE) {
