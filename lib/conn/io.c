@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
 /*
- * The I/O thread's loop: epoll for descriptors, a heap for timers, a lock-free stack for tasks.
+ * An I/O loop: epoll for descriptors, a heap for timers, a lock-free stack for tasks.
  * It sleeps only when there is nothing to do: `sleeping` is set before the last look at tasks and
  * timers, and whoever adds one afterwards writes the eventfd, so no wake-up is lost.
  */
@@ -12,7 +12,6 @@
 #include "conn/timers.h"
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -22,40 +21,15 @@
 
 struct io {
     int epoll_fd, wake_fd; /* fixed after create */
-    pthread_t thread;
     _Atomic(struct io_task *) tasks;
-    atomic_bool sleeping, stopping;
+    atomic_bool sleeping;
     pthread_mutex_t mu; /* timers, sweeps */
     struct timers timers;
     struct list sweeps;
     int64_t next_sweep_ns;
 };
 
-/* The process's I/O thread and how many use it. */
-static pthread_mutex_t shared_mu = PTHREAD_MUTEX_INITIALIZER;
-static struct io *shared;
-static unsigned n_users;
-static atomic_uint n_forks;
-
-/* In a forked child: the thread is not there, and the lock may have been held by one that is not.
- */
-static void on_fork_child(void)
-{
-    pthread_mutex_init(&shared_mu, NULL);
-    shared = NULL;
-    n_users = 0;
-    atomic_fetch_add(&n_forks, 1);
-}
-
-static void watch_forks(void)
-{
-    pthread_atfork(NULL, NULL, on_fork_child);
-}
-
-unsigned io_n_forks(void)
-{
-    return atomic_load_explicit(&n_forks, memory_order_relaxed);
-}
+static _Thread_local const struct io *here;
 
 static void wake(struct io *io)
 {
@@ -144,8 +118,8 @@ static void run_sweeps(struct io *io, int64_t now)
     pthread_mutex_unlock(&io->mu);
 }
 
-/* How long epoll may sleep, in ms, -1: until woken. */
-static int sleep_ms(struct io *io)
+/* How long epoll may sleep, in ms, -1: until woken; max_ms at most. */
+static int sleep_ms(struct io *io, int max_ms)
 {
     int64_t now = pfs_now(), until = PFS_NEVER;
 
@@ -158,7 +132,7 @@ static int sleep_ms(struct io *io)
         until = pfs_earlier(until, io->next_sweep_ns);
     }
     pthread_mutex_unlock(&io->mu);
-    return until == PFS_NEVER ? -1 : pfs_ms_until(now, until, 60000);
+    return until == PFS_NEVER ? max_ms : pfs_ms_until(now, until, max_ms < 0 ? 60000 : max_ms);
 }
 
 static void handle_event(struct io *io, const struct epoll_event *e)
@@ -175,30 +149,35 @@ static void handle_event(struct io *io, const struct epoll_event *e)
     }
 }
 
-static void *io_main(void *arg)
+void io_turn(struct io *io, int max_ms)
 {
-    struct io *io = arg;
     struct epoll_event events[EVENTS_PER_TURN];
 
-    while (!atomic_load(&io->stopping)) {
-        atomic_store(&io->sleeping, true);
-        int ms = atomic_load(&io->tasks) || atomic_load(&io->stopping) ? 0 : sleep_ms(io);
-        int n = epoll_wait(io->epoll_fd, events, EVENTS_PER_TURN, ms);
+    atomic_store(&io->sleeping, true);
+    int ms = atomic_load(&io->tasks) ? 0 : sleep_ms(io, max_ms);
+    int n = epoll_wait(io->epoll_fd, events, EVENTS_PER_TURN, ms);
 
-        atomic_store(&io->sleeping, false);
-        for (int i = 0; i < n; i++) {
-            handle_event(io, &events[i]);
-        }
-        int64_t now = pfs_now();
-        run_timers(io, now);
-        run_sweeps(io, now);
-        run_tasks(io); /* last: a task may free what an event of this turn named */
+    atomic_store(&io->sleeping, false);
+    for (int i = 0; i < n; i++) {
+        handle_event(io, &events[i]);
     }
-    run_tasks(io);
-    return NULL;
+    int64_t now = pfs_now();
+    run_timers(io, now);
+    run_sweeps(io, now);
+    run_tasks(io); /* last: a task may free what an event of this turn named */
 }
 
-static void io_free(struct io *io)
+void io_enter(struct io *io)
+{
+    here = io;
+}
+
+bool io_is_own_thread(const struct io *io)
+{
+    return here == io;
+}
+
+void io_free(struct io *io)
 {
     if (io) {
         if (io->epoll_fd >= 0) {
@@ -213,28 +192,13 @@ static void io_free(struct io *io)
     }
 }
 
-/* Signals are the host's business: our thread takes none. */
-static int start_thread(struct io *io)
-{
-    sigset_t all, before;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = pthread_create(&io->thread, NULL, io_main, io);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (rc == 0) {
-        pthread_setname_np(io->thread, "proxyfs-io");
-    }
-    return rc;
-}
-
-static enum pfs_class io_new(struct io **ret, struct pfs_error *err)
+enum pfs_class io_new(struct io **ret, struct pfs_error *err)
 {
     struct io *io = pfs_calloc(1, sizeof *io);
     struct epoll_event e = {.events = EPOLLIN};
 
     if (!io) {
-        return pfs_nomem(err, "the I/O thread");
+        return pfs_nomem(err, "an I/O loop");
     }
     pthread_mutex_init(&io->mu, NULL);
     list_init(&io->sweeps);
@@ -245,57 +209,12 @@ static enum pfs_class io_new(struct io **ret, struct pfs_error *err)
         bool none = errno == EMFILE || errno == ENFILE || errno == ENOSPC; /* of epoll: too many */
         enum pfs_class cls = none ? PFS_NOFILE : PFS_NOMEM;
 
-        pfs_refuse(err, cls, "I/O thread: %s", strerror(errno));
+        pfs_refuse(err, cls, "I/O loop: %s", strerror(errno));
         io_free(io);
         return cls;
     }
-    int rc = start_thread(io);
-    if (rc != 0) {
-        io_free(io);
-        return pfs_refuse(err, PFS_NOMEM, "the I/O thread cannot be started: %s", strerror(rc));
-    }
     *ret = io;
     return PFS_OK;
-}
-
-enum pfs_class io_get(struct io **ret, struct pfs_error *err)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    enum pfs_class cls = PFS_OK;
-
-    pthread_once(&once, watch_forks);
-    pthread_mutex_lock(&shared_mu);
-    if (!shared) {
-        cls = io_new(&shared, err);
-    }
-    if (cls == PFS_OK) {
-        n_users++;
-        *ret = shared;
-    }
-    pthread_mutex_unlock(&shared_mu);
-    return cls;
-}
-
-void io_put(struct io *io)
-{
-    pthread_mutex_lock(&shared_mu);
-    bool last = --n_users == 0;
-    if (last) {
-        shared = NULL;
-    }
-    pthread_mutex_unlock(&shared_mu);
-    if (last) {
-        atomic_store(&io->stopping, true);
-        atomic_store(&io->sleeping, true);
-        wake(io);
-        pthread_join(io->thread, NULL);
-        io_free(io);
-    }
-}
-
-bool io_is_own_thread(const struct io *io)
-{
-    return pthread_equal(io->thread, pthread_self());
 }
 
 bool io_watch_set(struct io *io, struct io_watch *w, uint32_t events)

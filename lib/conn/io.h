@@ -4,9 +4,9 @@
 #define PFS_CONN_IO_H
 
 /*
- * The I/O thread: one per process, started with the first user and joined with the last. It watches
- * idle connections, drives contended ones, makes new ones, and keeps the time for asynchronous
- * work. Everything it calls runs with no lock of this file held.
+ * An I/O loop: watches idle connections, drives contended ones, makes new ones, and keeps the time
+ * for asynchronous work. Everything it calls runs with no lock of this file held, on its own
+ * thread, which is whoever takes its turns: io_thread.c has the process's one for that.
  */
 #include "base/list.h"
 #include <proxyfs/error.h>
@@ -15,15 +15,28 @@
 
 struct io;
 
-/* Takes a reference to the process's I/O thread, starting it when there is none. Errors: NOMEM,
- * NOFILE. */
+/*
+ * Takes a reference to the loop of the process's I/O thread, which is started with the first user
+ * and joined with the last. Errors: NOMEM, NOFILE.
+ */
 PFS_MUST_CHECK enum pfs_class io_get(struct io **ret, struct pfs_error *err);
 /*
- * Gives the reference back; the last one stops and joins the thread (from the thread itself: lets
- * it end by itself). Nothing of the caller's may be watched or armed any more; posted tasks still
- * run.
+ * Gives the reference back; not on the I/O thread. Nothing of the caller's may be watched or armed
+ * any more; posted tasks still run.
  */
 void io_put(struct io *io);
+
+/* ---- for who runs a loop ---- */
+
+/* *ret: io_free, when no thread uses it any more. Errors: NOMEM, NOFILE. */
+PFS_MUST_CHECK enum pfs_class io_new(struct io **ret, struct pfs_error *err);
+void io_free(struct io *io); /* NULL allowed */
+/* The calling thread is the loop's own from now on. */
+void io_enter(struct io *io);
+/* Sleeps until there is something to do, for at most max_ms (-1: as long as it takes); does it. */
+void io_turn(struct io *io, int max_ms);
+
+/* ---- for who uses one ---- */
 
 bool io_is_own_thread(const struct io *io);
 /*
@@ -32,14 +45,14 @@ bool io_is_own_thread(const struct io *io);
  */
 unsigned io_n_forks(void);
 
-/* A function to be run once on the I/O thread. The memory is the caller's until it runs. */
+/* A function to be run once on the loop's thread. The memory is the caller's until it runs. */
 struct io_task {
     struct io_task *next;
     void (*run)(struct io_task *t);
 };
 void io_post(struct io *io, struct io_task *t);
 
-/* A file descriptor being watched. Change and remove from any thread; events come on the I/O
+/* A file descriptor being watched. Change and remove from any thread; events come on the loop's
  * thread. */
 struct io_watch {
     void (*on_ready)(struct io_watch *w,
@@ -55,7 +68,7 @@ struct io_watch {
  */
 bool io_watch_set(struct io *io, struct io_watch *w, uint32_t events);
 
-/* A point in time at which `on_time` is called once on the I/O thread. */
+/* A point in time at which `on_time` is called once on the loop's thread. */
 struct io_timer {
     void (*on_time)(struct io_timer *t);
     int64_t when_ns;
@@ -76,7 +89,7 @@ bool io_timer_cancel(struct io *io, struct io_timer *t);
 
 /*
  * Connections that no thread watches (a caller drives them, or did a moment ago) are looked after:
- * `on_sweep` is called on the I/O thread every IO_SWEEP_MS until it answers false.
+ * `on_sweep` is called on the loop's thread every IO_SWEEP_MS until it answers false.
  */
 #define IO_SWEEP_MS 20
 struct io_sweep {
@@ -85,7 +98,7 @@ struct io_sweep {
 };
 /* Any thread; a second add is ignored. */
 void io_sweep_add(struct io *io, struct io_sweep *s);
-/* On the I/O thread. */
+/* On the loop's thread. */
 void io_sweep_remove(struct io *io, struct io_sweep *s);
 
 #endif

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+/* The process's I/O thread: runs an I/O loop as long as somebody uses it. */
+#include "base/alloc.h"
+#include "base/err.h"
+#include "conn/io.h"
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+
+struct io_thread {
+    struct io *io;
+    pthread_t thread;
+    struct io_task end;
+    bool ended; /* its own */
+};
+
+/* The process's I/O thread and how many use it. */
+static pthread_mutex_t shared_mu = PTHREAD_MUTEX_INITIALIZER;
+static struct io_thread *shared;
+static unsigned n_users;
+static atomic_uint n_forks;
+
+/* In a forked child: the thread is not there, and the lock may have been held by one that is not.
+ */
+static void on_fork_child(void)
+{
+    pthread_mutex_init(&shared_mu, NULL);
+    shared = NULL;
+    n_users = 0;
+    atomic_fetch_add(&n_forks, 1);
+}
+
+static void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, on_fork_child);
+}
+
+unsigned io_n_forks(void)
+{
+    return atomic_load_explicit(&n_forks, memory_order_relaxed);
+}
+
+static void on_end(struct io_task *t)
+{
+    struct io_thread *own = (struct io_thread *)((char *)t - offsetof(struct io_thread, end));
+
+    own->ended = true;
+}
+
+static void *io_main(void *arg)
+{
+    struct io_thread *t = arg;
+
+    io_enter(t->io);
+    while (!t->ended) {
+        io_turn(t->io, -1);
+    }
+    io_turn(t->io, 0); /* what the last tasks have posted */
+    return NULL;
+}
+
+static void io_thread_free(struct io_thread *t)
+{
+    if (t) {
+        io_free(t->io);
+        pfs_free(t);
+    }
+}
+
+/* Signals are the host's business: our thread takes none. */
+static int start(struct io_thread *t)
+{
+    sigset_t all, before;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int rc = pthread_create(&t->thread, NULL, io_main, t);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (rc == 0) {
+        pthread_setname_np(t->thread, "proxyfs-io");
+    }
+    return rc;
+}
+
+static enum pfs_class io_thread_new(struct io_thread **ret, struct pfs_error *err)
+{
+    struct io_thread *t = pfs_calloc(1, sizeof *t);
+    enum pfs_class cls = t ? io_new(&t->io, err) : pfs_nomem(err, "the I/O thread");
+
+    if (cls == PFS_OK) {
+        int rc = start(t);
+
+        cls = rc ? pfs_refuse(err, PFS_NOMEM, "the I/O thread cannot be started: %s", strerror(rc))
+                 : PFS_OK;
+    }
+    if (cls != PFS_OK) {
+        io_thread_free(t);
+        return cls;
+    }
+    *ret = t;
+    return PFS_OK;
+}
+
+enum pfs_class io_get(struct io **ret, struct pfs_error *err)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    enum pfs_class cls = PFS_OK;
+
+    pthread_once(&once, watch_forks);
+    pthread_mutex_lock(&shared_mu);
+    if (!shared) {
+        cls = io_thread_new(&shared, err);
+    }
+    if (cls == PFS_OK) {
+        n_users++;
+        *ret = shared->io;
+    }
+    pthread_mutex_unlock(&shared_mu);
+    return cls;
+}
+
+void io_put(struct io *io)
+{
+    pthread_mutex_lock(&shared_mu);
+    struct io_thread *last = --n_users == 0 ? shared : NULL;
+    if (last) {
+        shared = NULL;
+    }
+    pthread_mutex_unlock(&shared_mu);
+    if (last) {
+        last->end.run = on_end;
+        io_post(io, &last->end);
+        pthread_join(last->thread, NULL);
+        io_thread_free(last);
+    }
+}
