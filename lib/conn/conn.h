@@ -10,7 +10,7 @@
  *
  *   NONE    nobody reads; a lone caller left a moment ago
  *   CALLER  one blocked caller reads: it waits in recv() with mu free, so others submit and flush
- *   IO      the I/O thread reads when epoll says so
+ *   IO      the I/O thread reads when epoll says so: the connection's, one of the process's
  *
  *   NONE   -> CALLER  a blocking caller submits
  *   IO     -> CALLER  the same, to a calm connection with nothing else pending
@@ -118,7 +118,7 @@ struct conn {
     char *raw;        /* receive buffer for clear text */
     struct spin spin; /* the driving caller's; not under mu */
 
-    /* I/O thread */
+    /* its I/O thread's */
     struct io_timer timer;
     struct io_sweep sweep;
     struct dial *dial; /* while connecting: names and addresses */
@@ -221,7 +221,7 @@ void conn_on_time(struct io_timer *t);
 /* Sends a PING unless one is outstanding; until the peer is heard the connection is suspect. */
 void conn_ask_for_life_locked(struct conn *c);
 
-/* connect.c: on the I/O thread */
+/* connect.c: on the connection's I/O thread */
 /* Starts to connect, from any thread; the result comes as READY or death. */
 void conn_connect(struct conn *c);
 /* The connection died while names or addresses were tried: stops that. */

@@ -1,23 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
-/* The set of connections: choose, grow, retire, close. Pattern: lock, decide, unlock, act. */
+/* The set of connections: grow, place, report. Pattern: lock, decide, unlock, act. */
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "conn/generation_internal.h"
-
-/*
- * Another connection is made when the least loaded one is three quarters full. Earlier it only
- * splits the batches in which frames are sent and callers are woken: 64 callers on one connection
- * make 127,000 calls a second, on three 95,000.
- */
-static bool is_crowded(const struct conn *c)
-{
-    unsigned cap = atomic_load_explicit(&c->capacity, memory_order_relaxed);
-
-    return c->n_picked >= cap - cap / 4;
-}
 
 /* After which a connection is tried again for which there was no memory. */
 #define AGAIN_NS (100 * PFS_MS)
@@ -32,6 +20,7 @@ enum pfs_class generation_new(const struct conn_config *config, struct io *io, s
     }
     g->config = config;
     g->io = io;
+    g->n_loops = io_n_parallel(io);
     g->tls = tls ? tls_ctx_ref(tls) : NULL;
     g->id = id;
     atomic_init(&g->refs, 1);
@@ -102,52 +91,6 @@ void generation_disarm(struct generation *g)
     }
 }
 
-static bool takes_one_more(const struct conn *c)
-{
-    return c->n_picked < atomic_load_explicit(&c->capacity, memory_order_relaxed);
-}
-
-/*
- * The only connection without streams, when there are others: it is left to the small exchanges,
- * whose replies would wait behind what the streams have in the buffers of a connection (many reads
- * at 600 MB/s: 60 ms and more). NULL: none.
- */
-static struct conn *quiet_locked(struct generation *g)
-{
-    struct conn *quiet = NULL;
-    unsigned n_ready = 0, n_quiet = 0;
-
-    list_for_each (n, &g->conns) {
-        struct conn *c = list_entry(n, struct conn, gen_node);
-
-        if (takes_one_more(c)) {
-            n_ready++;
-            n_quiet += c->n_streams == 0;
-            quiet = c->n_streams == 0 ? c : quiet;
-        }
-    }
-    return n_quiet == 1 && n_ready > 1 ? quiet : NULL;
-}
-
-/* The READY connection that takes one more and suits ex best, or NULL. */
-static struct conn *pick_locked(struct generation *g, const struct exchange *ex)
-{
-    bool is_stream = exchange_is_stream(ex);
-    struct conn *best = NULL, *spared = is_stream && g->n_conns > 1 ? quiet_locked(g) : NULL;
-
-    list_for_each (n, &g->conns) {
-        struct conn *c = list_entry(n, struct conn, gen_node);
-        bool quieter = !is_stream && best && best->n_streams > 0 && c->n_streams == 0;
-        bool louder = !is_stream && best && best->n_streams == 0 && c->n_streams > 0;
-
-        if (c != spared && takes_one_more(c) &&
-            (!best || quieter || (!louder && c->n_picked < best->n_picked))) {
-            best = c;
-        }
-    }
-    return best;
-}
-
 struct conn *generation_wants_conn_locked(struct generation *g, int64_t now)
 {
     static atomic_uint next_id;
@@ -158,7 +101,8 @@ struct conn *generation_wants_conn_locked(struct generation *g, int64_t now)
         now < g->next_attempt_ns) {
         return NULL;
     }
-    if (pfs_conn_new(g, g->config, g->io, atomic_fetch_add(&next_id, 1) + 1, &c, &err) != PFS_OK) {
+    if (pfs_conn_new(g, g->config, choose_io_locked(g), atomic_fetch_add(&next_id, 1) + 1, &c,
+                     &err) != PFS_OK) {
         return NULL;
     }
     list_append(&g->conns, &c->gen_node);
@@ -214,10 +158,10 @@ static void place_nowhere(struct placement *p, enum failure_point at, const stru
 static void place_locked(struct generation *g, struct exchange *ex, int64_t now,
                          struct placement *p)
 {
-    struct conn *best = pick_locked(g, ex);
+    struct conn *best = choose_conn_locked(g, ex);
 
     g->last_demand_ns = now;
-    if (!best || is_crowded(best) || (ex->is_bulk && best->n_picked > 0)) {
+    if (!best || choose_is_crowded_locked(g, best) || (ex->is_bulk && best->n_picked > 0)) {
         p->start = generation_wants_conn_locked(g, now);
     }
     if (best) {
@@ -340,7 +284,7 @@ void generation_dispatch(struct generation *g)
         pthread_mutex_lock(&g->mu);
         if (!list_is_empty(&g->queue)) {
             ex = list_entry(g->queue.next, struct exchange, node);
-            c = pick_locked(g, ex);
+            c = choose_conn_locked(g, ex);
         }
         if (c) {
             list_remove(&ex->node);

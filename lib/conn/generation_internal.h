@@ -3,13 +3,14 @@
 #ifndef PFS_CONN_GENERATION_INTERNAL_H
 #define PFS_CONN_GENERATION_INTERNAL_H
 
-/* What generation.c and outage.c share. */
+/* What generation.c, choose.c and outage.c share. */
 #include "conn/conn.h"
 
 struct generation {
     /* fixed after create */
     const struct conn_config *config;
-    struct io *io;
+    struct io *io;    /* for the timer and the first connection */
+    unsigned n_loops; /* that connections are spread over */
     struct tls_ctx *tls;
     unsigned id;
     atomic_uint refs;
@@ -52,6 +53,14 @@ void generation_fail_list(struct list *exchanges, const struct pfs_error *why);
  * held. */
 void generation_arm_locked(struct generation *g, int64_t when_ns);
 void generation_disarm(struct generation *g);
+
+/* choose.c; the lock is held */
+/* The READY connection that takes one more and suits ex best, or NULL. */
+struct conn *choose_conn_locked(struct generation *g, const struct exchange *ex);
+/* c, the one chosen, has so much to do that another connection is worth making. */
+bool choose_is_crowded_locked(const struct generation *g, const struct conn *c);
+/* The loop for one more connection. */
+struct io *choose_io_locked(const struct generation *g);
 
 /* outage.c */
 /* True: an exchange must fail now with last_error instead of waiting. The lock is held. */

@@ -6,7 +6,11 @@
 /*
  * An I/O loop: watches idle connections, drives contended ones, makes new ones, and keeps the time
  * for asynchronous work. Everything it calls runs with no lock of this file held, on its own
- * thread, which is whoever takes its turns: io_thread.c has the process's one for that.
+ * thread, which is whoever takes its turns: io_thread.c has the process's ones for that.
+ *
+ * What one loop calls is called one after the other: the turns and timers of its connections, which
+ * belong to it for life. What two loops call runs at the same time: a generation hears of two of
+ * its connections at once, while its own timer runs, as it does when callers drive.
  */
 #include "base/list.h"
 #include <proxyfs/error.h>
@@ -16,15 +20,25 @@
 struct io;
 
 /*
- * Takes a reference to the loop of the process's I/O thread, which is started with the first user
- * and joined with the last. Errors: NOMEM, NOFILE.
+ * Takes a reference to the loop of the process's first I/O thread, which is started with the first
+ * user and joined with the last. Errors: NOMEM, NOFILE.
  */
 PFS_MUST_CHECK enum pfs_class io_get(struct io **ret, struct pfs_error *err);
 /*
- * Gives the reference back; not on the I/O thread. Nothing of the caller's may be watched or armed
- * any more; posted tasks still run.
+ * Gives the reference back; not on an I/O thread. Nothing of the caller's may be watched or armed
+ * any more, on this loop or one beside it; posted tasks still run.
  */
 void io_put(struct io *io);
+/*
+ * How many loops with threads of their own, `home` among them, its user may spread connections
+ * over: as many as there are cores, four at most; one when home is not the process's first.
+ */
+unsigned io_n_parallel(const struct io *home);
+/*
+ * The i-th of the others, from 1, started if need be; it lives as long as somebody uses home. NULL:
+ * there is none, or it cannot be started now.
+ */
+struct io *io_beside(const struct io *home, unsigned i);
 
 /* ---- for who runs a loop ---- */
 
@@ -41,7 +55,7 @@ void io_turn(struct io *io, int max_ms);
 bool io_is_own_thread(const struct io *io);
 /*
  * How many forks lie between the start of the program and this process. A child has no I/O thread
- * and must not touch the connections of its parent; io_get makes it a thread of its own.
+ * and must not touch the connections of its parent; io_get makes it threads of its own.
  */
 unsigned io_n_forks(void);
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
-/* The process's I/O thread: runs an I/O loop as long as somebody uses it. */
+/* The process's I/O threads: they run I/O loops as long as somebody uses the first. */
 #include "base/alloc.h"
 #include "base/err.h"
 #include "conn/io.h"
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 
@@ -15,10 +16,13 @@ struct io_thread {
     bool ended; /* its own */
 };
 
-/* The process's I/O thread and how many use it. */
+/* More find no work: a thread serves some 200,000 small calls a second. */
+#define THREADS_MAX 4
+
+/* The process's I/O threads, how many use the first, how many there may be. */
 static pthread_mutex_t shared_mu = PTHREAD_MUTEX_INITIALIZER;
-static struct io_thread *shared;
-static unsigned n_users;
+static struct io_thread *threads[THREADS_MAX];
+static unsigned n_users, n_cores;
 static atomic_uint n_forks;
 
 /* In a forked child: the thread is not there, and the lock may have been held by one that is not.
@@ -26,7 +30,7 @@ static atomic_uint n_forks;
 static void on_fork_child(void)
 {
     pthread_mutex_init(&shared_mu, NULL);
-    shared = NULL;
+    memset(threads, 0, sizeof threads);
     n_users = 0;
     atomic_fetch_add(&n_forks, 1);
 }
@@ -102,6 +106,15 @@ static enum pfs_class io_thread_new(struct io_thread **ret, struct pfs_error *er
     return PFS_OK;
 }
 
+/* Those that the calling thread may run on, as far as there may be threads for them. */
+static unsigned count_cores(void)
+{
+    cpu_set_t cores;
+    int n = sched_getaffinity(0, sizeof cores, &cores) == 0 ? CPU_COUNT(&cores) : 1;
+
+    return n < THREADS_MAX ? (unsigned)n : THREADS_MAX;
+}
+
 enum pfs_class io_get(struct io **ret, struct pfs_error *err)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -109,29 +122,62 @@ enum pfs_class io_get(struct io **ret, struct pfs_error *err)
 
     pthread_once(&once, watch_forks);
     pthread_mutex_lock(&shared_mu);
-    if (!shared) {
-        cls = io_thread_new(&shared, err);
+    if (!threads[0]) {
+        n_cores = count_cores();
+        cls = io_thread_new(&threads[0], err);
     }
     if (cls == PFS_OK) {
         n_users++;
-        *ret = shared->io;
+        *ret = threads[0]->io;
     }
     pthread_mutex_unlock(&shared_mu);
     return cls;
 }
 
+static void end(struct io_thread *t)
+{
+    t->end.run = on_end;
+    io_post(t->io, &t->end);
+    pthread_join(t->thread, NULL);
+    io_thread_free(t);
+}
+
 void io_put(struct io *io)
 {
+    struct io_thread *ending[THREADS_MAX] = {NULL};
+
+    (void)io;
     pthread_mutex_lock(&shared_mu);
-    struct io_thread *last = --n_users == 0 ? shared : NULL;
-    if (last) {
-        shared = NULL;
+    if (--n_users == 0) {
+        memcpy(ending, threads, sizeof ending);
+        memset(threads, 0, sizeof threads);
     }
     pthread_mutex_unlock(&shared_mu);
-    if (last) {
-        last->end.run = on_end;
-        io_post(io, &last->end);
-        pthread_join(last->thread, NULL);
-        io_thread_free(last);
+    for (unsigned i = 0; i < THREADS_MAX; i++) {
+        if (ending[i]) {
+            end(ending[i]);
+        }
     }
+}
+
+unsigned io_n_parallel(const struct io *home)
+{
+    pthread_mutex_lock(&shared_mu);
+    unsigned n = threads[0] && threads[0]->io == home ? n_cores : 1;
+    pthread_mutex_unlock(&shared_mu);
+    return n;
+}
+
+struct io *io_beside(const struct io *home, unsigned i)
+{
+    struct io *io = NULL;
+    struct pfs_error err;
+
+    pthread_mutex_lock(&shared_mu);
+    if (threads[0] && threads[0]->io == home && i < n_cores &&
+        (threads[i] || io_thread_new(&threads[i], &err) == PFS_OK)) {
+        io = threads[i]->io;
+    }
+    pthread_mutex_unlock(&shared_mu);
+    return io;
 }

@@ -10,7 +10,7 @@
 #include <proxyfs/proxyfs.h>
 #include <string.h>
 
-#define CROWD 4
+#define CROWD 24 /* more than one connection is made for */
 #define ROUNDS 10
 /* A sleeper looks again after 500 ms; nothing else takes so long. */
 #define SLOW_NS (450 * PFS_MS)

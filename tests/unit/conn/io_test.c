@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
-/* The I/O thread: tasks in order, timers, watches, start and end. */
+/* I/O threads: tasks in order, timers, watches, start and end. */
 #include "base/clock.h"
 #include "conn/io.h"
 #include <criterion/criterion.h>
@@ -67,6 +67,37 @@ Test(io, tasks_run_in_order_on_its_thread)
     io_put(again);
     io_put(io);
     cr_assert_eq(io_get(&io, &err), PFS_OK, "and a new one after the last user");
+    io_put(io);
+}
+
+Test(io, each_one_beside_the_first_has_a_thread_of_its_own)
+{
+    static struct numbered tasks[8];
+    struct pfs_error err;
+    struct io *io, *other;
+
+    cr_assert_eq(io_get(&io, &err), PFS_OK);
+    unsigned n = io_n_parallel(io), seen = 0;
+    cr_assert(n >= 1 && n <= 4, "%u", n);
+    for (unsigned i = 1; i < n; i++) {
+        struct io *beside = io_beside(io, i);
+
+        cr_assert(beside && beside != io);
+        cr_assert_eq(beside, io_beside(io, i), "the same again");
+        tasks[i] = (struct numbered){.task = {.run = run}, .n = i, .io = beside};
+        io_post(beside, &tasks[i].task);
+        await(++seen);
+        cr_assert(tasks[i].on_thread);
+        tasks[i].io = io; /* and not that of the first */
+        io_post(beside, &tasks[i].task);
+        await(++seen);
+        cr_assert_not(tasks[i].on_thread);
+    }
+    cr_assert_null(io_beside(io, n), "no more than cores");
+    cr_assert_eq(io_new(&other, &err), PFS_OK);
+    cr_assert_eq(io_n_parallel(other), 1, "a loop that somebody else runs has none beside it");
+    cr_assert_null(io_beside(other, 1));
+    io_free(other);
     io_put(io);
 }
 
