@@ -12,8 +12,10 @@
 
 /* With so many in flight on each connection one more is made, if it has a core to itself. */
 #define PARALLEL_FROM 16
-/* Up to so many small exchanges share a connection although another one is there. */
+/* Fewer small exchanges than that share a connection although another one is there. */
 #define TOGETHER 8
+/* A connection that has so many more in flight than another is not taken out of habit. */
+#define MUCH_MORE 32
 
 bool choose_is_crowded_locked(const struct generation *g, const struct conn *c)
 {
@@ -53,28 +55,67 @@ static struct conn *quiet_locked(struct generation *g)
     return n_quiet == 1 && n_ready > 1 ? quiet : NULL;
 }
 
-/* c is better than best, which comes first in the list. */
-static bool suits_better(const struct conn *c, const struct conn *best, bool is_stream)
+/* The connections that suit an exchange. */
+struct suitable {
+    const struct conn *spared;
+    bool quiet_only;
+    unsigned n, n_picked; /* how many, and exchanges on them */
+    struct conn *first, *least;
+};
+
+static bool is_suitable(const struct suitable *s, const struct conn *c)
 {
-    if (!is_stream && (c->n_streams == 0) != (best->n_streams == 0)) {
-        return c->n_streams == 0;
+    return c != s->spared && takes_one_more(c) && (!s->quiet_only || c->n_streams == 0);
+}
+
+static void survey_locked(const struct generation *g, struct suitable *s)
+{
+    list_for_each (n, &g->conns) {
+        struct conn *c = list_entry(n, struct conn, gen_node);
+
+        if (is_suitable(s, c)) {
+            s->first = s->first ? s->first : c;
+            s->least = !s->least || c->n_picked < s->least->n_picked ? c : s->least;
+            s->n_picked += c->n_picked;
+            s->n++;
+        }
     }
-    return c->n_picked < best->n_picked && (is_stream || best->n_picked >= TOGETHER);
+}
+
+/*
+ * A caller comes back to the connection whose other callers sleep on the same futex words, so that
+ * a batch is woken by few calls and their threads stay near its I/O thread; unless that connection
+ * has much more to do than another.
+ */
+static struct conn *own_locked(const struct generation *g, const struct suitable *s, unsigned word)
+{
+    unsigned i = 0;
+
+    list_for_each (n, &g->conns) {
+        struct conn *c = list_entry(n, struct conn, gen_node);
+
+        if (is_suitable(s, c) && i++ == word % s->n) {
+            return c->n_picked < s->least->n_picked + MUCH_MORE ? c : s->least;
+        }
+    }
+    return s->least;
 }
 
 struct conn *choose_conn_locked(struct generation *g, const struct exchange *ex)
 {
     bool is_stream = exchange_is_stream(ex);
-    struct conn *best = NULL, *spared = is_stream && g->n_conns > 1 ? quiet_locked(g) : NULL;
+    struct suitable s = {.spared = is_stream && g->n_conns > 1 ? quiet_locked(g) : NULL,
+                         .quiet_only = !is_stream};
 
-    list_for_each (n, &g->conns) {
-        struct conn *c = list_entry(n, struct conn, gen_node);
-
-        if (c != spared && takes_one_more(c) && (!best || suits_better(c, best, is_stream))) {
-            best = c;
-        }
+    survey_locked(g, &s);
+    if (s.n == 0 && s.quiet_only) {
+        s.quiet_only = false;
+        survey_locked(g, &s);
     }
-    return best;
+    if (s.n < 2 || (!is_stream && s.n_picked < TOGETHER)) {
+        return s.first;
+    }
+    return is_stream || ex->notify ? s.least : own_locked(g, &s, ex->wake_slot / 32);
 }
 
 static unsigned n_on(const struct generation *g, const struct io *io)

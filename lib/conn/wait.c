@@ -3,12 +3,12 @@
 /*
  * Blocked callers. Those of a remote sleep on a few futex words, each thread on a bit of its own as
  * long as there are no more than bits; a batch of finished exchanges is woken by one call for each
- * word, with the bits of its waiters. The waker sets `done` first and changes the
- * word afterwards; the waiter reads the word first and `done` afterwards: so it either sees done or
- * its futex call finds the word changed.
+ * word, with the bits of its waiters. The waker sets `done` first and changes the word afterwards;
+ * the waiter reads the word first and `done` afterwards: so it either sees done or its futex call
+ * finds the word changed.
  */
 #include "base/clock.h"
-#include "conn/conn.h"
+#include "conn/generation_internal.h"
 #include <errno.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
@@ -29,16 +29,21 @@ void wake_callers(atomic_uint *words, const uint32_t bits[WAKE_WORDS])
     }
 }
 
-/* Threads take slots in turn, so that few of them share one word and none a bit. */
-static unsigned own_slot(void)
+/*
+ * Threads take numbers in turn, so that few of them share one word and none a bit; neighbours have
+ * different words where the generation has several connections at work (choose.c).
+ */
+static unsigned own_slot(const struct generation *g)
 {
     static atomic_uint next;
-    static _Thread_local unsigned slot; /* plus 1; 0: none yet */
+    static _Thread_local unsigned number; /* plus 1; 0: none yet */
 
-    if (slot == 0) {
-        slot = 1 + atomic_fetch_add_explicit(&next, 1, memory_order_relaxed) % (32 * WAKE_WORDS);
+    if (number == 0) {
+        number = 1 + atomic_fetch_add_explicit(&next, 1, memory_order_relaxed);
     }
-    return slot - 1;
+    unsigned k = number - 1, n = g->n_loops, word = k / (32 * n) * n + k % n;
+
+    return word % WAKE_WORDS * 32 + k / n % 32;
 }
 
 void exchange_finish(struct exchange *ex)
@@ -80,7 +85,7 @@ static bool sleep_until_done(struct exchange *ex, int64_t deadline_ns)
 
 void generation_call(struct generation *g, struct exchange *ex)
 {
-    ex->wake_slot = own_slot();
+    ex->wake_slot = own_slot(g);
     struct conn *mine = generation_submit_for_caller(g, ex);
     if (mine) {
         conn_drive(mine, ex);
