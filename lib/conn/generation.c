@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/mutex.h"
 #include "conn/generation_internal.h"
 
 /* After which a connection is tried again for which there was no memory. */
@@ -24,7 +25,7 @@ enum pfs_class generation_new(const struct conn_config *config, struct io *io, s
     g->tls = tls ? tls_ctx_ref(tls) : NULL;
     g->id = id;
     atomic_init(&g->refs, 1);
-    pthread_mutex_init(&g->mu, NULL);
+    pfs_mutex_init_short(&g->mu);
     pthread_cond_init(&g->freed, NULL);
     list_init(&g->conns);
     list_init(&g->draining);

@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/mutex.h"
 #include "fs/async.h"
 #include <sched.h>
 #include <time.h>
@@ -29,7 +30,7 @@ static void init_waiting(struct pfs_client *c)
 
     atomic_init(&c->refs, 1);
     c->n_forks = io_n_forks();
-    pthread_mutex_init(&c->mu, NULL);
+    pfs_mutex_init_short(&c->mu);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&c->changed, &attr);

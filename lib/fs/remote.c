@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/mutex.h"
 #include "fs/retry.h"
 #include "fs/secret.h"
 #include <stdio.h>
@@ -156,7 +157,7 @@ static enum pfs_class remote_new(const struct options *o, char *key, struct remo
         return pfs_nomem(err, "a remote");
     }
     r->key = key;
-    pthread_mutex_init(&r->mu, NULL);
+    pfs_mutex_init_short(&r->mu);
     pthread_mutex_init(&r->reload_mu, NULL);
     atomic_init(&r->tokens, RETRY_TOKENS_MAX);
     atomic_init(&r->delay_ns, INT64_MAX);
