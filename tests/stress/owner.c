@@ -10,7 +10,9 @@
 #include <proxyfs/proxyfs.h>
 #include <string.h>
 
-#define CROWD 24 /* more than one connection is made for */
+#define CROWD 4
+/* So many calls in flight get a second connection, on a second I/O thread (conn/choose.c). */
+#define BURST 24
 #define ROUNDS 10
 /* A sleeper looks again after 500 ms; nothing else takes so long. */
 #define SLOW_NS (450 * PFS_MS)
@@ -56,7 +58,8 @@ static void call_async(void)
     pfs_submit(client, &req, on_done, NULL);
 }
 
-/* Thread 0 is alone, then all are there, each for a few calls; some leave early. */
+/* Thread 0 is alone, then all are there, each for a few calls, now and then many; some leave early.
+ */
 static void *member(void *arg)
 {
     size_t me = (size_t)arg;
@@ -69,6 +72,9 @@ static void *member(void *arg)
             }
         }
         pthread_barrier_wait(&barrier);
+        for (unsigned i = stress_random(&seed) % 8 ? 0 : BURST; i > 0; i--) {
+            call_async();
+        }
         for (unsigned i = stress_random(&seed) % 12; i > 0; i--) {
             if (stress_random(&seed) % 4 == 0) {
                 call_async();
