@@ -326,16 +326,21 @@ void conn_ask_for_turn(struct conn *c)
 bool conn_submit(struct conn *c, struct exchange *ex, bool may_drive)
 {
     struct exchange *head = atomic_load(&c->inbox);
+    struct conn *kept = NULL; /* once pushed, ex and the reference it holds may go at any time */
     struct batch b;
 
-    conn_ref(c); /* once pushed, ex and the reference it holds may go at any time */
     do {
+        if (!head && !kept) {
+            kept = conn_ref(c);
+        }
         ex->next = head;
     } while (!atomic_compare_exchange_weak(&c->inbox, &head, ex));
-    if (head != NULL || atomic_load(&c->busy)) {
-        if (head == NULL) {
-            conn_ask_for_turn(c);
-        }
+    if (head) { /* who found it empty sees to it */
+        conn_unref(kept);
+        return false;
+    }
+    if (atomic_load(&c->busy)) {
+        conn_ask_for_turn(c);
         conn_unref(c);
         return false;
     }

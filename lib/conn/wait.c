@@ -67,11 +67,11 @@ static bool sleep_until_done(struct exchange *ex, int64_t deadline_ns)
 
     for (;;) {
         unsigned seen = atomic_load(word);
-        int64_t now = pfs_now();
 
         if (atomic_load(&ex->done)) {
             return true;
         }
+        int64_t now = pfs_now();
         if (now >= deadline_ns) {
             return false;
         }
