@@ -2,7 +2,7 @@
  * Copyright the ProxyFS authors */
 /*
  * Who drives a connection: the protocol of lib/conn/conn.h, submit.c, drive.c and io.c, for spin(1).
- * CALLERS threads make CALLS calls each, the I/O thread takes turns, the peer answers in any order and
+ * CALLERS threads make CALLS calls each, its I/O thread takes turns, the peer answers in any order and
  * grouping. The clock is left out: nobody may depend on the ticks with which the code looks again.
  *
  * Checked: each call completes once (assert in complete), one thread at a time reads the socket
