@@ -134,12 +134,23 @@ enum pfs_class io_get(struct io **ret, struct pfs_error *err)
     return cls;
 }
 
-static void end(struct io_thread *t)
+/* All end before any is freed: one may still look at another's timers. */
+static void end_all(struct io_thread *const *ending)
 {
-    t->end.run = on_end;
-    io_post(t->io, &t->end);
-    pthread_join(t->thread, NULL);
-    io_thread_free(t);
+    for (unsigned i = 0; i < THREADS_MAX; i++) {
+        if (ending[i]) {
+            ending[i]->end.run = on_end;
+            io_post(ending[i]->io, &ending[i]->end);
+        }
+    }
+    for (unsigned i = 0; i < THREADS_MAX; i++) {
+        if (ending[i]) {
+            pthread_join(ending[i]->thread, NULL);
+        }
+    }
+    for (unsigned i = 0; i < THREADS_MAX; i++) {
+        io_thread_free(ending[i]);
+    }
 }
 
 void io_put(struct io *io)
@@ -153,11 +164,7 @@ void io_put(struct io *io)
         memset(threads, 0, sizeof threads);
     }
     pthread_mutex_unlock(&shared_mu);
-    for (unsigned i = 0; i < THREADS_MAX; i++) {
-        if (ending[i]) {
-            end(ending[i]);
-        }
-    }
+    end_all(ending);
 }
 
 unsigned io_n_parallel(const struct io *home)
