@@ -18,6 +18,8 @@
 #include <unistd.h>
 
 #define EVENTS_PER_TURN 64
+/* While callers post one task after the other, descriptors are looked at after so many rounds. */
+#define ROUNDS_PER_TURN 3
 
 struct io {
     int epoll_fd, wake_fd; /* fixed after create */
@@ -135,17 +137,12 @@ static int sleep_ms(struct io *io, int max_ms)
     return until == PFS_NEVER ? max_ms : pfs_ms_until(now, until, max_ms < 0 ? 60000 : max_ms);
 }
 
-static void handle_event(struct io *io, const struct epoll_event *e)
+static void handle_event(const struct epoll_event *e)
 {
     struct io_watch *w = e->data.ptr;
 
-    if (w) {
+    if (w) { /* else it was woken: edge-triggered, so there is nothing to read */
         w->on_ready(w, e->events);
-    } else {
-        uint64_t n;
-        ssize_t got = read(io->wake_fd, &n, sizeof n);
-
-        (void)got;
     }
 }
 
@@ -159,12 +156,15 @@ void io_turn(struct io *io, int max_ms)
 
     atomic_store(&io->sleeping, false);
     for (int i = 0; i < n; i++) {
-        handle_event(io, &events[i]);
+        handle_event(&events[i]);
     }
     int64_t now = pfs_now();
     run_timers(io, now);
     run_sweeps(io, now);
-    run_tasks(io); /* last: a task may free what an event of this turn named */
+    /* Last: a task may free what an event of this turn named. */
+    for (unsigned i = 0; i < ROUNDS_PER_TURN && atomic_load(&io->tasks); i++) {
+        run_tasks(io);
+    }
 }
 
 void io_enter(struct io *io)
@@ -195,7 +195,7 @@ void io_free(struct io *io)
 enum pfs_class io_new(struct io **ret, struct pfs_error *err)
 {
     struct io *io = pfs_calloc(1, sizeof *io);
-    struct epoll_event e = {.events = EPOLLIN};
+    struct epoll_event e = {.events = EPOLLIN | EPOLLET};
 
     if (!io) {
         return pfs_nomem(err, "an I/O loop");
