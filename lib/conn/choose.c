@@ -6,7 +6,9 @@
  * Replies and wake-ups go in batches, which another connection splits; but its own I/O thread works
  * on another core. Measured with 64 callers on two cores: one connection 128,000 calls a second,
  * two on two threads 177,000, three on one thread 95,000. So there are as many connections as I/O
- * threads for that, and more only when these are nearly full.
+ * threads for that, and more only when these are nearly full. A thread that hosts (proxyfs/host.h)
+ * uses connections of its own loop, so that no other thread takes part, and makes one where it has
+ * none; until that is up, or when there may be no more, those of others do.
  */
 #include "conn/generation_internal.h"
 
@@ -22,7 +24,7 @@ bool choose_is_crowded_locked(const struct generation *g, const struct conn *c)
     unsigned cap = atomic_load_explicit(&c->capacity, memory_order_relaxed);
     unsigned enough = cap - cap / 4;
 
-    if (g->n_conns < g->n_loops && enough > PARALLEL_FROM) {
+    if (g->n_conns < g->n_loops && enough > PARALLEL_FROM && !io_hosted_here()) {
         enough = PARALLEL_FROM;
     }
     return c->n_picked >= enough;
@@ -58,6 +60,7 @@ static struct conn *quiet_locked(struct generation *g)
 /* The connections that suit an exchange. */
 struct suitable {
     const struct conn *spared;
+    const struct io *only; /* on that loop; NULL: any */
     bool quiet_only;
     unsigned n, n_picked; /* how many, and exchanges on them */
     struct conn *first, *least;
@@ -65,7 +68,8 @@ struct suitable {
 
 static bool is_suitable(const struct suitable *s, const struct conn *c)
 {
-    return c != s->spared && takes_one_more(c) && (!s->quiet_only || c->n_streams == 0);
+    return c != s->spared && takes_one_more(c) && (!s->quiet_only || c->n_streams == 0) &&
+           (!s->only || c->io == s->only);
 }
 
 static void survey_locked(const struct generation *g, struct suitable *s)
@@ -104,18 +108,32 @@ static struct conn *own_locked(const struct generation *g, const struct suitable
 struct conn *choose_conn_locked(struct generation *g, const struct exchange *ex)
 {
     bool is_stream = exchange_is_stream(ex);
-    struct suitable s = {.spared = is_stream && g->n_conns > 1 ? quiet_locked(g) : NULL,
-                         .quiet_only = !is_stream};
+    struct suitable s = {.spared = is_stream && g->n_conns > 1 ? quiet_locked(g) : NULL};
 
-    survey_locked(g, &s);
-    if (s.n == 0 && s.quiet_only) {
-        s.quiet_only = false;
+    /* A small exchange looks for one without streams first; then what its caller hosts counts. */
+    for (unsigned i = is_stream ? 2 : 0; i < 4 && s.n == 0; i++) {
+        s.quiet_only = i < 2;
+        s.only = i % 2 == 0 ? io_hosted_here() : NULL;
         survey_locked(g, &s);
     }
     if (s.n < 2 || (!is_stream && s.n_picked < TOGETHER)) {
         return s.first;
     }
     return is_stream || ex->notify ? s.least : own_locked(g, &s, ex->wake_slot / 32);
+}
+
+bool choose_lacks_hosted_locked(const struct generation *g, const struct exchange *ex)
+{
+    const struct io *hosted = io_hosted_here();
+
+    list_for_each (n, &g->conns) {
+        const struct conn *c = list_entry(n, struct conn, gen_node);
+
+        if (c->io == hosted && (exchange_is_stream(ex) || c->n_streams == 0)) {
+            return false;
+        }
+    }
+    return hosted != NULL;
 }
 
 static unsigned n_on(const struct generation *g, const struct io *io)
@@ -130,7 +148,12 @@ static unsigned n_on(const struct generation *g, const struct io *io)
 
 struct io *choose_io_locked(const struct generation *g)
 {
-    struct io *best = g->io;
+    struct io *best = io_hosted_here();
+
+    if (best) {
+        return best;
+    }
+    best = g->io;
     unsigned fewest = n_on(g, best);
 
     for (unsigned i = 1; i < g->n_loops && fewest > 0; i++) {

@@ -162,7 +162,8 @@ static void place_locked(struct generation *g, struct exchange *ex, int64_t now,
     struct conn *best = choose_conn_locked(g, ex);
 
     g->last_demand_ns = now;
-    if (!best || choose_is_crowded_locked(g, best) || (ex->is_bulk && best->n_picked > 0)) {
+    if (!best || choose_is_crowded_locked(g, best) || (ex->is_bulk && best->n_picked > 0) ||
+        choose_lacks_hosted_locked(g, ex)) {
         p->start = generation_wants_conn_locked(g, now);
     }
     if (best) {

@@ -59,6 +59,8 @@ void generation_disarm(struct generation *g);
 struct conn *choose_conn_locked(struct generation *g, const struct exchange *ex);
 /* c, the one chosen, has so much to do that another connection is worth making. */
 bool choose_is_crowded_locked(const struct generation *g, const struct conn *c);
+/* The calling thread hosts, and its loop carries no connection that would suit ex. */
+bool choose_lacks_hosted_locked(const struct generation *g, const struct exchange *ex);
 /* The loop for one more connection. */
 struct io *choose_io_locked(const struct generation *g);
 

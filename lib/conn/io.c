@@ -33,9 +33,10 @@ struct io {
 
 static _Thread_local const struct io *here;
 
+/* Its own thread looks again before it sleeps. */
 static void wake(struct io *io)
 {
-    if (atomic_exchange(&io->sleeping, false)) {
+    if (here != io && atomic_exchange(&io->sleeping, false)) {
         uint64_t one = 1;
 
         while (write(io->wake_fd, &one, sizeof one) < 0 && errno == EINTR) {
@@ -53,11 +54,15 @@ void io_post(struct io *io, struct io_task *t)
     wake(io);
 }
 
-/* Runs what was posted, in the order of posting. */
-static void run_tasks(struct io *io)
+/* In the order of posting. */
+void io_run_posted(struct io *io)
 {
-    struct io_task *newest = atomic_exchange(&io->tasks, NULL), *oldest = NULL;
+    struct io_task *newest, *oldest = NULL;
 
+    if (!atomic_load_explicit(&io->tasks, memory_order_relaxed)) {
+        return;
+    }
+    newest = atomic_exchange(&io->tasks, NULL);
     while (newest) {
         struct io_task *next = newest->next;
 
@@ -120,10 +125,10 @@ static void run_sweeps(struct io *io, int64_t now)
     pthread_mutex_unlock(&io->mu);
 }
 
-/* How long epoll may sleep, in ms, -1: until woken; max_ms at most. */
-static int sleep_ms(struct io *io, int max_ms)
+/* The next time at which something is to be done. */
+static int64_t next_time(struct io *io)
 {
-    int64_t now = pfs_now(), until = PFS_NEVER;
+    int64_t until = PFS_NEVER;
 
     pthread_mutex_lock(&io->mu);
     struct io_timer *t = timers_first(&io->timers);
@@ -134,7 +139,22 @@ static int sleep_ms(struct io *io, int max_ms)
         until = pfs_earlier(until, io->next_sweep_ns);
     }
     pthread_mutex_unlock(&io->mu);
-    return until == PFS_NEVER ? max_ms : pfs_ms_until(now, until, max_ms < 0 ? 60000 : max_ms);
+    return until;
+}
+
+int64_t io_before_sleep(struct io *io)
+{
+    atomic_store(&io->sleeping, true);
+    return atomic_load(&io->tasks) ? 0 : next_time(io);
+}
+
+/* In ms, -1: until woken; max_ms at most. */
+static int sleep_ms(int64_t until, int max_ms)
+{
+    if (until == PFS_NEVER || max_ms == 0) {
+        return max_ms;
+    }
+    return pfs_ms_until(pfs_now(), until, max_ms < 0 ? 60000 : max_ms);
 }
 
 static void handle_event(const struct epoll_event *e)
@@ -150,8 +170,7 @@ void io_turn(struct io *io, int max_ms)
 {
     struct epoll_event events[EVENTS_PER_TURN];
 
-    atomic_store(&io->sleeping, true);
-    int ms = atomic_load(&io->tasks) ? 0 : sleep_ms(io, max_ms);
+    int ms = max_ms ? sleep_ms(io_before_sleep(io), max_ms) : 0;
     int n = epoll_wait(io->epoll_fd, events, EVENTS_PER_TURN, ms);
 
     atomic_store(&io->sleeping, false);
@@ -163,13 +182,18 @@ void io_turn(struct io *io, int max_ms)
     run_sweeps(io, now);
     /* Last: a task may free what an event of this turn named. */
     for (unsigned i = 0; i < ROUNDS_PER_TURN && atomic_load(&io->tasks); i++) {
-        run_tasks(io);
+        io_run_posted(io);
     }
 }
 
 void io_enter(struct io *io)
 {
     here = io;
+}
+
+int io_fd(const struct io *io)
+{
+    return io->epoll_fd;
 }
 
 bool io_is_own_thread(const struct io *io)

@@ -6,7 +6,8 @@
 /*
  * An I/O loop: watches idle connections, drives contended ones, makes new ones, and keeps the time
  * for asynchronous work. Everything it calls runs with no lock of this file held, on its own
- * thread, which is whoever takes its turns: io_thread.c has the process's ones for that.
+ * thread, which is whoever takes its turns: one of the process's own (io_thread.c), or one that
+ * hosts (host.c).
  *
  * What one loop calls is called one after the other: the turns and timers of its connections, which
  * belong to it for life. What two loops call runs at the same time: a generation hears of two of
@@ -49,10 +50,21 @@ void io_free(struct io *io); /* NULL allowed */
 void io_enter(struct io *io);
 /* Sleeps until there is something to do, for at most max_ms (-1: as long as it takes); does it. */
 void io_turn(struct io *io, int max_ms);
+/*
+ * For a thread that sleeps elsewhere, and on io_fd as well, which is then readable when there is
+ * something to do. io_before_sleep: when a turn is due in any case (0: now); from now on whoever
+ * posts something from another thread makes it readable.
+ */
+int io_fd(const struct io *io);
+int64_t io_before_sleep(struct io *io);
+/* Runs what was posted. */
+void io_run_posted(struct io *io);
 
 /* ---- for who uses one ---- */
 
 bool io_is_own_thread(const struct io *io);
+/* The loop that the calling thread hosts (proxyfs/host.h), or NULL. */
+struct io *io_hosted_here(void);
 /*
  * How many forks lie between the start of the program and this process. A child has no I/O thread
  * and must not touch the connections of its parent; io_get makes it threads of its own.

@@ -34,17 +34,15 @@ void async_unref(struct async_op *a)
 
 void async_disarm(struct async_op *a)
 {
-    if (io_timer_cancel(remote_io(a->op.client->remote), &a->timer)) {
+    if (io_timer_cancel(a->io, &a->timer)) {
         async_unref(a);
     }
 }
 
 bool async_set_deadline(struct async_op *a, int64_t when_ns)
 {
-    struct io *io = remote_io(a->op.client->remote);
-
     async_ref(a);
-    enum io_timer_result result = io_timer_set(io, &a->timer, when_ns);
+    enum io_timer_result result = io_timer_set(a->io, &a->timer, when_ns);
     if (result != TIMER_ARMED) {
         async_unref(a);
     }
@@ -248,6 +246,7 @@ static void start(struct pfs_client *c, const struct pfs_request *req, pfs_done_
     pthread_mutex_init(&a->mu, NULL);
     a->done = done;
     a->arg = arg;
+    a->io = io_hosted_here() ? io_hosted_here() : remote_io(c->remote);
     a->timer.on_time = on_time;
     atomic_init(&a->ticket, req->ticket);
     enum pfs_class cls = op_init(&a->op, c, req, &a->reply);

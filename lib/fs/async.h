@@ -4,9 +4,9 @@
 #define PFS_FS_ASYNC_H
 
 /*
- * An operation that nobody waits for: driven by the completion of its exchanges and by the I/O
- * thread's timer. `mu` decides between the two; the loser of the race leaves the work to the
- * winner.
+ * An operation that nobody waits for: driven by the completion of its exchanges and by a timer of
+ * the I/O thread, or of the host that submitted it. `mu` decides between the two; the loser of the
+ * race leaves the work to the winner.
  */
 #include "fs/stream.h"
 
@@ -21,6 +21,7 @@ struct async_op {
      */
     _Atomic(const void *) ticket;
     atomic_uint refs; /* the running operation, the armed timer, a stream */
+    struct io *io;    /* whose thread keeps the time */
     struct io_timer timer;
     pthread_mutex_t mu;
     /* under mu */

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+/* An event loop of the program that carries connections (proxyfs/host.h). */
+#include "base/clock.h"
+#include "world.h"
+#include <criterion/criterion.h>
+#include <poll.h>
+#include <proxyfs/host.h>
+#include <string.h>
+#include <unistd.h>
+
+#define OPTIONS(...)                                                                               \
+    (const char *const[])                                                                          \
+    {                                                                                              \
+        __VA_ARGS__, NULL                                                                          \
+    }
+
+/* A loop with a thread: besides its host it hears commands, one letter each. */
+struct loop {
+    struct pfs_host *host;
+    struct pfs_client *c;
+    pthread_t thread;
+    int commands[2];
+    atomic_uint n_here, n_elsewhere; /* done on the loop's thread, or on another */
+    atomic_int last_class;
+};
+
+static void on_done(void *arg, struct pfs_reply *r)
+{
+    struct loop *l = arg;
+
+    atomic_store(&l->last_class, (int)r->err.cls);
+    pfs_reply_fini(r);
+    atomic_fetch_add(pthread_equal(pthread_self(), l->thread) ? &l->n_here : &l->n_elsewhere, 1);
+}
+
+static void submit(struct loop *l)
+{
+    struct pfs_request req = PFS_REQUEST_INIT;
+
+    req.op = PFS_OP_TOUCH;
+    req.path = "/f";
+    pfs_submit(l->c, &req, on_done, l);
+}
+
+static void *loop_main(void *arg)
+{
+    struct loop *l = arg;
+    struct pollfd fds[] = {{.fd = pfs_host_fd(l->host), .events = POLLIN},
+                           {.fd = l->commands[0], .events = POLLIN}};
+
+    pfs_host_enter(l->host);
+    for (char command = '\0'; command != 'q';) {
+        int64_t until = pfs_host_before_sleep(l->host);
+
+        cr_assert(poll(fds, 2, pfs_ms_until(pfs_now(), until, 60000)) >= 0);
+        command = '\0';
+        if (fds[1].revents) {
+            cr_assert_eq(read(l->commands[0], &command, 1), 1);
+        }
+        if (command == 's') {
+            submit(l);
+        }
+        pfs_host_turn(l->host);
+        pfs_host_work(l->host);
+    }
+    pfs_host_run(l->host);
+    return NULL;
+}
+
+static void loop_open(struct loop *l)
+{
+    cr_assert_eq(pfs_host_new(&l->host, NULL), PFS_OK);
+    cr_assert_eq(pipe(l->commands), 0);
+    cr_assert_eq(pthread_create(&l->thread, NULL, loop_main, l), 0);
+}
+
+static void tell(struct loop *l, const char *commands)
+{
+    cr_assert_eq(write(l->commands[1], commands, strlen(commands)), (ssize_t)strlen(commands));
+}
+
+/* All clients are gone. */
+static void loop_close(struct loop *l)
+{
+    pfs_host_stop(l->host);
+    pthread_join(l->thread, NULL);
+    pfs_host_free(l->host);
+    close(l->commands[0]);
+    close(l->commands[1]);
+}
+
+static void await(struct world *w, atomic_uint *n, unsigned at_least)
+{
+    world_mark(w);
+    while (atomic_load(n) < at_least) {
+        cr_assert(world_ms(w) < 10000);
+        sched_yield();
+    }
+}
+
+Test(host, carries_the_calls_of_its_thread_and_lends_its_connection)
+{
+    struct world w = {0};
+    struct loop l = {0};
+
+    loop_open(&l);
+    world_open(&w, world_serve, NULL, OPTIONS("timeout", "60s"));
+    l.c = w.c;
+    tell(&l, "s");
+    await(&w, &l.n_here, 1); /* connected by the loop as well */
+    tell(&l, "ssss");
+    await(&w, &l.n_here, 5);
+    cr_assert_eq(atomic_load(&l.last_class), PFS_OK);
+    cr_assert_eq(atomic_load(&l.n_elsewhere), 0);
+    cr_assert_eq(atomic_load(&w.server.n_conns), 1);
+    submit(&l); /* of a thread without a loop */
+    await(&w, &l.n_here, 6);
+    cr_assert_eq(world_mkdir(&w), PFS_OK, "%s", w.err.text);
+    cr_assert_eq(atomic_load(&w.server.n_conns), 1);
+    tell(&l, "q");
+    world_close(&w); /* the connection ends with the client, after the loop */
+    loop_close(&l);
+}
+
+Test(host, takes_a_connection_of_its_own_beside_another_ones)
+{
+    struct world w = {0};
+    struct loop l = {0};
+
+    loop_open(&l);
+    world_open(&w, world_serve, NULL, OPTIONS("timeout", "60s"));
+    l.c = w.c;
+    cr_assert_eq(world_mkdir(&w), PFS_OK, "%s", w.err.text);
+    for (unsigned n = 1; atomic_load(&l.n_here) == 0; n++) { /* until it is up, the other does */
+        tell(&l, "s");
+        world_mark(&w);
+        while (atomic_load(&l.n_here) + atomic_load(&l.n_elsewhere) < n) {
+            cr_assert(world_ms(&w) < 10000);
+        }
+    }
+    cr_assert_eq(atomic_load(&w.server.n_conns), 2);
+    cr_assert_eq(atomic_load(&l.last_class), PFS_OK);
+    tell(&l, "q");
+    world_close(&w);
+    loop_close(&l);
+}
+
+Test(host, with_one_connection_uses_another_ones)
+{
+    struct world w = {0};
+    struct loop l = {0};
+
+    loop_open(&l);
+    world_open(&w, world_serve, NULL, OPTIONS("timeout", "60s", "max_connections", "1"));
+    l.c = w.c;
+    cr_assert_eq(world_mkdir(&w), PFS_OK, "%s", w.err.text);
+    tell(&l, "s");
+    await(&w, &l.n_elsewhere, 1);
+    cr_assert_eq(atomic_load(&l.last_class), PFS_OK);
+    cr_assert_eq(atomic_load(&w.server.n_conns), 1);
+    tell(&l, "q");
+    world_close(&w);
+    loop_close(&l);
+}
+
+static void never_answers(struct h2server *s, struct h2peer *p)
+{
+    h2peer_hello(p, 0, NULL);
+    h2peer_drain(p);
+}
+
+Test(host, keeps_the_time_while_nothing_comes)
+{
+    struct world w = {0};
+    struct loop l = {0};
+
+    loop_open(&l);
+    world_open(&w, never_answers, NULL, OPTIONS("timeout", "300ms", "retries", "1"));
+    l.c = w.c;
+    tell(&l, "s");
+    await(&w, &l.n_here, 1);
+    cr_assert_eq(atomic_load(&l.last_class), PFS_TIMEOUT);
+    tell(&l, "q");
+    world_close(&w);
+    loop_close(&l);
+}
+
+Test(host, ends_with_calls_in_flight)
+{
+    struct world w = {0};
+    struct loop l = {0};
+
+    loop_open(&l);
+    world_open(&w, never_answers, NULL, OPTIONS("timeout", "60s"));
+    l.c = w.c;
+    tell(&l, "ssq");
+    world_mark(&w);
+    struct pfs_stats stats = {0};
+    while (stats.calls < 2) {
+        cr_assert(world_ms(&w) < 10000);
+        pfs_client_stats(w.c, &stats);
+    }
+    world_close(&w);
+    cr_assert_eq(atomic_load(&l.n_here) + atomic_load(&l.n_elsewhere), 2);
+    cr_assert_eq(atomic_load(&l.last_class), PFS_SHUTDOWN);
+    loop_close(&l);
+}
