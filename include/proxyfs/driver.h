@@ -93,6 +93,8 @@ PFS_API const char *pfs_op_name(enum pfs_op op);
  * it has no version, and is the whole content from its begin, whatever part was asked for.
  */
 #define PFS_READ_RANGE 2u
+/* Flag of OPEN_READ: who asks takes `data` instead of a stream where all of it is there at once. */
+#define PFS_READ_INLINE 4u
 
 /* Flags of HANDLE_OPEN; the values of the stock server (agfs-http-api.md 6.2). */
 #define PFS_OPEN_RDONLY 0u

@@ -164,11 +164,19 @@ static void after_done(struct async_op *a)
     }
 }
 
+/* All of the content has come, and may be given as it is. */
+static bool is_all_there(const struct async_op *a, unsigned events)
+{
+    return events & EXCHANGE_DONE && a->op.req.flags & PFS_READ_INLINE &&
+           a->op.req.op == PFS_OP_OPEN_READ && a->op.ex.failure == FAILURE_NONE &&
+           a->op.ex.head.status == 200;
+}
+
 static void on_exchange(struct exchange *ex, unsigned events)
 {
     struct async_op *a = of_exchange(ex);
 
-    if (events & EXCHANGE_HEAD) {
+    if (events & EXCHANGE_HEAD && !is_all_there(a, events)) {
         announce_stream(a, false);
     }
     if (a->is_stream && (events & (EXCHANGE_DATA | EXCHANGE_WRITABLE))) {

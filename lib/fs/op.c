@@ -398,6 +398,10 @@ void op_decode(struct op *op, struct pfs_reply *reply)
 {
     struct exchange *ex = &op->ex;
     struct pfs_request req = step_request(op);
+
+    if (req.op == PFS_OP_OPEN_READ && req.flags & PFS_READ_INLINE && ex->head.status == 200) {
+        req.op = PFS_OP_READ; /* all is there */
+    }
     struct wire_head head = {
         .status = ex->head.status,
         .content_type = ex->head.content_type[0] ? ex->head.content_type : NULL,

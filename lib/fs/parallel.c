@@ -118,8 +118,8 @@ static unsigned streams_for(struct pfs_client *c, const struct pfs_request *req)
 {
     unsigned n = c->options.transfer_streams;
 
-    if (req->op != PFS_OP_OPEN_READ || req->flags || req->offset > 0 || req->size >= 0 ||
-        !req->path || n == 1 || client_is_foreign(c) ||
+    if (req->op != PFS_OP_OPEN_READ || req->flags & ~PFS_READ_INLINE || req->offset > 0 ||
+        req->size >= 0 || !req->path || n == 1 || client_is_foreign(c) ||
         !(remote_knows(c->remote).features & FEATURE_RANGES)) {
         return 1;
     }
