@@ -230,7 +230,7 @@ static void on_piece(void *arg, size_t n, const struct pfs_error *err)
     k->n = n;
     k->err = *err;
     k->post.fn = collected;
-    http_post(http_loop(k->call->http), &k->post);
+    http_complete(http_loop(k->call->http), &k->post);
 }
 
 static void collect_more(struct collection *k)

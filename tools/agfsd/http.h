@@ -113,6 +113,11 @@ struct post {
     void (*fn)(struct post *p);
 };
 void http_post(struct loop *l, struct post *p);
+/*
+ * The same for who completes something: at once when that happens on the loop itself, out of a
+ * proxied mount's connection, where nothing of the loop's is in the middle of its work.
+ */
+void http_complete(struct loop *l, struct post *p);
 
 /* What the layer below calls for each request whose header is complete: implemented in api.c. */
 void api_on_request(struct http_req *r);

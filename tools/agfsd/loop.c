@@ -7,6 +7,7 @@
 #include "conn.h"
 #include "listen.h"
 #include "req.h"
+#include <proxyfs/host.h>
 #include <signal.h>
 #include <string.h>
 
@@ -118,11 +119,16 @@ static void flush(struct loop *l)
 
 static void on_prepare(uv_prepare_t *handle)
 {
-    flush(handle->data);
+    struct loop *l = handle->data;
+
+    loop_host_work(l);
+    flush(l);
+    loop_host_before_sleep(l);
 }
 
 static void on_check(uv_check_t *handle)
 {
+    loop_host_work(handle->data); /* first: who waits for it waits longer than for an answer */
     flush(handle->data);
 }
 
@@ -176,6 +182,7 @@ static void loop_end(struct loop *l)
     uv_close((uv_handle_t *)&l->idle, NULL);
     uv_close((uv_handle_t *)&l->tick, NULL);
     uv_close((uv_handle_t *)&l->drain, NULL);
+    loop_host_close(l);
 }
 
 void loop_check_end(struct loop *l)
@@ -233,6 +240,38 @@ void loop_stop(struct loop *l, int64_t grace_ms)
 
 /* ---- life ---- */
 
+static void free_buffers(struct loop *l)
+{
+    req_free_spares(l);
+    pfs_free(l->rbuf);
+    pfs_free(l->wbuf);
+}
+
+/* The loop itself, and what in it needs memory or descriptors. */
+static enum pfs_class init_uv(struct loop *l, struct pfs_error *err)
+{
+    enum pfs_class cls;
+    int rc = uv_loop_init(&l->uv);
+
+    if (rc == 0) {
+        rc = uv_async_init(&l->uv, &l->async, on_async);
+        if (rc != 0) {
+            uv_loop_close(&l->uv);
+        }
+    }
+    if (rc != 0) {
+        return pfs_refuse(err, rc == UV_ENOMEM ? PFS_NOMEM : PFS_NOFILE, "event loop: %s",
+                          uv_strerror(rc));
+    }
+    cls = loop_host_init(l, err);
+    if (cls != PFS_OK) {
+        uv_close((uv_handle_t *)&l->async, NULL);
+        uv_run(&l->uv, UV_RUN_DEFAULT);
+        uv_loop_close(&l->uv);
+    }
+    return cls;
+}
+
 enum pfs_class loop_init(struct loop *l, unsigned index, struct pfs_error *err)
 {
     memset(l, 0, sizeof(*l));
@@ -246,25 +285,13 @@ enum pfs_class loop_init(struct loop *l, unsigned index, struct pfs_error *err)
     list_init(&l->spare_reqs);
     l->rbuf = pfs_malloc(READ_CHUNK);
     l->wbuf = pfs_malloc(WRITE_CHUNK);
-    if (!l->rbuf || !l->wbuf) {
-        pfs_free(l->rbuf);
-        pfs_free(l->wbuf);
-        return pfs_nomem(err, "buffers of a loop");
-    }
-    int rc = uv_loop_init(&l->uv);
+    enum pfs_class cls = l->rbuf && l->wbuf ? init_uv(l, err) : pfs_nomem(err, "buffers of a loop");
 
-    if (rc == 0) {
-        rc = uv_async_init(&l->uv, &l->async, on_async);
-        if (rc != 0) {
-            uv_loop_close(&l->uv);
-        }
+    if (cls != PFS_OK) {
+        free_buffers(l);
+        return cls;
     }
-    if (rc != 0) {
-        pfs_free(l->rbuf);
-        pfs_free(l->wbuf);
-        return pfs_refuse(err, rc == UV_ENOMEM ? PFS_NOMEM : PFS_NOFILE, "event loop: %s",
-                          uv_strerror(rc));
-    }
+    uv_sem_init(&l->ended, 0);
     uv_prepare_init(&l->uv, &l->prepare);
     uv_check_init(&l->uv, &l->check);
     uv_idle_init(&l->uv, &l->idle);
@@ -282,7 +309,10 @@ static void *loop_main(void *arg)
     struct loop *l = arg;
 
     here = l;
+    pfs_host_enter(l->host);
     uv_run(&l->uv, UV_RUN_DEFAULT);
+    uv_sem_post(&l->ended);
+    pfs_host_run(l->host); /* mounts are closed later than loops end */
     return NULL;
 }
 
@@ -294,12 +324,13 @@ enum pfs_class loop_start(struct loop *l, struct pfs_error *err)
     pthread_sigmask(SIG_SETMASK, &all, &old);
     int rc = pthread_create(&l->thread, NULL, loop_main, l);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
+    l->started = rc == 0;
     return rc ? pfs_nomem(err, "thread of a loop") : PFS_OK;
 }
 
-bool loop_join(struct loop *l)
+bool loop_await(struct loop *l)
 {
-    pthread_join(l->thread, NULL);
+    uv_sem_wait(&l->ended);
     return l->state == LOOP_ENDED;
 }
 
@@ -310,8 +341,12 @@ void loop_fini(struct loop *l)
         loop_end(l);
         uv_run(&l->uv, UV_RUN_DEFAULT);
     }
+    if (l->started) {
+        pfs_host_stop(l->host);
+        pthread_join(l->thread, NULL);
+    }
     uv_loop_close(&l->uv);
-    req_free_spares(l);
-    pfs_free(l->rbuf);
-    pfs_free(l->wbuf);
+    uv_sem_destroy(&l->ended);
+    pfs_host_free(l->host);
+    free_buffers(l);
 }

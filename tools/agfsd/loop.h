@@ -21,6 +21,8 @@
 struct clients;
 struct pfs_pool;
 
+struct pfs_host;
+
 enum loop_state { LOOP_RUNNING, LOOP_NOTICE, LOOP_DRAINING, LOOP_CUT, LOOP_ENDED };
 
 struct loop {
@@ -30,6 +32,10 @@ struct loop {
     struct clients *clients;  /* of the server; locks itself */
     struct pfs_pool *workers; /* of the server, for streams that block; any thread */
     pthread_t thread;
+
+    struct pfs_host *host; /* carries the connections of proxied mounts (loop_host.c) */
+    bool started;
+    uv_sem_t ended; /* the loop's thread has nothing more to serve */
 
     /* any thread */
     _Atomic(struct post *) posts;
@@ -44,7 +50,11 @@ struct loop {
     enum loop_state state;
     int64_t grace_ms;
     bool in_posts; /* on_async runs */
-    bool cut;      /* something had to be broken off at the end */
+    uv_poll_t host_poll;
+    uv_timer_t host_timer;
+    int64_t host_due_ms; /* when host_timer fires */
+    bool in_host;        /* the host calls back, and nothing else is on the stack */
+    bool cut;            /* something had to be broken off at the end */
     struct wheel wheel;
     struct list listeners, conns, touched, bulk, fed, dead_reqs, spare_reqs;
     unsigned n_conns, n_spare_reqs, n_ios;
@@ -66,10 +76,13 @@ enum pfs_class loop_start(struct loop *l, struct pfs_error *err);
  * grace_ms is cut. Once per loop, any thread.
  */
 void loop_stop(struct loop *l, int64_t grace_ms);
-/* Waits for the thread. Any other thread. True: all handlers have answered, so loop_fini may be
- * called. */
-bool loop_join(struct loop *l);
-/* Frees what loop_init made. The thread was never started or has been joined. */
+/*
+ * Waits until the loop has ended; its thread goes on with what it hosts. Once, any other thread.
+ * True: all handlers have answered, so loop_fini may be called.
+ */
+bool loop_await(struct loop *l);
+/* Frees what loop_init made, and joins the thread: it was never started or has been waited for.
+ * No proxied mount is left. */
 void loop_fini(struct loop *l);
 
 /* True on the loop's own thread. Any thread. */
@@ -81,6 +94,16 @@ static inline int64_t loop_now_ms(const struct loop *l)
 }
 /* Sets a coarse deadline; conn_due is called when it has passed. */
 void loop_set_timer(struct loop *l, struct wheel_timer *t, int64_t at_ms);
+/* ---- loop_host.c: the loop as host of proxied mounts' connections ---- */
+
+enum pfs_class loop_host_init(struct loop *l, struct pfs_error *err);
+/* Does what the host has put off. */
+void loop_host_work(struct loop *l);
+/* The loop is about to sleep. */
+void loop_host_before_sleep(struct loop *l);
+/* The loop's handles are being closed. */
+void loop_host_close(struct loop *l);
+
 /* Called when a connection or request has been given back: the end of a stop may be reached. */
 void loop_check_end(struct loop *l);
 

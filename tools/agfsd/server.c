@@ -169,7 +169,7 @@ bool server_join(struct server *s)
     bool clean = true;
 
     for (unsigned i = 0; i < s->n_started; i++) {
-        if (!loop_join(&s->loops[i])) {
+        if (!loop_await(&s->loops[i])) {
             s->hung = true;
         }
         clean = clean && !s->loops[i].cut;

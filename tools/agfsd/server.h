@@ -51,8 +51,9 @@ void server_stop(struct server *s, int64_t grace_ms);
 /* Waits for the end of a stop. Returns true when nothing had to be cut. Not on a loop. */
 bool server_join(struct server *s);
 /*
- * Frees all. After server_join, or never started. NULL allowed. Whoever still may call http_post or
- * the callback of a stream must be at rest; where a handler never answered, memory is left alone.
+ * Frees all. After server_join, or never started; no proxied mount is left. NULL allowed. Whoever
+ * still may call http_post or the callback of a stream must be at rest; where a handler never
+ * answered, memory is left alone.
  */
 void server_free(struct server *s);
 

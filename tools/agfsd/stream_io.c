@@ -137,7 +137,7 @@ static void on_stream_done(void *arg, size_t n, const struct pfs_error *err)
         io->finished = true;
     } else {
         io->post.fn = on_end_posted;
-        http_post(io->loop, &io->post);
+        http_complete(io->loop, &io->post);
     }
 }
 

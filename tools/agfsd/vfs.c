@@ -123,7 +123,7 @@ void vfs_finish(struct vcall *c)
         c->mount = NULL;
     }
     if (c->loop) {
-        http_post(c->loop, &c->post);
+        http_complete(c->loop, &c->post);
     } else {
         deliver(&c->post);
     }
@@ -225,6 +225,9 @@ static bool submit(struct vcall *c)
     }
     if (c->own_deadline) {
         req.deadline_ns = 0;
+    }
+    if (req.op == PFS_OP_OPEN_READ) {
+        req.flags |= PFS_READ_INLINE;
     }
     vfs_fate_submit(c, &req);
     if (ops->submit(c->mount->driver, &req, submitted_done, c)) {

@@ -26,6 +26,11 @@ static pthread_mutex_t gate_mu = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t gate_cond = PTHREAD_COND_INITIALIZER;
 static bool gate_is_open;
 
+void http_complete(struct loop *l, struct post *p)
+{
+    http_post(l, p);
+}
+
 void http_post(struct loop *l, struct post *p)
 {
     pthread_mutex_lock(&l->mu);
