@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
 #include "base/utf8.h"
+#include <stdint.h>
+#include <string.h>
 
 static bool is_continuation(const char *s, size_t i)
 {
@@ -32,9 +34,23 @@ size_t pfs_utf8_len(const char *s, size_t n)
     return (a == 0xf0 && b < 0x90) || (a == 0xf4 && b > 0x8f) ? 0 : 4;
 }
 
+/* How many bytes at the start of s are ASCII, in steps of eight. */
+static size_t ascii_len(const char *s, size_t n)
+{
+    size_t i = 0;
+
+    for (uint64_t eight; n - i >= sizeof eight; i += sizeof eight) {
+        memcpy(&eight, s + i, sizeof eight);
+        if (eight & UINT64_C(0x8080808080808080)) {
+            break;
+        }
+    }
+    return i;
+}
+
 bool pfs_utf8_valid(const char *s, size_t n)
 {
-    for (size_t i = 0; i < n;) {
+    for (size_t i = ascii_len(s, n); i < n;) {
         size_t len = pfs_utf8_len(s + i, n - i);
 
         if (len == 0) {

@@ -129,6 +129,17 @@ Test(utf8, rfc_3629)
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         cr_assert_not(pfs_utf8_valid(bad[i], strlen(bad[i])), "bad %zu", i);
     }
+    for (size_t i = 0; i < 20; i++) { /* behind ASCII, which is passed in steps */
+        char text[24];
+
+        memset(text, 'a', sizeof text);
+        cr_assert(pfs_utf8_valid(text, i));
+        text[i] = '\xc3';
+        cr_assert_not(pfs_utf8_valid(text, sizeof text), "at %zu", i);
+        text[i + 1] = '\xa9';
+        cr_assert(pfs_utf8_valid(text, sizeof text), "at %zu", i);
+        cr_assert_not(pfs_utf8_valid(text, i + 1), "cut at %zu", i);
+    }
     cr_assert_eq(pfs_utf8_len("\xe2\x82\xac", 3), 3);
     cr_assert_eq(pfs_utf8_len("\xe2\x82\xac", 2), 0);
 }
