@@ -4,7 +4,9 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/reply.h"
 #include "fs/parallel.h"
+#include <string.h>
 
 /* More than that of one stream in the way of others is felt. */
 #define LARGE_STREAM (256 << 10)
@@ -54,7 +56,7 @@ static void complete(struct async_op *a)
 {
     struct pfs_reply reply = a->reply;
 
-    a->reply = (struct pfs_reply){0};
+    pfs_reply_init(&a->reply);
     async_disarm(a);
     atomic_store(&a->ticket, NULL);
     a->done(a->arg, &reply);
@@ -242,14 +244,18 @@ static void answer(pfs_done_fn *done, void *arg, struct pfs_reply *reply)
 static void start(struct pfs_client *c, const struct pfs_request *req, pfs_done_fn *done, void *arg)
 {
     size_t n_streams = op_is_stream(req->op) ? 1 : 0;
-    struct async_op *a = pfs_calloc(1, sizeof *a + n_streams * sizeof *a->stream);
-    struct pfs_reply reply = {0};
+    struct async_op *a = pfs_malloc(sizeof *a + n_streams * sizeof *a->stream);
+    struct pfs_reply reply;
+
+    pfs_reply_init(&reply);
 
     if (!a) {
         pfs_nomem(&reply.err, "an operation");
         answer(done, arg, &reply);
         return;
     }
+    memset(&a->done, 0, sizeof *a - offsetof(struct async_op, done));
+    pfs_reply_init(&a->reply);
     atomic_init(&a->refs, 1);
     pthread_mutex_init(&a->mu, NULL);
     a->done = done;

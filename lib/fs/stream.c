@@ -3,6 +3,7 @@
 #include "fs/stream.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/reply.h"
 #include "fs/async.h"
 #include <stdio.h>
 #include <string.h>
@@ -337,6 +338,8 @@ void stream_drive(struct pfs_stream *base, const atomic_bool *over)
 
 struct pfs_stream *stream_init(struct stream *s, struct async_op *a, bool is_write)
 {
+    memset(s, 0, offsetof(struct stream, err));
+    pfs_error_init(&s->err);
     s->base.ops = &ops;
     s->base.size = is_write ? a->op.req.size : a->op.ex.head.content_length;
     if (!is_write && a->op.ex.head.status == 206) {

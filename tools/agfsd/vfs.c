@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/reply.h"
 #include "driver_util.h"
 #include "vfs_internal.h"
 #include <string.h>
@@ -361,11 +362,13 @@ static struct vcall *call_new(struct vfs *v, struct loop *loop, const struct pfs
                               const char *asked, const char *full, const char *second)
 {
     size_t n_asked = strlen(asked) + 1, n_full = strlen(full) + 1, n_second = strlen(second) + 1;
-    struct vcall *c = pfs_calloc(1, sizeof *c + n_asked + n_full + n_second);
+    struct vcall *c = pfs_malloc(sizeof *c + n_asked + n_full + n_second);
 
     if (!c) {
         return NULL;
     }
+    memset(c, 0, offsetof(struct vcall, reply));
+    pfs_reply_init(&c->reply);
     c->post.fn = deliver;
     c->vfs = v;
     c->loop = loop;

@@ -65,9 +65,9 @@ struct vcall {
     void *arg;
     uint64_t handle;   /* the server's */
     bool own_deadline; /* the request names none: req.deadline_ns is the server's */
-    struct pfs_reply reply;
-    char *full;  /* normalised path in the tree, links resolved; behind the struct, as is: */
-    char *asked; /* the same before links were resolved */
+    char *full;        /* normalised path in the tree, links resolved; behind the struct, as is: */
+    char *asked;       /* the same before links were resolved */
+    struct pfs_reply reply; /* last: most of it is text, which is not zeroed */
 };
 
 /* ---- vfs.c ---- */
