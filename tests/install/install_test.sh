@@ -19,7 +19,7 @@ pc=$(find "$dir/root" -name proxyfs.pc)
 [ -n "$pc" ] || fail 'no proxyfs.pc'
 prefix=$dir/root$(sed -n 's/^prefix=//p' "$pc")
 lib=$(dirname "$(dirname "$pc")")
-for f in "$prefix"/bin/{agfs,agfsd,agfs-bench} "$prefix"/include/proxyfs/{proxyfs,error,driver,agfs_plugin}.h \
+for f in "$prefix"/bin/{agfs,agfsd,agfs-bench} "$prefix"/include/proxyfs/{proxyfs,error,driver,host,agfs_plugin}.h \
     "$prefix"/share/man/man1/{agfs,agfs-bench}.1 "$prefix"/share/man/man8/agfsd.8 "$lib"/libproxyfs.so \
     "$lib"/libproxyfs.so.0 "$lib"/proxyfs/proxyfs-h2.so; do
     [ -s "$f" ] || fail "not installed: ${f#"$dir"/root}"
@@ -27,6 +27,7 @@ done
 
 cat >"$dir/p.c" <<'C'
 #include <proxyfs/agfs_plugin.h>
+#include <proxyfs/host.h>
 #include <proxyfs/proxyfs.h>
 #include <stdio.h>
 
@@ -50,7 +51,7 @@ for compile in "cc -std=c99 $dir/p.c" "cc -std=c11 $dir/p.c" "c++ -std=c++11 $di
     LD_LIBRARY_PATH=$lib "$dir/p" | grep -q libproxyfs || fail "does not run: ${compile% *}"
 done
 
-cat "$prefix"/include/proxyfs/{proxyfs,error,driver}.h | tr '\n' ' ' |
+cat "$prefix"/include/proxyfs/{proxyfs,error,driver,host}.h | tr '\n' ' ' |
     grep -oE 'PFS_API [^;(]*[ *]pfs_[a-z0-9_]+ *\(' | grep -oE 'pfs_[a-z0-9_]+ *\($' | tr -d ' (' |
     LC_ALL=C sort -u >"$dir/declared"
 nm -D --defined-only "$lib/libproxyfs.so" | awk '{ print $3 }' | sed 's/@.*//' | LC_ALL=C sort -u >"$dir/exported"
