@@ -208,6 +208,34 @@ def test_idle_size_and_shared_connections(world):
     check(api.read("/remote/memfs/f"))
 
 
+def test_a_call_stays_on_its_event_loop(world):
+    """Loops carry connections themselves; only where they may have none does the I/O thread take part."""
+    remote = world.start("remote", ["--mount", "memfs:/memfs"], tls=True)
+    mounts = [world.mount_arg("/" + name, remote.tls + "/api/v1", **world.mtls(max_connections=n))
+              for name, n in (("own", 64), ("lent", 1))]
+    local = world.start("local", sum(mounts, []))
+    api = Api(local.clear)
+    wait_for("the mounts", api.ready)
+
+    def io_threads_ran():
+        tasks = "/proc/%d/task/" % local.process.pid
+        n = 0
+        for t in os.listdir(tasks):
+            with open(tasks + t + "/comm") as comm, open(tasks + t + "/status") as status:
+                if comm.read() == "proxyfs-io\n":
+                    n += next(int(line.split()[1]) for line in status if line.startswith("voluntary"))
+        return n
+
+    def ran_for_200_calls(mount):
+        before = io_threads_ran()
+        for _ in range(200):
+            check(api.get("stat", path=mount + "/memfs"))
+        return io_threads_ran() - before
+    assert ran_for_200_calls("/lent") >= 100
+    wait_for("connections of each loop", lambda: ran_for_200_calls("/own") < 50)
+    assert ran_for_200_calls("/lent") >= 100
+
+
 def test_bad_options_are_refused_by_name(world):
     remote, local, api = pair(world)
     url = remote.tls + "/api/v1"
@@ -366,6 +394,7 @@ def test_secrets_are_not_shown(world):
 run([test_operations_through_the_mount, test_errors_keep_class_and_origin, test_reload_file,
      test_remote_file_named_reload_is_reachable, test_many_small_operations, test_big_file_in_constant_memory,
      test_cut_upload_leaves_the_old_content, test_idle_size_and_shared_connections,
+     test_a_call_stays_on_its_event_loop,
      test_bad_options_are_refused_by_name, test_server_certificate_expired, test_http11_only_tls_peer,
      test_bad_paths, test_slow_remote_holds_up_nobody, test_remote_restart_and_kill, test_lazy_mount,
      test_native_plugin_in_our_server, test_secrets_are_not_shown])
