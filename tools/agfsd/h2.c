@@ -57,6 +57,7 @@ static bool h2_open(struct conn *c)
     h->opened_ms = h->idle_ms = now;
     h->tick_at_ms = now + c->loop->limits->tick_ms;
     h->guard.settings_since_ms = now;
+    h->first_window = H2_STREAM_WINDOW;
     if (!say_hello(h)) {
         nghttp2_session_del(h->s);
         pfs_free(h);

@@ -28,7 +28,8 @@ struct h2 {
     int64_t opened_ms, idle_ms, tick_at_ms;
     struct h2_guard guard;
     struct pfs_rtt rtt;
-    char *dst; /* during h2_drain: cap bytes, n used */
+    uint32_t first_window; /* what further streams begin with */
+    char *dst;             /* during h2_drain: cap bytes, n used */
     size_t cap, n;
     nghttp2_mem mem;
     void *frame_buffer; /* of nghttp2, n_frame_buffer bytes; NULL: not known */
@@ -51,7 +52,9 @@ size_t h2_drain(struct conn *c, char *dst, size_t cap);
 /* h2_idle.c: nghttp2's memory, and what is given back of it while the connection is idle. */
 void h2_idle_init(struct h2 *h);
 void h2_cool(struct conn *c);
-/* h2_window.c: n bytes of a body came. */
+/* h2_window.c: the API wants the body. */
+void h2_window_wanted(struct h2 *h, struct http_req *r);
+/* n bytes of a body came. */
 void h2_window_received(struct h2 *h, size_t n);
 /* True: the answer to a PING of ours. */
 bool h2_window_pong(struct h2 *h, const uint8_t *opaque);

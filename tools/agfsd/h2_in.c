@@ -95,7 +95,7 @@ static int on_begin_headers(nghttp2_session *s, const nghttp2_frame *frame, void
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     }
     r->stream_id = frame->hd.stream_id;
-    r->window.size = H2_STREAM_WINDOW;
+    r->window.size = h->first_window;
     r->progress_ms = loop_now_ms(h->c->loop);
     list_append(&h->reqs, &r->node);
     if (h->n_open++ == 0) {
@@ -191,7 +191,9 @@ static int on_frame(nghttp2_session *s, const nghttp2_frame *frame, void *user)
     case NGHTTP2_SETTINGS:
         h->got_settings = h->got_settings || !ack;
         h->got_ack = h->got_ack || ack;
-        h2_note(h, H2_EV_SETTINGS);
+        if (!ack) { /* of those there are as many as we asked for: nghttp2 sees to that */
+            h2_note(h, H2_EV_SETTINGS);
+        }
         break;
     case NGHTTP2_PING:
         if (!ack || !h2_window_pong(h, frame->ping.opaque_data)) {

@@ -178,6 +178,7 @@ static void on_body_wanted(struct http_req *r)
         nghttp2_submit_headers(h->s, NGHTTP2_FLAG_NONE, r->stream_id, NULL, &status, 1, NULL);
         conn_touch(r->conn);
     }
+    h2_window_wanted(h, r);
 }
 
 static void on_body_taken(struct http_req *r, size_t n)

@@ -39,15 +39,54 @@ int32_t h2_conn_window(const struct h2 *h)
     return nghttp2_session_get_effective_local_window_size(h->s);
 }
 
+/*
+ * Where one body needed a larger window the next one will, and would lose a round trip until it has
+ * it: further streams begin with it. Those that are open get the difference, by the rules of
+ * HTTP/2.
+ */
+static void begin_with(struct h2 *h, uint32_t size)
+{
+    size = size < H2_FIRST_WINDOW_MAX ? size : H2_FIRST_WINDOW_MAX;
+    if (size / 2 >= h->first_window) {
+        nghttp2_settings_entry first = {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, size};
+
+        if (nghttp2_submit_settings(h->s, NGHTTP2_FLAG_NONE, &first, 1) == 0) {
+            h->first_window = size;
+        }
+    }
+}
+
+/* The stream's window has grown; the connection's has room for two such. */
+static void grant(struct h2 *h, const struct http_req *r)
+{
+    int32_t size = (int32_t)r->window.size;
+
+    if (size > nghttp2_session_get_stream_effective_local_window_size(h->s, r->stream_id)) {
+        nghttp2_session_set_local_window_size(h->s, NGHTTP2_FLAG_NONE, r->stream_id, size);
+    }
+    if (2 * size > h2_conn_window(h)) {
+        nghttp2_session_set_local_window_size(h->s, NGHTTP2_FLAG_NONE, 0, 2 * size);
+    }
+    begin_with(h, r->window.size);
+    conn_touch(h->c);
+}
+
+/* What is collected waits for nobody: all of it may come at once, as far as windows grow at all. */
+void h2_window_wanted(struct h2 *h, struct http_req *r)
+{
+    uint32_t max = window_max(h);
+
+    if (r->body_mode == BODY_COLLECT && r->content_length > r->window.size &&
+        max > r->window.size) {
+        r->window.size = r->content_length < max ? (uint32_t)r->content_length : max;
+        grant(h, r);
+    }
+}
+
 void h2_window_taken(struct h2 *h, struct http_req *r, size_t n)
 {
     if (pfs_window_taken(&r->window, n, &h->rtt, pfs_now(), window_max(h))) {
-        int32_t size = (int32_t)r->window.size;
-
-        nghttp2_session_set_local_window_size(h->s, NGHTTP2_FLAG_NONE, r->stream_id, size);
-        if (2 * size > h2_conn_window(h)) {
-            nghttp2_session_set_local_window_size(h->s, NGHTTP2_FLAG_NONE, 0, 2 * size);
-        }
+        grant(h, r);
     }
     nghttp2_session_consume(h->s, r->stream_id, n);
 }

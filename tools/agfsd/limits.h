@@ -83,6 +83,7 @@ void limits_each(const struct server_limits *limits,
 
 #define H2_STREAMS 100
 #define H2_STREAM_WINDOW (256u << 10)    /* at first */
+#define H2_FIRST_WINDOW_MAX (4u << 20)   /* at first, where streams before it needed that */
 #define H2_STREAM_WINDOW_MAX (16u << 20) /* grown: 320 MB/s over 50 ms */
 #define H2_WINDOW_SUM (32u << 20)        /* of a connection's streams, as far as they grow */
 #define H2_CONN_WINDOW (4u << 20)

@@ -112,6 +112,40 @@ Test(server_h2, a_consumer_that_waits_holds_back_the_peer)
     cr_expect(rig_stop(&r));
 }
 
+static uint32_t first_window(const struct h2_peer *p)
+{
+    return nghttp2_session_get_remote_settings(p->s, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE);
+}
+
+Test(server_h2, streams_begin_with_the_window_that_others_needed)
+{
+    struct rig r = RIG_INIT;
+    struct h2_peer p;
+    const int large = 1000000;
+
+    rig_start(&r, NULL);
+    h2_peer_open(&p, &r, 0);
+    cr_expect(h2_peer_finish(&p, h2_peer_put(&p, "/echo", H2_STREAM_WINDOW, H2_STREAM_WINDOW)));
+    cr_expect_eq(first_window(&p), H2_STREAM_WINDOW, "it sufficed");
+    int hang = h2_peer_put(&p, "/hang", 1000, 1000); /* open while the window changes */
+    cr_assert(fake_wait(&fake_hanging, 0));
+    int echo = h2_peer_put(&p, "/echo", (size_t)large, large);
+    cr_expect(h2_peer_finish(&p, echo));
+    cr_expect_eq(p.results[echo].status, 200);
+    cr_expect_geq(first_window(&p), large);
+    cr_expect_leq(first_window(&p), H2_FIRST_WINDOW_MAX);
+    echo = h2_peer_put(&p, "/echo", (size_t)large, large);
+    h2_peer_flush(&p);
+    cr_expect_eq(p.results[echo].sent, large, "all of it leaves at once");
+    cr_expect(h2_peer_finish(&p, echo));
+    cr_expect_eq(p.results[echo].status, 200);
+    fake_release();
+    cr_expect(h2_peer_finish(&p, hang));
+    cr_expect_eq(p.results[hang].status, 200);
+    h2_peer_close(&p);
+    cr_expect(rig_stop(&r));
+}
+
 Test(server_h2, failing_streams_and_large_bodies)
 {
     struct rig r = RIG_INIT;
@@ -345,7 +379,7 @@ Test(server_h2, D07_floods_of_small_frames)
         h2_peer_close(&p);
     }
     h2_peer_open(&p, &r, 0);
-    for (int k = 0; k <= H2_SETTINGS_PER_MIN; k++) { /* its own answers count too */
+    for (int k = 0; k <= H2_SETTINGS_PER_MIN; k++) {
         nghttp2_submit_settings(p.s, 0, NULL, 0);
     }
     h2_peer_until(&p, &never);
