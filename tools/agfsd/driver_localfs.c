@@ -14,8 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define TEMP_PREFIX ".agfsd-" /* of files being written (localfs_io.c): never listed */
-#define REMOVE_DEPTH_MAX 512  /* open directories while removing a tree: each is a descriptor */
+#define REMOVE_DEPTH_MAX 512 /* open directories while removing a tree: each is a descriptor */
 
 bool lfs_stat_fill(struct pfs_stat *out, const char *name, const struct stat *st)
 {
@@ -254,7 +253,7 @@ static void list_entries(DIR *list, const char *path, struct pfs_reply *reply)
             break;
         }
         if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
-            strncmp(e->d_name, TEMP_PREFIX, sizeof TEMP_PREFIX - 1) == 0) {
+            lfs_is_temp(dirfd(list), e->d_name)) {
             continue; /* none of the caller's business */
         }
         if (fstatat(dirfd(list), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0) {

@@ -55,6 +55,11 @@ struct lfs_put {
     bool exclusive, sync;
 };
 
+/*
+ * Is that a temporary name of ours, never to be listed? One that a server which was killed has left
+ * behind is removed.
+ */
+bool lfs_is_temp(int dir, const char *name);
 /* Begins to replace path as plan says. Errors: what the path gives, EXISTS, NOTFOUND, NOMEM. */
 enum pfs_class lfs_put_begin(const struct localfs *fs, const char *path,
                              const struct write_plan *plan, struct lfs_put *ret,

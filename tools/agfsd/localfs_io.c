@@ -2,6 +2,7 @@
  * Copyright the ProxyFS authors */
 /* System calls of localfs: opening below the base directory, replacing files as a whole. */
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/path.h"
 #include "localfs.h"
@@ -175,7 +176,12 @@ int64_t lfs_mtime(const struct stat *st)
 
 /* ---- replacing a file as a whole ---- */
 
-/* A name that nobody else uses; hidden from listings by its prefix. */
+#define TEMP_PREFIX ".agfsd-"
+#define TEMP_DIGITS 32
+/* Who writes content is idle for minutes at most: nobody writes this any more. */
+#define TEMP_LIFE_S 3600
+
+/* A name that nobody else uses. */
 static void make_temp_name(char temp[48])
 {
     unsigned long long r[2] = {0, 0};
@@ -183,7 +189,23 @@ static void make_temp_name(char temp[48])
     if (getrandom(r, sizeof r, 0) != (ssize_t)sizeof r) {
         r[0] = (unsigned long long)getpid();
     }
-    snprintf(temp, 48, ".agfsd-%016llx%016llx", r[0], r[1]);
+    snprintf(temp, 48, TEMP_PREFIX "%016llx%016llx", r[0], r[1]);
+}
+
+bool lfs_is_temp(int dir, const char *name)
+{
+    const char *digits = name + sizeof TEMP_PREFIX - 1;
+    struct stat st;
+
+    if (strncmp(name, TEMP_PREFIX, sizeof TEMP_PREFIX - 1) != 0) {
+        return false;
+    }
+    if (strlen(digits) == TEMP_DIGITS && strspn(digits, "0123456789abcdef") == TEMP_DIGITS &&
+        fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+        pfs_wall_now() / PFS_SEC - st.st_mtim.tv_sec > TEMP_LIFE_S) {
+        unlinkat(dir, name, 0);
+    }
+    return true;
 }
 
 /* A nameless file in dir where the file system can, else one with a temporary name. */

@@ -280,6 +280,24 @@ Test(localfs, a_download_knows_its_length_and_notices_less)
     s->ops->close(s);
 }
 
+Test(localfs, what_a_killed_server_left_behind_goes)
+{
+    const struct timespec old[2] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
+    static const char *const names[] = {"base/.agfsd-0123456789abcdef0123456789abcdef",
+                                        "base/.agfsd-fedcba98765432100123456789abcdef",
+                                        "base/.agfsd-notes"};
+
+    for (int i = 0; i < 3; i++) {
+        host_put(names[i], "half");
+    }
+    cr_assert_eq(utimensat(AT_FDCWD, host(names[0]), old, 0), 0);
+    cr_assert_eq(utimensat(AT_FDCWD, host(names[2]), old, 0), 0);
+    cr_assert_str_eq(rig_ls(d, "/"), "");
+    cr_assert_eq(access(host(names[0]), F_OK), -1, "nobody writes it any more");
+    cr_assert_eq(access(host(names[1]), F_OK), 0, "this one may be written just now");
+    cr_assert_eq(access(host(names[2]), F_OK), 0, "not one of ours");
+}
+
 Test(localfs, handles)
 {
     uint64_t h = rig_hopen(d, "/f", PFS_OPEN_RDWR | PFS_OPEN_CREATE | PFS_OPEN_APPEND);
