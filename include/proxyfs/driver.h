@@ -46,6 +46,7 @@ extern "C" {
     X(OPEN_READ, "openread", Q)         /* path, offset, size, flags (PFS_READ_*) -> stream */     \
     X(OPEN_WRITE, "openwrite", Q)       /* path, offset, flags, size = length or -1 -> stream */   \
     X(HANDLE_OPEN, "hopen", M)          /* path, flags (PFS_OPEN_*), mode -> handle */             \
+    X(HANDLE_REPLACE, "hreplace", M)    /* path, flags (PFS_WRITE_*) -> handle; see below */       \
     X(HANDLE_READ, "hread", Q)          /* handle, offset (-1: at the position), size -> data */   \
     X(HANDLE_WRITE, "hwrite", Q)        /* handle, offset (-1: at the position), data -> count */  \
     X(HANDLE_SEEK, "hseek", Q)          /* handle, offset, whence -> count = position */           \
@@ -54,6 +55,7 @@ extern "C" {
     X(HANDLE_INFO, "hinfo", R)          /* handle -> handle_info */                                \
     X(HANDLE_RENEW, "hrenew", R)        /* handle, size = lease in seconds -> handle_info */       \
     X(HANDLE_TRUNCATE, "htruncate", W)  /* handle, size */                                         \
+    X(HANDLE_COMMIT, "hcommit", M)      /* handle, path, size -> count; see below */               \
     X(HANDLE_STREAM, "hstream", Q)      /* handle -> stream to read from */                        \
     X(HANDLE_CLOSE, "hclose", M)        /* handle */                                               \
     X(MOUNTS, "mounts", R)              /* -> data = the JSON of /mounts */                        \
@@ -104,6 +106,14 @@ PFS_API const char *pfs_op_name(enum pfs_op op);
 #define PFS_OPEN_CREATE 16u
 #define PFS_OPEN_EXCL 32u
 #define PFS_OPEN_TRUNC 64u
+
+/*
+ * HANDLE_REPLACE gives a handle for the new content of a whole file: HANDLE_WRITE at offsets, in
+ * any order and several at once, until HANDLE_COMMIT, with the path of HANDLE_REPLACE, puts it into
+ * place. That is refused unless exactly the first `size` bytes were written. Nobody sees anything
+ * of it before; HANDLE_CLOSE instead of it leaves the old content, and so does the end of the
+ * lease.
+ */
 
 /* Flags of GREP. */
 #define PFS_GREP_RECURSIVE 1u

@@ -423,7 +423,7 @@ void op_decode(struct op *op, struct pfs_reply *reply)
 static bool writes_content(enum pfs_op op)
 {
     return op == PFS_OP_WRITE || op == PFS_OP_OPEN_WRITE || op == PFS_OP_TRUNCATE ||
-           op == PFS_OP_COPY;
+           op == PFS_OP_COPY || op == PFS_OP_HANDLE_COMMIT;
 }
 
 /* Where it leaves that. */

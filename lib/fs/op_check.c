@@ -18,7 +18,7 @@ static bool is_modification(enum pfs_op op)
 bool op_needs_path(enum pfs_op op)
 {
     return op <= PFS_OP_GREP || op == PFS_OP_OPEN_READ || op == PFS_OP_OPEN_WRITE ||
-           op == PFS_OP_HANDLE_OPEN;
+           op == PFS_OP_HANDLE_OPEN || op == PFS_OP_HANDLE_REPLACE || op == PFS_OP_HANDLE_COMMIT;
 }
 
 static enum pfs_class check_numbers(const struct pfs_request *r, struct pfs_error *err)
@@ -79,6 +79,10 @@ enum pfs_class op_check(const struct pfs_client *c, const struct pfs_request *re
     if (req->hops >= HOPS_MAX) {
         return pfs_refuse(err, PFS_INVALID,
                           "too many servers in a row (%u): the mounts form a loop", req->hops);
+    }
+    if (req->op == PFS_OP_HANDLE_REPLACE && !(remote_knows(c->remote).features & FEATURE_PARTS)) {
+        return pfs_refuse(err, PFS_UNSUPPORTED, "%s: not supported by the remote",
+                          pfs_op_name(req->op));
     }
     return check_numbers(req, err);
 }

@@ -369,7 +369,8 @@ static struct remote_knowledge parse_boot(const char *boot)
     } names[] = {{"offset", FEATURE_OFFSET},
                  {"atomic-body", FEATURE_ATOMIC_BODY},
                  {"dedupe", FEATURE_DEDUPE},
-                 {"ranges", FEATURE_RANGES}};
+                 {"ranges", FEATURE_RANGES},
+                 {"parts", FEATURE_PARTS}};
     struct remote_knowledge k = {.features = FEATURE_KNOWN};
     size_t n = strcspn(boot, ";");
     const char *list = strstr(boot, "features=");

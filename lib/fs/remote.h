@@ -21,6 +21,7 @@ struct remote;
 #define FEATURE_ATOMIC_BODY 4u
 #define FEATURE_DEDUPE 8u
 #define FEATURE_RANGES 16u /* parts of files, with the version of the content */
+#define FEATURE_PARTS 32u  /* HANDLE_REPLACE: files written in parts */
 
 struct remote_knowledge {
     unsigned features;

@@ -2,8 +2,8 @@
  * Copyright the ProxyFS authors */
 #include "wire/route.h"
 
-/* agfs-http-api.md sections 4, 6 and 7; copy, and renew and truncate of handles exist on our
- * servers only. */
+/* agfs-http-api.md sections 4, 6 and 7; copy, and renew, truncate, replace and commit of
+ * handles exist on our servers only. */
 static const struct wire_route routes[PFS_N_OPS] = {
     [PFS_OP_CREATE] = {"POST", "/files", QUERY_PATH, BODY_NONE, RESULT_MESSAGE,
                        .may_be_created = true},
@@ -39,6 +39,8 @@ static const struct wire_route routes[PFS_N_OPS] = {
                            RESULT_WRITTEN},
     [PFS_OP_HANDLE_OPEN] = {"POST", "/handles/open", QUERY_PATH | QUERY_FLAGS | QUERY_MODE,
                             BODY_NONE, RESULT_HANDLE, .may_be_created = true},
+    [PFS_OP_HANDLE_REPLACE] = {"POST", "/handles/replace", QUERY_PATH | QUERY_FLAGS, BODY_NONE,
+                               RESULT_HANDLE},
     [PFS_OP_HANDLE_READ] = {"GET", "/handles/#/read", QUERY_OFFSET_GIVEN | QUERY_SIZE, BODY_NONE,
                             RESULT_DATA, .is_read = true},
     [PFS_OP_HANDLE_WRITE] = {"PUT", "/handles/#/write", QUERY_OFFSET_GIVEN, BODY_DATA,
@@ -53,6 +55,8 @@ static const struct wire_route routes[PFS_N_OPS] = {
                              RESULT_HANDLE, .is_read = true},
     [PFS_OP_HANDLE_TRUNCATE] = {"POST", "/handles/#/truncate", QUERY_SIZE_CHECKED, BODY_NONE,
                                 RESULT_MESSAGE},
+    [PFS_OP_HANDLE_COMMIT] = {"POST", "/handles/#/commit", QUERY_SIZE_CHECKED, BODY_NONE,
+                              RESULT_WRITTEN},
     [PFS_OP_HANDLE_STREAM] = {"GET", "/handles/#/stream", 0, BODY_NONE, RESULT_STREAM,
                               .is_read = true},
     [PFS_OP_HANDLE_CLOSE] = {"DELETE", "/handles/#", 0, BODY_NONE, RESULT_MESSAGE},

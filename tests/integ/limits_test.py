@@ -267,7 +267,7 @@ def test_D03_handshakes_per_address(world):
     """Who opens connections and says nothing holds up nobody but himself, and him for the time of a handshake only."""
     server, api = configured(world, "server", {"handshakes_per_address": 4, "handshake_timeout": "1s"}, tls=True)
     silent = [socket.create_connection(address(server.tls)) for _ in range(6)]
-    wait_for("the silent ones", lambda: api.get("limits").json()["in_use"] == {"connections": 7, "handshakes": 4, "body_memory": 0})
+    wait_for("the silent ones", lambda: api.get("limits").json()["in_use"] == {"connections": 7, "handshakes": 4, "body_memory": 0, "uploads": 0})
     other = socket.create_connection(address(server.tls), source_address=("127.0.0.9", 0))
     with tls_client(world, "http/1.1").wrap_socket(other, server_hostname="localhost") as s:
         s.sendall(b"GET /api/v1/version HTTP/1.1\r\nHost: x\r\n\r\n")

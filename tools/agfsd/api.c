@@ -70,7 +70,8 @@ void api_start(struct api *a)
         snprintf(a->boot + 2 * i, 3, "%02x", raw[i]);
     }
     snprintf(a->boot + 32, sizeof a->boot - 32,
-             "; features=offset,flags,atomic-body,handles,ranges%s", a->dedupe ? ",dedupe" : "");
+             "; features=offset,flags,atomic-body,handles,ranges,parts%s",
+             a->dedupe ? ",dedupe" : "");
     the_api = a;
 }
 

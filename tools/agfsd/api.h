@@ -29,7 +29,7 @@ struct api {
     bool admin;                         /* mount, unmount and plugins may be used */
     const char *const *admins;          /* identities that may, up to a NULL; NULL: everybody */
     struct dedupe *dedupe; /* results of requests that carry an id; NULL: none are kept */
-    char boot[96];         /* value of the header agfs-boot, made by api_start */
+    char boot[112];        /* value of the header agfs-boot, made by api_start */
 };
 
 /* Makes the boot id and has api_on_request serve with *a, which must outlive all requests. */
@@ -107,6 +107,10 @@ void api_respond_range(struct api_call *c, const char *type, struct pfs_stream *
 bool api_take_new_path(struct api_call *c);
 /* Puts the query's path into the request; `fallback` NULL: it is required. False: call ended. */
 bool api_need_path(struct api_call *c, const char *fallback);
+/* Offset and flags of a write from the query. False: the call has ended. */
+bool api_take_write(struct api_call *c);
+/* Answers with "Written N bytes", or the driver's words. */
+api_answer_fn api_answer_written;
 /* A number from the query. False: it is wrong, the call has ended with `wrong`. */
 bool api_query_int(struct api_call *c, const char *key, int base, int64_t *io_value,
                    const char *wrong);

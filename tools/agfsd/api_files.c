@@ -96,7 +96,7 @@ static void respond_written(struct api_call *c, int64_t n, const char *text)
     api_respond_message(c, 200, text && *text ? text : message);
 }
 
-static void answer_write(struct api_call *c, struct pfs_reply *reply)
+void api_answer_written(struct api_call *c, struct pfs_reply *reply)
 {
     respond_written(c, reply->count, reply->text);
 }
@@ -105,7 +105,7 @@ static void write_collected(struct api_call *c)
 {
     c->req.data = c->body;
     c->req.len = c->body_len;
-    api_submit(c, PFS_OP_WRITE, answer_write);
+    api_submit(c, PFS_OP_WRITE, api_answer_written);
 }
 
 static void upload_finished(void *arg, size_t n, const struct pfs_error *err)
@@ -144,8 +144,7 @@ static void answer_open_write(struct api_call *c, struct pfs_reply *reply)
     http_pump_body(c->http, c->stream, -1, upload_pumped, c);
 }
 
-/* Reads offset and flags; false: the call has ended. */
-static bool read_write_query(struct api_call *c)
+bool api_take_write(struct api_call *c)
 {
     int64_t offset = -1, flags = -1;
 
@@ -170,7 +169,7 @@ void api_files_put(struct api_call *c)
 {
     int64_t len = http_content_length(c->http);
 
-    if (!api_need_path(c, NULL) || !read_write_query(c)) {
+    if (!api_need_path(c, NULL) || !api_take_write(c)) {
         return;
     }
     bool replaces = c->req.offset == -1 && !(c->req.flags & PFS_WRITE_APPEND);
@@ -197,14 +196,14 @@ static void write_json(struct api_call *c)
     }
     c->req.data = data;
     c->req.len = len;
-    api_submit(c, PFS_OP_WRITE, answer_write);
+    api_submit(c, PFS_OP_WRITE, api_answer_written);
 }
 
 void api_write(struct api_call *c)
 {
     const char *type = http_field(c->http, "content-type");
 
-    if (!api_need_path(c, NULL) || !read_write_query(c)) {
+    if (!api_need_path(c, NULL) || !api_take_write(c)) {
         return;
     }
     api_with_body(c, type && strstr(type, "application/json") ? write_json : write_collected);
@@ -214,7 +213,7 @@ void api_write(struct api_call *c)
 static void copy_parsed(struct api_call *c)
 {
     if (api_take_new_path(c)) {
-        api_submit(c, PFS_OP_COPY, answer_write);
+        api_submit(c, PFS_OP_COPY, api_answer_written);
     }
 }
 

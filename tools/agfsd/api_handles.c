@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
-/* File handles: agfs-http-api.md section 6, with renew, truncate and leases that are real. */
+/* File handles: agfs-http-api.md section 6, with renew, truncate, replace, commit and leases that
+ * are real. */
 #include "api.h"
 #include "base/alloc.h"
 #include "jsonout.h"
@@ -116,6 +117,22 @@ static void handle_open(struct api_call *c)
     api_submit(c, PFS_OP_HANDLE_OPEN, answer_open);
 }
 
+static void handle_replace(struct api_call *c)
+{
+    int64_t lease = 0;
+
+    if (!api_need_path(c, NULL) || !api_take_write(c) ||
+        !api_query_int(c, "lease", 10, &lease, "invalid lease parameter")) {
+        return;
+    }
+    if (c->req.offset != -1 || c->req.flags & PFS_WRITE_APPEND) {
+        api_refuse(c, PFS_BADARG, "the whole content is replaced: no offset, no append");
+        return;
+    }
+    c->req.size = lease > 0 ? lease : -1;
+    api_submit(c, PFS_OP_HANDLE_REPLACE, answer_open);
+}
+
 static void handle_info(struct api_call *c)
 {
     api_submit(c, PFS_OP_HANDLE_INFO, answer_info);
@@ -223,17 +240,32 @@ static void handle_renew(struct api_call *c)
     api_submit(c, PFS_OP_HANDLE_RENEW, answer_info);
 }
 
-static void handle_truncate(struct api_call *c)
+/* Reads `size`. False: the call has ended. */
+static bool need_size(struct api_call *c)
 {
     c->req.size = -1;
     if (!api_query_int(c, "size", 10, &c->req.size, "invalid size parameter")) {
-        return;
+        return false;
     }
     if (c->req.size < 0) {
         api_refuse(c, PFS_BADARG, "size must be non-negative");
-        return;
+        return false;
     }
-    api_submit_message(c, PFS_OP_HANDLE_TRUNCATE, 200, "truncated");
+    return true;
+}
+
+static void handle_truncate(struct api_call *c)
+{
+    if (need_size(c)) {
+        api_submit_message(c, PFS_OP_HANDLE_TRUNCATE, 200, "truncated");
+    }
+}
+
+static void handle_commit(struct api_call *c)
+{
+    if (need_size(c)) {
+        api_submit(c, PFS_OP_HANDLE_COMMIT, api_answer_written);
+    }
 }
 
 static const struct sub_route {
@@ -241,11 +273,12 @@ static const struct sub_route {
     enum http_method method;
     api_handler_fn *fn;
 } sub_routes[] = {
-    {"", HTTP_GET, handle_info},        {"", HTTP_DELETE, handle_close},
-    {"read", HTTP_GET, handle_read},    {"write", HTTP_PUT, handle_write},
-    {"seek", HTTP_POST, handle_seek},   {"sync", HTTP_POST, handle_sync},
-    {"stat", HTTP_GET, handle_stat},    {"stream", HTTP_GET, handle_stream},
-    {"renew", HTTP_POST, handle_renew}, {"truncate", HTTP_POST, handle_truncate},
+    {"", HTTP_GET, handle_info},          {"", HTTP_DELETE, handle_close},
+    {"read", HTTP_GET, handle_read},      {"write", HTTP_PUT, handle_write},
+    {"seek", HTTP_POST, handle_seek},     {"sync", HTTP_POST, handle_sync},
+    {"stat", HTTP_GET, handle_stat},      {"stream", HTTP_GET, handle_stream},
+    {"renew", HTTP_POST, handle_renew},   {"truncate", HTTP_POST, handle_truncate},
+    {"commit", HTTP_POST, handle_commit},
 };
 
 /* Serves /handles/{id}[/name]. */
@@ -305,6 +338,15 @@ static void list_handles(struct api_call *c)
     api_respond_json(c, 200, &l.j);
 }
 
+static void serve_post(struct api_call *c, api_handler_fn *fn)
+{
+    if (http_method(c->http) == HTTP_POST) {
+        fn(c);
+    } else {
+        api_refuse_status(c, 405, PFS_UNSUPPORTED, "method not allowed");
+    }
+}
+
 void api_handles(struct api_call *c)
 {
     const char *id = c->rest + (*c->rest == '/');
@@ -318,11 +360,9 @@ void api_handles(struct api_call *c)
             api_refuse(c, PFS_BADARG, "handle ID required");
         }
     } else if (strcmp(id, "open") == 0) {
-        if (http_method(c->http) == HTTP_POST) {
-            handle_open(c);
-        } else {
-            api_refuse_status(c, 405, PFS_UNSUPPORTED, "method not allowed");
-        }
+        serve_post(c, handle_open);
+    } else if (strcmp(id, "replace") == 0) {
+        serve_post(c, handle_replace);
     } else if (!query_parse_int(id, n, 10, &handle)) {
         api_refuse(c, PFS_BADARG, "invalid handle ID: must be a number");
     } else {

@@ -40,12 +40,15 @@ void api_limits(struct api_call *c)
     jo_key(&j, "limits");
     jo_begin(&j, '{');
     limits_each(c->api->limits, put_limit, &j);
+    put_limit(&j, "uploads", UPLOADS_MAX);
+    put_limit(&j, "upload_idle", UPLOAD_LEASE_S * 1000);
     jo_end(&j, '}');
     jo_key(&j, "in_use");
     jo_begin(&j, '{');
     put_limit(&j, "connections", gauge_read(GAUGE_CONNECTIONS));
     put_limit(&j, "handshakes", gauge_read(GAUGE_HANDSHAKES));
     put_limit(&j, "body_memory", gauge_read(GAUGE_BODY_MEMORY));
+    put_limit(&j, "uploads", vfs_n_uploads(c->api->vfs));
     jo_end(&j, '}');
     jo_key(&j, "hit");
     jo_begin(&j, '{');

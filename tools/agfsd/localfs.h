@@ -75,8 +75,8 @@ pfs_op_fn lfs_openread, lfs_openwrite;
 
 /* ---- localfs_handles.c ---- */
 
-pfs_op_fn lfs_hopen, lfs_hread, lfs_hwrite, lfs_hseek, lfs_hsync, lfs_hstat, lfs_htruncate,
-    lfs_hstream, lfs_hclose;
+pfs_op_fn lfs_hopen, lfs_hreplace, lfs_hcommit, lfs_hread, lfs_hwrite, lfs_hseek, lfs_hsync,
+    lfs_hstat, lfs_htruncate, lfs_hstream, lfs_hclose;
 void lfs_handles_fini(struct localfs *fs);
 
 /* ---- driver_localfs.c ---- */

@@ -3,13 +3,17 @@
 /*
  * Open handles of localfs: an open file with a position. The table's lock is never held during
  * I/O; a handle's own lock keeps its position in order when two requests use it at once.
+ * One of HANDLE_REPLACE has the file that is to become the new content.
  */
 #include "base/alloc.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "base/path.h"
+#include "extents.h"
 #include "localfs.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 /* One read of a handle brings at most this much: the whole of it is in memory. */
@@ -25,16 +29,45 @@ struct lhandle {
     unsigned n_users;
     bool closed;
 
-    pthread_mutex_t mu; /* of pos, held during I/O at the position */
+    pthread_mutex_t mu; /* of pos, held during I/O at the position, and of the rest: */
     int64_t pos;
+    struct upload *upload; /* NULL: a file that is there */
+    bool over;             /* of an upload: it was committed, or could not be */
+};
+
+struct upload {
+    struct lfs_put put;
+    struct extents written;
+    int eno; /* of the write that failed, 0: none: it fails whatever comes after */
 };
 
 static void handle_free(struct lhandle *h)
 {
-    close(h->fd);
+    if (h->upload) {
+        lfs_put_abort(&h->upload->put); /* with fd */
+        pfs_free(h->upload);
+    } else {
+        close(h->fd);
+    }
     pthread_mutex_destroy(&h->mu);
     pfs_free(h->name);
     pfs_free(h);
+}
+
+static void give(struct localfs *fs, struct lhandle *h, bool close_it)
+{
+    pthread_mutex_unlock(&h->mu);
+    pthread_mutex_lock(&fs->mu);
+    if (close_it && !h->closed) {
+        h->closed = true;
+        list_remove(&h->link);
+    }
+    bool last = --h->n_users == 0 && h->closed;
+
+    pthread_mutex_unlock(&fs->mu);
+    if (last) {
+        handle_free(h);
+    }
 }
 
 /* Takes the handle for use with its lock held; NULL and NOTFOUND. */
@@ -53,28 +86,15 @@ static struct lhandle *take(struct localfs *fs, uint64_t id, struct pfs_error *e
         }
     }
     pthread_mutex_unlock(&fs->mu);
-    if (!found) {
-        pfs_refuse(err, PFS_NOTFOUND, "handle not found: %llu", (unsigned long long)id);
-        return NULL;
+    if (found) {
+        pthread_mutex_lock(&found->mu);
+        if (!found->over) {
+            return found;
+        }
+        give(fs, found, true);
     }
-    pthread_mutex_lock(&found->mu);
-    return found;
-}
-
-static void give(struct localfs *fs, struct lhandle *h, bool close_it)
-{
-    pthread_mutex_unlock(&h->mu);
-    pthread_mutex_lock(&fs->mu);
-    if (close_it && !h->closed) {
-        h->closed = true;
-        list_remove(&h->link);
-    }
-    bool last = --h->n_users == 0 && h->closed;
-
-    pthread_mutex_unlock(&fs->mu);
-    if (last) {
-        handle_free(h);
-    }
+    pfs_refuse(err, PFS_NOTFOUND, "handle not found: %llu", (unsigned long long)id);
+    return NULL;
 }
 
 static bool may(const struct lhandle *h, uint32_t access, struct pfs_error *err)
@@ -103,6 +123,18 @@ static int open_flags(uint32_t flags)
     return out;
 }
 
+/* Makes h one that can be found. */
+static void enter(struct localfs *fs, struct lhandle *h, struct pfs_reply *reply)
+{
+    pthread_mutex_init(&h->mu, NULL);
+    reply->handle.flags = h->flags;
+    pthread_mutex_lock(&fs->mu);
+    h->id = ++fs->last_handle;
+    list_append(&fs->handles, &h->link);
+    reply->handle.id = h->id;
+    pthread_mutex_unlock(&fs->mu);
+}
+
 void lfs_hopen(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
     struct localfs *fs = (struct localfs *)d;
@@ -122,13 +154,57 @@ void lfs_hopen(struct pfs_driver *d, const struct pfs_request *req, struct pfs_r
         return;
     }
     *h = (struct lhandle){.fd = fd, .flags = req->flags, .name = name};
-    pthread_mutex_init(&h->mu, NULL);
-    pthread_mutex_lock(&fs->mu);
-    h->id = ++fs->last_handle;
-    list_append(&fs->handles, &h->link);
-    reply->handle.id = h->id;
-    pthread_mutex_unlock(&fs->mu);
-    reply->handle.flags = req->flags;
+    enter(fs, h, reply);
+}
+
+void lfs_hreplace(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
+{
+    struct localfs *fs = (struct localfs *)d;
+    struct lhandle *h = pfs_calloc(1, sizeof *h);
+    struct upload *u = pfs_calloc(1, sizeof *u);
+    char *name = pfs_strdup(pfs_path_base(req->path));
+    struct pfs_request whole = *req;
+    struct write_plan plan;
+
+    whole.offset = -1; /* `size` is the lease */
+    if (!h || !u || !name) {
+        reply_nomem(reply, "a handle");
+    } else if (req->flags & PFS_WRITE_APPEND) {
+        pfs_refuse(&reply->err, PFS_BADARG, "%s: a replacement cannot append", req->path);
+    } else if (write_plan_of(&whole, &plan, &reply->err) == PFS_OK &&
+               lfs_put_begin(fs, req->path, &plan, &u->put, &reply->err) == PFS_OK) {
+        *h = (struct lhandle){.fd = u->put.fd, .flags = PFS_OPEN_WRONLY, .name = name, .upload = u};
+        enter(fs, h, reply);
+        return;
+    }
+    pfs_free(h);
+    pfs_free(u);
+    pfs_free(name);
+}
+
+void lfs_hcommit(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
+{
+    struct localfs *fs = (struct localfs *)d;
+    struct lhandle *h = take(fs, req->handle, &reply->err);
+
+    if (!h) {
+        return;
+    }
+    if (!h->upload) {
+        pfs_refuse(&reply->err, PFS_BADARG, "%s: the handle is not one of a replacement", h->name);
+    } else if (h->upload->eno) {
+        lfs_fail(&reply->err, h->upload->eno, h->name);
+    } else if (!extents_are_whole(&h->upload->written, req->size)) {
+        pfs_refuse(&reply->err, PFS_BADARG,
+                   "%s: not exactly the first %lld bytes were written; the old content stays",
+                   h->name, (long long)req->size);
+    } else {
+        h->over = true;
+        if (lfs_put_commit(&h->upload->put, h->name, &reply->err) == PFS_OK) {
+            reply->count = req->size;
+        }
+    }
+    give(fs, h, h->over);
 }
 
 void lfs_hread(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
@@ -186,6 +262,37 @@ static bool write_at(struct lhandle *h, const struct pfs_request *req)
     return true;
 }
 
+/* Of content that will not be committed: others may wait for the room. */
+static void give_up_room(int fd)
+{
+    if (ftruncate(fd, 0) < 0) {
+        log_debug("emptying a file that was given up: %s", strerror(errno));
+    }
+}
+
+/* Of new content that nobody sees: a failed write has changed nothing. */
+static void write_upload(struct lhandle *h, const struct pfs_request *req, struct pfs_reply *reply)
+{
+    struct upload *u = h->upload;
+    int64_t end;
+
+    if (req->offset < 0 || __builtin_add_overflow(req->offset, (int64_t)req->len, &end)) {
+        pfs_refuse(&reply->err, PFS_BADARG, "%s: a replacement is written at offsets", h->name);
+        return;
+    }
+    if (u->eno == 0 && !lfs_pwrite_all(h->fd, req->data, req->len, req->offset)) {
+        u->eno = errno;
+        give_up_room(h->fd);
+    }
+    if (u->eno) {
+        lfs_fail(&reply->err, u->eno, h->name);
+    } else if (!extents_add(&u->written, req->offset, end)) {
+        pfs_refuse(&reply->err, PFS_BADARG, "%s: too many gaps between what was written", h->name);
+    } else {
+        reply->count = (int64_t)req->len;
+    }
+}
+
 void lfs_hwrite(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
     struct localfs *fs = (struct localfs *)d;
@@ -194,7 +301,9 @@ void lfs_hwrite(struct pfs_driver *d, const struct pfs_request *req, struct pfs_
     if (!h) {
         return;
     }
-    if (may(h, PFS_OPEN_WRONLY, &reply->err)) {
+    if (h->upload) {
+        write_upload(h, req, reply);
+    } else if (may(h, PFS_OPEN_WRONLY, &reply->err)) {
         if (write_at(h, req)) {
             reply->count = (int64_t)req->len;
         } else {
@@ -265,7 +374,10 @@ void lfs_htruncate(struct pfs_driver *d, const struct pfs_request *req, struct p
     struct lhandle *h = take(fs, req->handle, &reply->err);
 
     if (h) {
-        if (may(h, PFS_OPEN_WRONLY, &reply->err) && ftruncate(h->fd, req->size) < 0) {
+        if (h->upload) {
+            pfs_refuse(&reply->err, PFS_UNSUPPORTED, "%s: truncating a replacement: not supported",
+                       h->name);
+        } else if (may(h, PFS_OPEN_WRONLY, &reply->err) && ftruncate(h->fd, req->size) < 0) {
             lfs_fail(&reply->err, errno, h->name);
         }
         give(fs, h, false);

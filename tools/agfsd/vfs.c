@@ -91,7 +91,8 @@ static void complete_reply(struct vcall *c)
     if (r->receipt) {
         r->receipt = vfs_receipt_wrap(c->mount, r->receipt);
     }
-    if (c->req.op == PFS_OP_HANDLE_CLOSE && (r->err.cls == PFS_OK || r->err.cls == PFS_NOTFOUND)) {
+    if ((c->req.op == PFS_OP_HANDLE_CLOSE || c->req.op == PFS_OP_HANDLE_COMMIT) &&
+        (r->err.cls == PFS_OK || r->err.cls == PFS_NOTFOUND)) {
         vfs_handle_forget(c->vfs, c->handle);
     }
     if (r->err.cls != PFS_OK) {
@@ -101,7 +102,8 @@ static void complete_reply(struct vcall *c)
         name_mount_root(c);
     } else if (c->req.op == PFS_OP_READDIR) {
         vfs_add_children(c->vfs, c->asked, r);
-    } else if (c->req.op == PFS_OP_HANDLE_OPEN && !vfs_handle_enter(c)) {
+    } else if ((c->req.op == PFS_OP_HANDLE_OPEN || c->req.op == PFS_OP_HANDLE_REPLACE) &&
+               !vfs_handle_enter(c)) {
         close_orphan(c);
     } else if (c->req.op == PFS_OP_HANDLE_RENEW) {
         vfs_handle_describe(c, c->req.size);
@@ -300,6 +302,20 @@ static void start_by_path(struct vcall *c)
     }
 }
 
+static bool is_handle_op(enum pfs_op op)
+{
+    return op >= PFS_OP_HANDLE_READ && op <= PFS_OP_HANDLE_CLOSE;
+}
+
+static void start(struct vcall *c)
+{
+    if (is_handle_op(c->req.op)) {
+        vfs_start_by_handle(c);
+    } else {
+        start_by_path(c);
+    }
+}
+
 void vfs_restart(struct vcall *c)
 {
     struct vfs_fate *f = c->req.host;
@@ -309,32 +325,11 @@ void vfs_restart(struct vcall *c)
         vfs_fate_begin(f, NULL, &c->reply.err);
         vfs_finish_here(c);
     } else {
-        start_by_path(c);
+        start(c);
     }
-}
-
-static void start_by_handle(struct vcall *c)
-{
-    if (!vfs_handle_take(c, &c->reply.err)) {
-        vfs_finish_here(c);
-        return;
-    }
-    bool forward = c->mount->driver->ops->op[c->req.op] != NULL;
-
-    if (c->req.op == PFS_OP_HANDLE_INFO || (c->req.op == PFS_OP_HANDLE_RENEW && !forward)) {
-        vfs_handle_describe(c, c->req.op == PFS_OP_HANDLE_RENEW ? c->req.size : 0);
-        vfs_finish_here(c);
-        return;
-    }
-    vfs_start(c);
 }
 
 /* ---- entering ---- */
-
-static bool is_handle_op(enum pfs_op op)
-{
-    return op >= PFS_OP_HANDLE_READ && op <= PFS_OP_HANDLE_CLOSE;
-}
 
 /* Normalises and resolves the paths of req. */
 static enum pfs_class resolve(struct vfs *v, const struct pfs_request *req, char *asked, char *full,
@@ -398,6 +393,9 @@ void vfs_submit(struct vfs *v, struct loop *loop, const struct pfs_request *req,
     struct vcall *c = NULL;
 
     asked[0] = full[0] = second[0] = '\0'; /* not zeroed: 12 KiB a call */
+    if (req->op == PFS_OP_HANDLE_COMMIT) {
+        vfs_handle_path(v, req->handle, full);
+    }
     if (is_handle_op(req->op) || resolve(v, req, asked, full, second, &failed.err) == PFS_OK) {
         c = call_new(v, loop, req, asked, full, second);
         if (!c) {
@@ -411,11 +409,7 @@ void vfs_submit(struct vfs *v, struct loop *loop, const struct pfs_request *req,
     c->done = done;
     c->arg = arg;
     c->handle = req->handle;
-    if (is_handle_op(req->op)) {
-        start_by_handle(c);
-    } else {
-        start_by_path(c);
-    }
+    start(c);
 }
 
 /* ---- on the calling thread ---- */

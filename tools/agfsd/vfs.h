@@ -134,6 +134,14 @@ void vfs_each_mount(struct vfs *v, void (*fn)(void *arg, const struct mount_info
 #define HANDLES_MAX 10000    /* as the stock server says */
 #define LEASE_DEFAULT_S 3600 /* stock clients that know no lease may be idle for long */
 #define LEASE_MAX_S 86400
+/* Of HANDLE_REPLACE: each has a file that takes room and is seen by nobody. */
+#define UPLOADS_MAX 1000
+/* A part may take so long on a line of 64 KiB/s that 16 MiB of them share, and must not find its
+ * handle gone then. */
+#define UPLOAD_LEASE_S 300
+
+/* How many handles of HANDLE_REPLACE are open. */
+unsigned vfs_n_uploads(struct vfs *v);
 
 /* Closes handles whose lease has ended: called about once a second. */
 void vfs_sweep_handles(struct vfs *v);

@@ -16,6 +16,8 @@ struct vhandle {
     uint64_t id, driver_handle;
     struct mount *mount;
     char *path;
+    char *client; /* of an upload: it is only this one's; NULL: anonymous */
+    bool is_upload;
     uint32_t flags;
     int64_t lease_s;
     int64_t ends;                  /* CLOCK_MONOTONIC */
@@ -59,12 +61,17 @@ static void free_locked(struct vfs *v, struct vhandle *h)
 {
     list_remove(&h->link);
     v->n_handles--;
+    v->n_uploads -= h->is_upload;
     pfs_free(h->path);
+    pfs_free(h->client);
     pfs_free(h);
 }
 
-static int64_t lease_of(int64_t asked)
+static int64_t lease_of(int64_t asked, bool is_upload)
 {
+    if (is_upload) {
+        return asked <= 0 || asked > UPLOAD_LEASE_S ? UPLOAD_LEASE_S : asked;
+    }
     return asked <= 0 ? LEASE_DEFAULT_S : asked < LEASE_MAX_S ? asked : LEASE_MAX_S;
 }
 
@@ -78,47 +85,107 @@ static void describe_locked(const struct vhandle *h, struct pfs_handle_info *inf
     info->expires_ns = h->access_ns + h->lease_s * PFS_SEC;
 }
 
+static void free_unlisted(struct vhandle *h)
+{
+    if (h) {
+        pfs_free(h->path);
+        pfs_free(h->client);
+        pfs_free(h);
+    }
+}
+
+/* What c opened, not listed yet; NULL: no memory. */
+static struct vhandle *handle_new(const struct vcall *c)
+{
+    struct vhandle *h = pfs_calloc(1, sizeof *h);
+    bool is_upload = c->req.op == PFS_OP_HANDLE_REPLACE;
+
+    if (!h) {
+        return NULL;
+    }
+    *h = (struct vhandle){.driver_handle = c->reply.handle.id,
+                          .mount = c->mount,
+                          .path = pfs_strdup(c->full),
+                          .is_upload = is_upload,
+                          .flags = is_upload ? PFS_OPEN_WRONLY : c->req.flags,
+                          .lease_s = lease_of(c->req.size, is_upload),
+                          .created_ns = pfs_wall_now()};
+    if (is_upload && c->req.client) {
+        h->client = pfs_strdup(c->req.client);
+    }
+    if (!h->path || (is_upload && c->req.client && !h->client)) {
+        free_unlisted(h);
+        return NULL;
+    }
+    renew_locked(h);
+    return h;
+}
+
 bool vfs_handle_enter(struct vcall *c)
 {
     struct vfs *v = c->vfs;
-    struct vhandle *h = pfs_calloc(1, sizeof *h);
-    char *path = pfs_strdup(c->full), *shown = pfs_strdup(c->full);
+    struct vhandle *h = handle_new(c);
+    char *shown = pfs_strdup(c->full);
 
-    if (!h || !path || !shown) {
-        pfs_free(h);
-        pfs_free(path);
+    if (!h || !shown) {
+        free_unlisted(h);
         pfs_free(shown);
         pfs_nomem(&c->reply.err, "a handle");
         return false;
     }
-    *h = (struct vhandle){.driver_handle = c->reply.handle.id,
-                          .mount = c->mount,
-                          .path = path,
-                          .flags = c->req.flags,
-                          .lease_s = lease_of(c->req.size),
-                          .created_ns = pfs_wall_now()};
-    renew_locked(h);
     pthread_mutex_lock(&v->handle_mu);
-    bool room = v->n_handles < HANDLES_MAX;
+    bool room = v->n_handles < HANDLES_MAX && (!h->is_upload || v->n_uploads < UPLOADS_MAX);
 
     if (room) {
         h->id = ++v->last_handle;
         v->n_handles++;
+        v->n_uploads += h->is_upload;
         list_append(bucket(v, h->id), &h->link);
         describe_locked(h, &c->reply.handle);
     }
     pthread_mutex_unlock(&v->handle_mu);
     if (!room) {
-        pfs_free(h);
-        pfs_free(path);
+        pfs_refuse(&c->reply.err, PFS_OVERLOAD,
+                   "too many open handles: %d are allowed, %d of them of replacements", HANDLES_MAX,
+                   UPLOADS_MAX);
+        free_unlisted(h);
         pfs_free(shown);
-        pfs_refuse(&c->reply.err, PFS_OVERLOAD, "too many open handles: %d are allowed",
-                   HANDLES_MAX);
         return false;
     }
     pfs_free(c->reply.handle.path);
     c->reply.handle.path = shown;
     return true;
+}
+
+unsigned vfs_n_uploads(struct vfs *v)
+{
+    pthread_mutex_lock(&v->handle_mu);
+    unsigned n = v->n_uploads;
+    pthread_mutex_unlock(&v->handle_mu);
+    return n;
+}
+
+void vfs_handle_path(struct vfs *v, uint64_t id, char *dst)
+{
+    pthread_mutex_lock(&v->handle_mu);
+    struct vhandle *h = find_locked(v, id);
+
+    if (h) {
+        memcpy(dst, h->path, strlen(h->path) + 1); /* it was normalised, so it is not longer */
+    }
+    pthread_mutex_unlock(&v->handle_mu);
+}
+
+/* An upload is its client's alone; once its lease has ended it can only be closed, by anybody. */
+static bool may_use_locked(const struct vhandle *h, const struct pfs_request *req)
+{
+    if (!h->is_upload) {
+        return true;
+    }
+    if (h->ends <= pfs_now()) {
+        return req->op == PFS_OP_HANDLE_CLOSE;
+    }
+    return h->client ? req->client && strcmp(h->client, req->client) == 0 : !req->client;
 }
 
 bool vfs_handle_take(struct vcall *c, struct pfs_error *err)
@@ -130,7 +197,7 @@ bool vfs_handle_take(struct vcall *c, struct pfs_error *err)
     struct vhandle *h = find_locked(v, c->handle);
 
     /* Under handle_mu: an unmount drops its handles before it frees the mount. */
-    if (h && vfs_hold(h->mount)) {
+    if (h && may_use_locked(h, &c->req) && vfs_hold(h->mount)) {
         up = true;
         c->mount = h->mount;
         c->req.handle = h->driver_handle;
@@ -156,7 +223,7 @@ void vfs_handle_describe(struct vcall *c, int64_t lease_s)
 
     if (h) {
         if (lease_s > 0) {
-            h->lease_s = lease_of(lease_s);
+            h->lease_s = lease_of(lease_s, h->is_upload);
             renew_locked(h);
         }
         path = pfs_strdup(h->path);
@@ -171,6 +238,30 @@ void vfs_handle_describe(struct vcall *c, int64_t lease_s)
     }
     pfs_free(c->reply.handle.path);
     c->reply.handle.path = path;
+}
+
+void vfs_start_by_handle(struct vcall *c)
+{
+    const char *rest = c->full;
+
+    if (c->full && vfs_fate_wait(c)) { /* a commit is a write to its path */
+        return;
+    }
+    if (!vfs_handle_take(c, &c->reply.err)) {
+        vfs_finish_here(c);
+        return;
+    }
+    if (c->full && pfs_path_below(c->full, c->mount->path, &rest)) {
+        c->req.path = rest;
+    }
+    bool forward = c->mount->driver->ops->op[c->req.op] != NULL;
+
+    if (c->req.op == PFS_OP_HANDLE_INFO || (c->req.op == PFS_OP_HANDLE_RENEW && !forward)) {
+        vfs_handle_describe(c, c->req.op == PFS_OP_HANDLE_RENEW ? c->req.size : 0);
+        vfs_finish_here(c);
+        return;
+    }
+    vfs_start(c);
 }
 
 void vfs_handle_forget(struct vfs *v, uint64_t id)

@@ -48,7 +48,7 @@ struct vfs {
 
     pthread_mutex_t handle_mu; /* of everything below */
     struct list handles[HANDLE_BUCKETS];
-    unsigned n_handles;
+    unsigned n_handles, n_uploads;
     uint64_t last_handle;
 };
 
@@ -150,9 +150,13 @@ bool vfs_fill_entry(struct pfs_stat *st, const char *name, const char *meta_name
  * elsewhere may still hold, is not somebody else's handle afterwards.
  */
 uint64_t vfs_first_handle(void);
-/* Enters the driver's handle of a successful HANDLE_OPEN and makes the reply's the server's.
- * False: no room; reply->err says so, and the driver's handle must be closed. */
+/* Enters the driver's handle of a successful HANDLE_OPEN or HANDLE_REPLACE and makes the reply's
+ * the server's. False: no room; reply->err says so, and the driver's handle must be closed. */
 bool vfs_handle_enter(struct vcall *c);
+/* Copies the path of a handle in the tree, if there is one, to dst, PFS_PATH_MAX + 1 bytes. */
+void vfs_handle_path(struct vfs *v, uint64_t id, char *dst);
+/* Starts an operation on c->handle; c->full is set for those that change what is at a path. */
+void vfs_start_by_handle(struct vcall *c);
 /* Finds c->handle, holds its mount and puts the driver's handle into c->req. False: *err. */
 bool vfs_handle_take(struct vcall *c, struct pfs_error *err);
 /* Fills the reply's handle_info (after renewing the lease by lease_s > 0). */

@@ -298,6 +298,108 @@ Test(localfs, what_a_killed_server_left_behind_goes)
     cr_assert_eq(access(host(names[2]), F_OK), 0, "not one of ours");
 }
 
+static uint64_t hreplace(const char *path, uint32_t flags)
+{
+    struct pfs_request req = {
+        .op = PFS_OP_HANDLE_REPLACE, .path = path, .offset = -1, .size = -1, .flags = flags};
+    struct pfs_reply r = rig_run(d, req);
+
+    cr_assert_eq(r.err.cls, PFS_OK, "%s", r.err.text);
+    return r.handle.id;
+}
+
+static enum pfs_class write_part(uint64_t h, int64_t at, const char *text)
+{
+    struct pfs_request req = {
+        .op = PFS_OP_HANDLE_WRITE, .handle = h, .data = text, .len = strlen(text), .offset = at};
+
+    return rig_run(d, req).err.cls;
+}
+
+static struct pfs_error commit(uint64_t h, int64_t size)
+{
+    struct pfs_request req = {
+        .op = PFS_OP_HANDLE_COMMIT, .handle = h, .path = "/f", .offset = -1, .size = size};
+
+    return rig_run(d, req).err;
+}
+
+Test(localfs, a_replacement_is_seen_once_all_of_it_is_there)
+{
+    rig_put(d, "/f", "old");
+    cr_assert_eq(chmod(host("base/f"), 0600), 0);
+    uint64_t h = hreplace("/f", PFS_WRITE_CREATE), other = hreplace("/f", PFS_WRITE_CREATE);
+
+    cr_assert_eq(write_part(h, 3, "def"), PFS_OK);
+    cr_assert_eq(write_part(h, -1, "x"), PFS_BADARG, "at the position");
+    cr_assert_eq(commit(h, 6).cls, PFS_BADARG, "a gap");
+    cr_assert_eq(write_part(h, 0, "abc"), PFS_OK);
+    cr_assert_eq(write_part(h, 0, "abc"), PFS_OK, "again");
+    cr_assert_eq(commit(h, 5).cls, PFS_BADARG, "more than that");
+    struct pfs_error err = commit(h, 7);
+    cr_assert_eq(err.cls, PFS_BADARG, "less than that");
+    cr_assert_eq(err.outcome, PFS_OUTCOME_NA);
+    cr_assert_str_eq(rig_cat(d, "/f"), "old");
+    cr_assert_str_eq(rig_ls(d, "/"), "f ");
+    cr_assert_eq(commit(h, 6).cls, PFS_OK);
+    cr_assert_str_eq(rig_cat(d, "/f"), "abcdef");
+    cr_assert_eq(commit(h, 6).cls, PFS_NOTFOUND, "it is over");
+    cr_assert_eq(write_part(h, 0, "x"), PFS_NOTFOUND);
+    struct stat st;
+    cr_assert_eq(stat(host("base/f"), &st), 0);
+    cr_assert_eq(st.st_mode & 0777, 0600, "it looks like the old one");
+
+    cr_assert_eq(commit(other, 0).cls, PFS_OK, "the last commit wins");
+    cr_assert_str_eq(rig_cat(d, "/f"), "");
+}
+
+Test(localfs, a_replacement_that_is_not_committed_leaves_nothing)
+{
+    uint64_t h = hreplace("/f", PFS_WRITE_CREATE);
+
+    hreplace("/f", PFS_WRITE_CREATE); /* left open for the driver to close */
+    cr_assert_eq(write_part(h, 0, "abc"), PFS_OK);
+    cr_assert_eq(rig_handle(d, PFS_OP_HANDLE_CLOSE, h).err.cls, PFS_OK);
+    cr_assert_eq(commit(h, 3).cls, PFS_NOTFOUND);
+    rig_fails(d, PFS_OP_STAT, "/f", PFS_NOTFOUND, "no such file");
+    rig_fails(d, PFS_OP_HANDLE_REPLACE, "/none", PFS_NOTFOUND, "no such file"); /* no CREATE */
+
+    h = hreplace("/f", PFS_WRITE_EXCLUSIVE);
+    rig_put(d, "/f", "first");
+    cr_assert_eq(write_part(h, 0, "abc"), PFS_OK);
+    cr_assert_eq(commit(h, 3).cls, PFS_EXISTS);
+    cr_assert_eq(commit(h, 3).cls, PFS_NOTFOUND, "it is over");
+    cr_assert_str_eq(rig_cat(d, "/f"), "first");
+    h = rig_hopen(d, "/f", PFS_OPEN_RDWR);
+    cr_assert_eq(commit(h, 5).cls, PFS_BADARG, "of a file that is there");
+}
+
+Test(localfs, a_replacement_that_cannot_be_written_gives_its_room_back)
+{
+    static char big[100001];
+    struct rlimit small = {4096, RLIM_INFINITY}, old;
+    uint64_t h = hreplace("/f", PFS_WRITE_CREATE);
+
+    memset(big, 'x', sizeof big - 1);
+    cr_assert_eq(write_part(h, 0, "abc"), PFS_OK);
+    cr_assert_eq(getrlimit(RLIMIT_FSIZE, &old), 0);
+    signal(SIGXFSZ, SIG_IGN);
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
+    enum pfs_class cls = write_part(h, 3, big);
+
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &old), 0);
+    cr_assert_eq(cls, PFS_TOOBIG);
+    struct pfs_reply r = rig_handle(d, PFS_OP_HANDLE_STAT, h);
+    cr_assert_eq(r.stat.size, 0);
+    pfs_reply_fini(&r);
+    cr_assert_eq(write_part(h, 0, "abc"), PFS_TOOBIG, "whoever comes later hears the same");
+    struct pfs_error err = commit(h, 3);
+    cr_assert_eq(err.cls, PFS_TOOBIG);
+    cr_assert_eq(err.outcome, PFS_OUTCOME_NA);
+    cr_assert_eq(rig_handle(d, PFS_OP_HANDLE_CLOSE, h).err.cls, PFS_OK);
+    rig_fails(d, PFS_OP_STAT, "/f", PFS_NOTFOUND, "no such file");
+}
+
 Test(localfs, handles)
 {
     uint64_t h = rig_hopen(d, "/f", PFS_OPEN_RDWR | PFS_OPEN_CREATE | PFS_OPEN_APPEND);

@@ -204,6 +204,15 @@ void vfs_rig_memfs(const char *path)
     publish(path, "memfs", d);
 }
 
+void vfs_rig_localfs(const char *path, const char *dir)
+{
+    const struct pfs_option option = {"local_dir", dir};
+    struct pfs_driver *d = NULL;
+
+    cr_assert_eq(localfs_open(&option, 1, &d, NULL), PFS_OK);
+    publish(path, "localfs", d);
+}
+
 void vfs_rig_gate(const char *path)
 {
     struct pfs_driver *d = calloc(1, sizeof *d);

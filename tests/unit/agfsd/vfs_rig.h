@@ -18,6 +18,8 @@ void vfs_rig_fini(void);
 /* Mounts a memfs, the gate driver, or the one that answers later, at path. */
 void vfs_rig_memfs(const char *path);
 void vfs_rig_gate(const char *path);
+/* A localfs of directory dir. */
+void vfs_rig_localfs(const char *path, const char *dir);
 void vfs_rig_later(const char *path);
 
 /* Later drivers: requests not answered, requests given up so far. */
