@@ -190,7 +190,11 @@ PFS_API PFS_MUST_CHECK enum pfs_class pfs_grep(struct pfs_client *c, const char 
 PFS_API PFS_MUST_CHECK enum pfs_class pfs_open_read(struct pfs_client *c, const char *path,
                                                     int64_t offset, int64_t size,
                                                     struct pfs_stream **ret, struct pfs_error *err);
-/* Opens `path` for replacing its content (flags as pfs_write). length: of the content, -1 unknown.
+/*
+ * Opens `path` for replacing its content (flags as pfs_write). length: of the content, -1 unknown.
+ * A large one may go in parts over several connections (option transfer_streams); the old content
+ * stays until pfs_stream_finish either way. What is wrong with the path may be said by a later
+ * call.
  */
 PFS_API PFS_MUST_CHECK enum pfs_class pfs_open_write(struct pfs_client *c, const char *path,
                                                      int64_t length, uint32_t flags,
@@ -200,7 +204,7 @@ PFS_API PFS_MUST_CHECK enum pfs_class pfs_open_write(struct pfs_client *c, const
  * One stream serves one thread at a time. read: *ret_n == 0 is the end of the content, which is
  * then proven complete (a cut transfer is TRUNCATED). write: all of buf. finish: commits what was
  * written; close without finish leaves the old content. Each call waits at most the client's
- * timeout.
+ * timeout; where a write goes in parts, so much longer as they take at 64 KiB/s: four minutes.
  */
 PFS_API PFS_MUST_CHECK enum pfs_class pfs_stream_read(struct pfs_stream *s, void *buf, size_t cap,
                                                       size_t *ret_n, struct pfs_error *err);

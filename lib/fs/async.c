@@ -241,7 +241,7 @@ static void answer(pfs_done_fn *done, void *arg, struct pfs_reply *reply)
     done(arg, reply);
 }
 
-static void start(struct pfs_client *c, const struct pfs_request *req, pfs_done_fn *done, void *arg)
+void async_start(struct pfs_client *c, const struct pfs_request *req, pfs_done_fn *done, void *arg)
 {
     size_t n_streams = op_is_stream(req->op) ? 1 : 0;
     struct async_op *a = pfs_malloc(sizeof *a + n_streams * sizeof *a->stream);
@@ -282,7 +282,7 @@ void pfs_submit(struct pfs_client *c, const struct pfs_request *req, pfs_done_fn
 {
     atomic_fetch_add(&c->n_inside, 1); /* the operation may be over while this still runs */
     if (!parallel_start(c, req, done, arg)) {
-        start(c, req, done, arg);
+        async_start(c, req, done, arg);
     }
     atomic_fetch_sub(&c->n_inside, 1);
 }

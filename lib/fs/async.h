@@ -34,6 +34,8 @@ struct async_op {
     struct stream stream[];   /* one, when op_is_stream */
 };
 
+/* As pfs_submit, by one exchange after the other; the caller is counted in n_inside. */
+void async_start(struct pfs_client *c, const struct pfs_request *req, pfs_done_fn *done, void *arg);
 struct async_op *async_ref(struct async_op *a);
 void async_unref(struct async_op *a);
 /* The timer no longer calls. */

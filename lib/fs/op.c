@@ -19,6 +19,8 @@
 #define DEADLINE_CAP_NS (3600 * PFS_SEC)
 /* Data takes time: so much more for each MiB of the request (reliability bar C). */
 #define NS_PER_MIB PFS_SEC
+/* A part of a large write: better not in the way of others. */
+#define BULK_WRITE (1u << 20)
 /* What most small replies fit in. */
 #define REPLY_ROOM 256
 
@@ -116,7 +118,7 @@ enum pfs_class op_init(struct op *op, struct pfs_client *c, const struct pfs_req
         return cls;
     }
     set_deadline(op, req);
-    if (op_safety(req->op) != SAFETY_R) {
+    if (op_safety_of(req) != SAFETY_R) {
         if (req->req_id) {
             snprintf(op->req_id, sizeof op->req_id, "%s", req->req_id);
         } else if (!remote_is_foreign(c->remote)) { /* others would not remember it */
@@ -224,6 +226,7 @@ static void add_fields(struct op *op)
         ex->is_bulk = true;
         exchange_add_field(ex, "range", op->range, HPACK_NAME);
     }
+    ex->is_bulk |= op->req.op == PFS_OP_HANDLE_WRITE && op->req.len >= BULK_WRITE;
     if (op->attempts > 0) {
         snprintf(op->attempt_text, sizeof op->attempt_text, "%u", op->attempts + 1);
         exchange_add_field(ex, "x-attempt", op->attempt_text, HPACK_NOTHING);
@@ -270,10 +273,11 @@ static void gather_facts(const struct op *op, const struct pfs_error *err, struc
 {
     const struct exchange *ex = &op->ex;
     struct remote_knowledge k = remote_knows(op->client->remote);
+    struct pfs_request req = step_request(op);
     bool same_process = k.boot[0] && k.serial == op->boot_serial;
 
     *f = (struct retry_facts){
-        .safety = op_safety(step_request(op).op),
+        .safety = op_safety_of(&req),
         .failure = ex->failure,
         .status = ex->head.status,
         .says_not_applied = err->outcome == PFS_OUTCOME_NA,

@@ -2,21 +2,57 @@
  * Copyright the ProxyFS authors */
 #include "base/alloc.h"
 #include "base/err.h"
+#include "fs/async.h"
 #include "fs/memory_stream.h"
 #include "fs/parallel_internal.h"
 #include <string.h>
 
-static atomic_size_t memory; /* promised to reads */
+static atomic_size_t memory; /* promised to transfers */
 
-static bool reserve(size_t n)
+size_t parallel_reserve(unsigned n_streams)
 {
-    size_t had = atomic_fetch_add(&memory, n);
+    size_t part_size = PARALLEL_TRANSFER_MEMORY / n_streams;
 
-    if (had + n > PARALLEL_MEMORY) {
-        atomic_fetch_sub(&memory, n);
-        return false;
+    part_size = part_size > PARALLEL_PART_MAX ? PARALLEL_PART_MAX : part_size;
+    if (atomic_fetch_add(&memory, n_streams * part_size) + n_streams * part_size >
+        PARALLEL_MEMORY) {
+        parallel_release(n_streams, part_size);
+        return 0;
     }
-    return true;
+    return part_size;
+}
+
+void parallel_release(unsigned n_streams, size_t part_size)
+{
+    atomic_fetch_sub(&memory, n_streams * part_size);
+}
+
+unsigned parallel_streams(struct pfs_client *c, unsigned feature)
+{
+    unsigned n = c->options.transfer_streams;
+
+    if (n == 1 || client_is_foreign(c) || !(remote_knows(c->remote).features & feature)) {
+        return 1;
+    }
+    if (n == 0) {
+        n = remote_delay_ns(c->remote) >= PARALLEL_AUTO_DELAY_NS ? PARALLEL_AUTO_STREAMS : 1;
+    }
+    return n;
+}
+
+void parallel_submit(struct pfs_client *c, const struct pfs_request *req, pfs_done_fn *done,
+                     void *arg)
+{
+    struct pfs_reply reply = {0};
+
+    atomic_fetch_add(&c->n_inside, 1); /* first: pfs_client_free waits for it, once it is closing */
+    if (atomic_load(&c->closing)) {
+        pfs_refuse(&reply.err, PFS_SHUTDOWN, "the client is being freed");
+        done(arg, &reply);
+    } else {
+        async_start(c, req, done, arg);
+    }
+    atomic_fetch_sub(&c->n_inside, 1);
 }
 
 void parallel_unref(struct parallel *p)
@@ -27,7 +63,7 @@ void parallel_unref(struct parallel *p)
     for (unsigned i = 0; i < p->n_streams; i++) {
         pfs_free(p->parts[i].buf);
     }
-    atomic_fetch_sub(&memory, p->n_streams * p->part_size);
+    parallel_release(p->n_streams, p->part_size);
     client_unref(p->client);
     pthread_mutex_destroy(&p->mu);
     pfs_free(p);
@@ -113,34 +149,20 @@ static void on_first(void *arg, struct pfs_reply *reply)
     p->opened(p->opened_arg, reply);
 }
 
-/* How many streams a read of c should use; 1: as usual. */
-static unsigned streams_for(struct pfs_client *c, const struct pfs_request *req)
+static bool is_whole_read(const struct pfs_request *req)
 {
-    unsigned n = c->options.transfer_streams;
-
-    if (req->op != PFS_OP_OPEN_READ || req->flags & ~PFS_READ_INLINE || req->offset > 0 ||
-        req->size >= 0 || !req->path || n == 1 || client_is_foreign(c) ||
-        !(remote_knows(c->remote).features & FEATURE_RANGES)) {
-        return 1;
-    }
-    if (n == 0) {
-        n = remote_delay_ns(c->remote) >= PARALLEL_AUTO_DELAY_NS ? PARALLEL_AUTO_STREAMS : 1;
-    }
-    return n;
+    return req->op == PFS_OP_OPEN_READ && !(req->flags & ~PFS_READ_INLINE) && req->offset <= 0 &&
+           req->size < 0 && req->path;
 }
 
 static struct parallel *parallel_new(struct pfs_client *c, const struct pfs_request *req,
                                      unsigned n_streams)
 {
-    size_t part_size = PARALLEL_READ_MEMORY / n_streams, n = strlen(req->path) + 1;
+    size_t part_size = parallel_reserve(n_streams), n = strlen(req->path) + 1;
+    struct parallel *p = part_size ? pfs_calloc(1, sizeof *p + n) : NULL;
 
-    part_size = part_size > PARALLEL_PART_MAX ? PARALLEL_PART_MAX : part_size;
-    if (!reserve(n_streams * part_size)) {
-        return NULL;
-    }
-    struct parallel *p = pfs_calloc(1, sizeof *p + n);
     if (!p) {
-        atomic_fetch_sub(&memory, n_streams * part_size);
+        parallel_release(n_streams, part_size);
         return NULL;
     }
     p->base.ops = &ops;
@@ -157,7 +179,10 @@ static struct parallel *parallel_new(struct pfs_client *c, const struct pfs_requ
 bool parallel_start(struct pfs_client *c, const struct pfs_request *req, pfs_done_fn *done,
                     void *arg)
 {
-    unsigned n_streams = streams_for(c, req);
+    if (req->op == PFS_OP_OPEN_WRITE) {
+        return parallel_write_start(c, req, done, arg);
+    }
+    unsigned n_streams = is_whole_read(req) ? parallel_streams(c, FEATURE_RANGES) : 1;
     struct parallel *p = n_streams > 1 ? parallel_new(c, req, n_streams) : NULL;
 
     if (!p) {

@@ -240,19 +240,10 @@ static void open_part(struct part *part)
                               .size = (int64_t)part->len,
                               .flags = PFS_READ_RANGE | READ_HAS_ROOM,
                               .hops = p->hops};
-    struct pfs_error err;
 
-    if (!make_room(part)) {
-        return;
+    if (make_room(part)) {
+        parallel_submit(c, &req, on_open, part);
     }
-    atomic_fetch_add(&c->n_inside, 1); /* first: pfs_client_free waits for it, once it is closing */
-    if (atomic_load(&c->closing)) {
-        pfs_refuse(&err, PFS_SHUTDOWN, "the client is being freed");
-        fail_part(part, &err);
-    } else {
-        pfs_submit(c, &req, on_open, part);
-    }
-    atomic_fetch_sub(&c->n_inside, 1);
 }
 
 struct part *parallel_add_locked(struct parallel *p, size_t len)

@@ -20,6 +20,19 @@ enum op_safety op_safety(enum pfs_op op)
     return (unsigned)op < PFS_N_OPS ? table[op] : SAFETY_Q;
 }
 
+/*
+ * Nobody sees anything of a replacement before its commit: to open another one, or to write the
+ * same bytes at the same place of it once more, harms as little as a read. What comes late finds
+ * the handle gone, or opens one that ends with its lease.
+ */
+enum op_safety op_safety_of(const struct pfs_request *req)
+{
+    bool unseen = req->op == PFS_OP_HANDLE_REPLACE ||
+                  (req->op == PFS_OP_HANDLE_WRITE && req->offset >= 0 && req->flags & WRITE_UNSEEN);
+
+    return unseen ? SAFETY_R : op_safety(req->op);
+}
+
 static struct retry_verdict no(enum pfs_outcome outcome, const char *evidence)
 {
     return (struct retry_verdict){.outcome = outcome, .evidence = evidence};

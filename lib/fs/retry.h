@@ -18,6 +18,11 @@ enum op_safety {
     SAFETY_Q  /* may act each time; also everything that is not known better */
 };
 enum op_safety op_safety(enum pfs_op op);
+/* Of a request: the operation's, or better when the request says so. */
+enum op_safety op_safety_of(const struct pfs_request *req);
+
+/* Flag of HANDLE_WRITE beside those of driver.h: at an offset, of a handle of HANDLE_REPLACE. */
+#define WRITE_UNSEEN 0x80000000u
 
 struct retry_facts {
     enum op_safety safety;

@@ -68,7 +68,11 @@ def test_a_full_disk_on_the_remote(world):
     small = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs -o size=4m tmpfs "$0" && exec "$@"', store]
     if subprocess.run([*small, "true"], capture_output=True).returncode != 0:
         raise Skip("no mount name space of its own here")
-    servers, api, at = chain(world, 2, wrapper=small)
+    for streams in ("1", "4"):
+        fill_the_disk(world, *chain(world, 2, wrapper=small, transfer_streams=streams))
+
+
+def fill_the_disk(world, servers, api, at):
     check(api.put(at + "/store/f", b"old"))
     for n in (6 * MIB, 40 * MIB):
         with open(world.path("zeros"), "wb") as f:
@@ -124,9 +128,11 @@ def test_kill_in_the_middle(world):
     """Each process of a transfer over two hops, by SIGKILL, both ways: the right failure, nothing half, nothing left."""
     store = world.path("store")
     for victim in ("client", 0, 1, 2):
-        for direction in ("up", "down"):
-            what = (victim, direction)
-            servers, api, at = chain(world, 2)
+        for direction, streams in (("up", "1"), ("down", "1"), ("up", "4")):
+            if streams == "4" and victim in ("client", 0):
+                continue  # between those it is agfs that decides
+            what = (victim, direction, streams)
+            servers, api, at = chain(world, 2, transfer_streams=streams)
             check(api.put(at + "/store/f", b"old"))
             check(api.put(at + "/store/big", content(48 * MIB)))
             before = [(s.n_fds(), s.n_threads()) for s in servers]
@@ -143,8 +149,11 @@ def test_kill_in_the_middle(world):
                 assert code == 11, (what, code, text)  # truncated: never a clean end
                 assert t.moved < 48 * MIB, what
             else:
-                # Nobody can know: the commit was not reached, but its request was under way.
-                assert code == 8 and "not known whether" in text, (what, code, text)
+                # By one stream nobody can know: the commit was not reached, but its request was under way. Of parts
+                # it is known; agfs makes them by itself to a server that is slow.
+                known = "not applied" in text
+                assert code == 8 and (known or streams == "1"), (what, code, text)
+                assert known or "not known whether" in text, (what, code, text)
             with open(store + "/f", "rb") as f:
                 assert f.read() == b"old", what
             for s, b in zip(servers, before):

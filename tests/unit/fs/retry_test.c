@@ -158,4 +158,17 @@ Test(retry, B1_classes)
     cr_assert_eq(op_safety(PFS_OP_READ), SAFETY_Q, "a read may be a dequeue");
     cr_assert_eq(op_safety(PFS_OP_WRITE), SAFETY_Q, "a write may be an enqueue");
     cr_assert_eq(op_safety((enum pfs_op)9999), SAFETY_Q);
+
+    struct pfs_request part = {.op = PFS_OP_HANDLE_WRITE, .offset = 5, .flags = WRITE_UNSEEN};
+    cr_assert_eq(op_safety_of(&part), SAFETY_R, "nobody sees it, however often");
+    part.offset = -1;
+    cr_assert_eq(op_safety_of(&part), SAFETY_Q, "at the position: each time further on");
+    part = (struct pfs_request){.op = PFS_OP_HANDLE_WRITE, .offset = 5};
+    cr_assert_eq(op_safety_of(&part), SAFETY_Q, "a handle may be of a queue");
+    part = (struct pfs_request){.op = PFS_OP_HANDLE_REPLACE};
+    cr_assert_eq(op_safety_of(&part), SAFETY_R);
+    part = (struct pfs_request){.op = PFS_OP_HANDLE_COMMIT};
+    cr_assert_eq(op_safety_of(&part), SAFETY_M, "now everybody sees it");
+    part = (struct pfs_request){.op = PFS_OP_WRITE, .offset = 5, .flags = WRITE_UNSEEN};
+    cr_assert_eq(op_safety_of(&part), SAFETY_Q);
 }
