@@ -46,7 +46,6 @@ static const struct fault {
     {"epoll_ctl", ENOSPC, C(NOMEM) | C(NOFILE)},
     {"epoll_wait", EINTR, GOT_OVER},
     {"eventfd", EMFILE, C(NOFILE)},
-    {"wake_read", EINTR, GOT_OVER},
     {"wake_write", EINTR, GOT_OVER},
     {"fopen", EMFILE, C(CONFIG) | C(NOFILE)},
     {"open", EMFILE, C(CONFIG) | C(NOFILE)},
