@@ -172,6 +172,7 @@ def B4_a_request_given_up_does_not_arrive_later(world):
 def A009_the_send_buffer_is_full(world):
     """A large upload when the network goes: the PING cannot even be sent."""
     remote, api = pair(world, keepalive_interval="1s", keepalive_timeout="1s", timeout="30s")
+    check(api.read("/r/memfs/README"))
     os.kill(remote.process.pid, signal.SIGSTOP)
     replies = []
     t = threading.Thread(target=lambda: replies.append(within(8, lambda: api.put("/r/memfs/big", bytes(6 << 20)))))
@@ -180,7 +181,9 @@ def A009_the_send_buffer_is_full(world):
         t.join()
     os.kill(remote.process.pid, signal.SIGCONT)
     assert replies and replies[0].status >= 500, replies
-    ends_as(replies[0], "conn_lost", "NA" if replies[0].json()["outcome"] == "NA" else "UN")
+    r = replies[0].json()
+    if (r["class"], r["outcome"]) != ("timeout", "NA"):  # of a new connection: on a slow machine the old one was asked first
+        assert r["class"] == "conn_lost" and r["outcome"] in ("NA", "UN"), r
     check(api.read("/r/memfs/README"))
     check(api.read("/r/memfs/big"), 404)
 
