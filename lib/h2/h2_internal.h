@@ -34,6 +34,13 @@ struct h2_guard {
     uint64_t n_window_updates, n_streams, n_data_sent;
 };
 
+/* Where output of nghttp2 goes: into the piece being drained, and what does not fit into `rest`. */
+struct h2_out {
+    char *piece;
+    size_t cap, len;
+    struct pfs_buf rest;
+};
+
 struct h2_session {
     struct session base;
     struct h2_options options;
@@ -50,8 +57,8 @@ struct h2_session {
     bool gave_up;          /* nghttp2 sent GOAWAY with an error: the peer broke the protocol */
     bool gave_up_reported; /* feed has said so */
     char gave_up_why[96];
-    bool is_drained;        /* nothing was to be sent, and nothing has happened since */
-    struct pfs_buf rest;    /* output of nghttp2 that did not fit where it was to go */
+    bool is_drained; /* nothing was to be sent, and nothing has happened since */
+    struct h2_out out;
     struct pfs_error fatal; /* why the feed must end the connection; cls OK: nothing */
     /*
      * nghttp2 had no memory half-way: it sends and receives nothing any more. 1.52 leaves a stream
@@ -87,7 +94,9 @@ void h2_credit_taken(struct h2_session *h, struct exchange *ex, size_t n);
 bool h2_guard_frame(struct h2_session *h, const nghttp2_frame_hd *hd);
 /* Registers all callbacks of session_cb.c. */
 void h2_set_callbacks(nghttp2_session_callbacks *cbs);
-/* Reads more of the request body of the stream's exchange for nghttp2. */
+/* Adds to the output; false: out_of_memory was set. */
+bool h2_emit(struct h2_session *h, const void *bytes, size_t n);
+/* Says how much of the request body of the stream's exchange the next DATA takes. */
 ssize_t h2_read_body_cb(nghttp2_session *ng, int32_t id, uint8_t *buf, size_t cap, uint32_t *flags,
                         nghttp2_data_source *source, void *arg);
 

@@ -51,7 +51,7 @@ static bool has_given_up(struct h2_session *h)
         if (n == 0) {
             break;
         }
-        if (n < 0 || !pfs_buf_add(&h->rest, data, (size_t)n)) {
+        if (n < 0 || !h2_emit(h, data, (size_t)n)) {
             h->out_of_memory = true;
             break;
         }
@@ -87,22 +87,42 @@ static enum pfs_class h2_feed(struct session *s, const void *data, size_t n, int
     return has_given_up(h) ? broken(h, err) : PFS_OK;
 }
 
-static enum pfs_class h2_drain(struct session *s, void *buf, size_t cap, size_t *ret_n,
-                               struct pfs_error *err)
+bool h2_emit(struct h2_session *h, const void *bytes, size_t n)
 {
-    struct h2_session *h = h2_of(s);
-    size_t len = pfs_buf_len(&h->rest);
+    struct h2_out *o = &h->out;
+    size_t fits = n < o->cap - o->len ? n : o->cap - o->len;
 
-    if (h->out_of_memory) {
-        return no_memory(h, PFS_PHASE_SEND, err);
+    if (fits) {
+        memcpy(o->piece + o->len, bytes, fits);
+        o->len += fits;
     }
-    if (len) { /* what did not fit into the last piece */
-        len = len < cap ? len : cap;
-        memcpy(buf, pfs_buf_data(&h->rest), len);
-        pfs_buf_consume(&h->rest, len);
+    if (fits < n && !pfs_buf_add(&o->rest, (const char *)bytes + fits, n - fits)) {
+        h->out_of_memory = true;
     }
-    while (len < cap && pfs_buf_len(&h->rest) == 0) {
+    return !h->out_of_memory;
+}
+
+/* What did not fit into the last piece goes into this one. */
+static void emit_rest(struct h2_out *o)
+{
+    size_t len = pfs_buf_len(&o->rest);
+
+    if (len) {
+        o->len = len < o->cap ? len : o->cap;
+        memcpy(o->piece, pfs_buf_data(&o->rest), o->len);
+        pfs_buf_consume(&o->rest, o->len);
+    }
+}
+
+/* Fills the piece with frames. DATA goes into it from within nghttp2, which then answers 0. */
+static enum pfs_class fill_piece(struct h2_session *h, struct pfs_error *err)
+{
+    struct h2_out *o = &h->out;
+
+    emit_rest(o);
+    while (o->len < o->cap && pfs_buf_len(&o->rest) == 0) {
         const uint8_t *data;
+        size_t before = o->len;
         ssize_t n = nghttp2_session_mem_send(h->ng, &data);
 
         if (n == NGHTTP2_ERR_NOMEM || h->out_of_memory) {
@@ -113,19 +133,34 @@ static enum pfs_class h2_drain(struct session *s, void *buf, size_t cap, size_t 
                             "HTTP/2 session with %s: %s", h->options.authority,
                             nghttp2_strerror((int)n));
         }
-        if (n == 0) {
+        if (n == 0 && o->len == before) {
             h->is_drained = !h->gave_up;
             break;
         }
-        size_t fits = (size_t)n < cap - len ? (size_t)n : cap - len;
-        memcpy((char *)buf + len, data, fits);
-        len += fits;
-        if (fits < (size_t)n && !pfs_buf_add(&h->rest, data + fits, (size_t)n - fits)) {
+        if (n > 0 && !h2_emit(h, data, (size_t)n)) {
             return no_memory(h, PFS_PHASE_SEND, err);
         }
     }
-    *ret_n = len;
-    return len == 0 && h->gave_up && !h->gave_up_reported ? broken(h, err) : PFS_OK;
+    return PFS_OK;
+}
+
+static enum pfs_class h2_drain(struct session *s, void *buf, size_t cap, size_t *ret_n,
+                               struct pfs_error *err)
+{
+    struct h2_session *h = h2_of(s);
+
+    if (h->out_of_memory) {
+        return no_memory(h, PFS_PHASE_SEND, err);
+    }
+    h->out.piece = buf;
+    h->out.cap = cap;
+    enum pfs_class cls = fill_piece(h, err);
+    *ret_n = h->out.len;
+    h->out.cap = h->out.len = 0;
+    if (cls == PFS_OK && *ret_n == 0 && h->gave_up && !h->gave_up_reported) {
+        cls = broken(h, err);
+    }
+    return cls;
 }
 
 static bool h2_wants_drain(struct session *s)
@@ -135,7 +170,7 @@ static bool h2_wants_drain(struct session *s)
     if (h->is_drained) {
         return false; /* nghttp2 looks through all its queues */
     }
-    return pfs_buf_len(&h->rest) > 0 || h->out_of_memory || nghttp2_session_want_write(h->ng) ||
+    return pfs_buf_len(&h->out.rest) > 0 || h->out_of_memory || nghttp2_session_want_write(h->ng) ||
            (h->gave_up && !h->gave_up_reported);
 }
 
@@ -280,8 +315,8 @@ static void h2_rest(struct session *s)
     struct h2_session *h = h2_of(s);
 
     h2_mem_trim(&h->mem);
-    if (pfs_buf_len(&h->rest) == 0) {
-        pfs_buf_fini(&h->rest);
+    if (pfs_buf_len(&h->out.rest) == 0) {
+        pfs_buf_fini(&h->out.rest);
     }
 }
 
@@ -290,7 +325,7 @@ static void h2_free(struct session *s)
     struct h2_session *h = h2_of(s);
 
     h2_mem_fini(&h->mem);
-    pfs_buf_fini(&h->rest);
+    pfs_buf_fini(&h->out.rest);
     pfs_free(h);
 }
 

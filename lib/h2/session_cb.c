@@ -8,6 +8,10 @@
 #include "h2/h2_internal.h"
 #include <string.h>
 
+#define FRAME_HEAD 9
+/* No DATA shorter than this because a piece is nearly full. */
+#define DATA_LEAST 1024
+
 int h2_fatal(struct h2_session *h, enum pfs_class cls, const char *text)
 {
     if (h->fatal.cls == PFS_OK) {
@@ -298,24 +302,61 @@ static int on_stream_close_cb(nghttp2_session *ng, int32_t id, uint32_t code, vo
     return 0;
 }
 
+/*
+ * DATA ends with the piece, so that a body comes in records that are full and whole frames, which
+ * neither end has to put together; near the piece's end it takes some of the next one.
+ */
+static ssize_t data_length_cb(nghttp2_session *ng, uint8_t frame_type, int32_t id,
+                              int32_t session_window, int32_t stream_window, uint32_t frame_max,
+                              void *arg)
+{
+    const struct h2_out *o = &((struct h2_session *)arg)->out;
+    size_t room = o->cap - o->len;
+
+    return room > FRAME_HEAD + DATA_LEAST ? (ssize_t)(room - FRAME_HEAD) : DATA_LEAST;
+}
+
+/* What of the body can go now. */
+static const char *body_left(const struct exchange *ex, size_t *ret_n, bool *ret_last)
+{
+    *ret_n = ex->body_stream ? ex->chunk_len : ex->body_len - ex->body_sent;
+    *ret_last = !ex->body_stream || ex->chunk_last;
+    return ex->body_stream ? ex->chunk : (const char *)ex->body + ex->body_sent;
+}
+
 ssize_t h2_read_body_cb(nghttp2_session *ng, int32_t id, uint8_t *buf, size_t cap, uint32_t *flags,
                         nghttp2_data_source *source, void *arg)
 {
-    struct h2_session *h = arg;
-    struct exchange *ex = exchange_of(ng, id); /* not source->ptr: it may be gone */
+    const struct exchange *ex = exchange_of(ng, id); /* not source->ptr: it may be gone */
+    size_t left;
+    bool last;
 
     if (!ex) {
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     }
-    const char *from = ex->body_stream ? ex->chunk : (const char *)ex->body + ex->body_sent;
-    size_t left = ex->body_stream ? ex->chunk_len : ex->body_len - ex->body_sent;
-    size_t n = left < cap ? left : cap;
-
-    if (ex->body_stream && n == 0 && !ex->chunk_last) {
+    body_left(ex, &left, &last);
+    if (left == 0 && !last) {
         return NGHTTP2_ERR_DEFERRED;
     }
-    if (n) {
-        memcpy(buf, from, n);
+    *flags |= NGHTTP2_DATA_FLAG_NO_COPY; /* send_data_cb follows at once */
+    if (left <= cap && last) {
+        *flags |= NGHTTP2_DATA_FLAG_EOF;
+    }
+    return (ssize_t)(left < cap ? left : cap);
+}
+
+/* Afterwards nghttp2 pauses: whoever drains sees whether there is room for the next frame. */
+static int send_data_cb(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *head, size_t n,
+                        nghttp2_data_source *source, void *arg)
+{
+    struct h2_session *h = arg;
+    struct exchange *ex = exchange_of(ng, frame->hd.stream_id);
+    size_t left;
+    bool last;
+    const char *from = body_left(ex, &left, &last);
+
+    if (!h2_emit(h, head, FRAME_HEAD) || !h2_emit(h, from, n)) {
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
     }
     ex->body_sent += n;
     if (ex->body_stream) {
@@ -325,10 +366,7 @@ ssize_t h2_read_body_cb(nghttp2_session *ng, int32_t id, uint8_t *buf, size_t ca
             session_note(&h->base, ex, EXCHANGE_WRITABLE);
         }
     }
-    if (n == left && (!ex->body_stream || ex->chunk_last)) {
-        *flags |= NGHTTP2_DATA_FLAG_EOF;
-    }
-    return (ssize_t)n;
+    return NGHTTP2_ERR_PAUSE;
 }
 
 void h2_set_callbacks(nghttp2_session_callbacks *cbs)
@@ -342,4 +380,6 @@ void h2_set_callbacks(nghttp2_session_callbacks *cbs)
     nghttp2_session_callbacks_set_on_frame_not_send_callback(cbs, on_frame_not_send_cb);
     nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(cbs, on_invalid_frame_recv_cb);
     nghttp2_session_callbacks_set_on_stream_close_callback(cbs, on_stream_close_cb);
+    nghttp2_session_callbacks_set_data_source_read_length_callback(cbs, data_length_cb);
+    nghttp2_session_callbacks_set_send_data_callback(cbs, send_data_cb);
 }
