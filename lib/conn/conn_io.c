@@ -14,10 +14,11 @@
 /*
  * Frames are gathered into records of at most 16 KiB (one record costs some 6,000 instructions each
  * way) and records into one send; no more than this waits for the socket, the rest stays with the
- * session, where it can still be cancelled.
+ * session, where it can still be cancelled. It is what programs write at once, 256 KiB, and what
+ * frames and records add to that, so that no short end of it needs a send of its own.
  */
 #define PIECE_SIZE 16384
-#define OUT_HIGH (256u << 10)
+#define OUT_HIGH ((256u + 16u) << 10)
 
 static size_t out_len(const struct conn *c)
 {
