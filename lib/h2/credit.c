@@ -4,10 +4,19 @@
 #include "h2/h2_internal.h"
 #include <string.h>
 
+/* A stream's credit is told to nghttp2 in steps: most replies are shorter and need none. */
+#define STEP (H2_STREAM_WINDOW / 16)
+
 static const uint8_t rtt_mark[8] = {'p', 'f', 's', ' ', 'r', 't', 't', 0};
 
-void h2_credit_received(struct h2_session *h, size_t n)
+void h2_credit_received(struct h2_session *h)
 {
+    size_t n = h->n_received;
+
+    if (n == 0) {
+        return;
+    }
+    h->n_received = 0;
     if (pfs_rtt_wants(&h->rtt, n, h->now_ns)) {
         nghttp2_submit_ping(h->ng, NGHTTP2_FLAG_NONE, rtt_mark);
     }
@@ -54,6 +63,12 @@ void h2_credit_taken(struct h2_session *h, struct exchange *ex, size_t n)
 {
     int32_t id = ex->stream_id;
 
+    ex->n_untold += n;
+    if (ex->n_untold < STEP) {
+        return;
+    }
+    n = ex->n_untold;
+    ex->n_untold = 0;
     if (pfs_window_taken(&ex->window, n, &h->rtt, h->now_ns, window_max(h))) {
         int32_t size = (int32_t)ex->window.size;
 

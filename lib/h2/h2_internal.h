@@ -48,7 +48,9 @@ struct h2_session {
     struct h2_mem mem;
     struct h2_guard guard;
     struct pfs_rtt rtt;
-    int64_t now_ns; /* of the feed that runs */
+    int64_t now_ns;          /* of the feed that runs */
+    size_t n_received;       /* bytes of DATA in it: the connection's credit */
+    struct exchange *latest; /* that h2_exchange found; NULL: look it up */
     bool goaway_seen;
     int32_t goaway_last;
     uint32_t goaway_code;
@@ -81,8 +83,12 @@ static inline void h2_done(struct h2_session *h, int rc)
 
 /* Ends the connection with an error of ours; returns what a callback must return for that. */
 int h2_fatal(struct h2_session *h, enum pfs_class cls, const char *text);
-/* credit.c: n bytes of DATA came. */
-void h2_credit_received(struct h2_session *h, size_t n);
+/* session_cb.c: the exchange of a stream; NULL: it has none any more. */
+struct exchange *h2_exchange(struct h2_session *h, int32_t id);
+/* ex ends: its stream, if there is one still, has no exchange from now on. */
+void h2_forget(struct h2_session *h, struct exchange *ex);
+/* credit.c: the connection's credit for all DATA of the feed is given back. */
+void h2_credit_received(struct h2_session *h);
 /* An answer to a PING; true: it measured a round trip, and is no sign of life that was asked for.
  */
 bool h2_credit_pong(struct h2_session *h, const uint8_t *opaque);

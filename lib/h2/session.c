@@ -73,6 +73,7 @@ static enum pfs_class h2_feed(struct session *s, const void *data, size_t n, int
                         "%s answers in HTTP/1.1, not HTTP/2", h->options.authority);
     }
     ssize_t used = nghttp2_session_mem_recv(h->ng, data, n);
+    h2_credit_received(h);
     if (h->fatal.cls != PFS_OK) {
         *err = h->fatal;
         return err->cls;
@@ -255,7 +256,7 @@ static void h2_cancel(struct session *s, struct exchange *ex, const struct pfs_e
 {
     struct h2_session *h = stir(s);
 
-    nghttp2_session_set_stream_user_data(h->ng, ex->stream_id, NULL);
+    h2_forget(h, ex);
     if (!ex->reply_ended || !ex->request_sent) {
         nghttp2_submit_rst_stream(h->ng, NGHTTP2_FLAG_NONE, ex->stream_id, NGHTTP2_CANCEL);
         s->state.n_resets++;
@@ -302,7 +303,7 @@ static void h2_fail_all(struct session *s, const struct pfs_error *why)
     list_for_each (n, &s->open) {
         struct exchange *ex = list_entry(n, struct exchange, node);
 
-        nghttp2_session_set_stream_user_data(h->ng, ex->stream_id, NULL);
+        h2_forget(h, ex);
         if (!(ex->reply_ended && ex->head.status >= 200)) {
             exchange_fail(ex, why);
         }

@@ -20,9 +20,21 @@ int h2_fatal(struct h2_session *h, enum pfs_class cls, const char *text)
     return NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
-static struct exchange *exchange_of(nghttp2_session *ng, int32_t id)
+/* Several callbacks in a row are about the same stream. */
+struct exchange *h2_exchange(struct h2_session *h, int32_t id)
 {
-    return nghttp2_session_get_stream_user_data(ng, id);
+    if (!h->latest || h->latest->stream_id != id) {
+        h->latest = nghttp2_session_get_stream_user_data(h->ng, id);
+    }
+    return h->latest;
+}
+
+void h2_forget(struct h2_session *h, struct exchange *ex)
+{
+    nghttp2_session_set_stream_user_data(h->ng, ex->stream_id, NULL);
+    if (h->latest == ex) {
+        h->latest = NULL;
+    }
 }
 
 static int on_begin_frame_cb(nghttp2_session *ng, const nghttp2_frame_hd *hd, void *arg)
@@ -34,7 +46,7 @@ static int on_header_cb(nghttp2_session *ng, const nghttp2_frame *frame, const u
                         size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags,
                         void *arg)
 {
-    struct exchange *ex = exchange_of(ng, frame->hd.stream_id);
+    struct exchange *ex = h2_exchange(arg, frame->hd.stream_id);
 
     if (!ex) {
         return 0;
@@ -70,7 +82,7 @@ static void give_back_unsent(struct h2_session *h)
         }
         pfs_refuse(&why, PFS_REFUSED, "the peer allows fewer streams now");
         exchange_fail_at(ex, FAILURE_NOT_SENT, &why);
-        nghttp2_session_set_stream_user_data(h->ng, ex->stream_id, NULL);
+        h2_forget(h, ex);
         nghttp2_submit_rst_stream(h->ng, NGHTTP2_FLAG_NONE, ex->stream_id, NGHTTP2_CANCEL);
         session_done(&h->base, ex);
     }
@@ -112,7 +124,7 @@ static void on_reply_header(struct h2_session *h, struct exchange *ex)
 static void end_refused_upload(struct h2_session *h, struct exchange *ex)
 {
     if (ex->head.status >= 300 && !ex->request_sent && !ex->local_reset) {
-        nghttp2_session_set_stream_user_data(h->ng, ex->stream_id, NULL);
+        h2_forget(h, ex);
         nghttp2_submit_rst_stream(h->ng, NGHTTP2_FLAG_NONE, ex->stream_id, NGHTTP2_CANCEL);
         session_done(&h->base, ex);
     }
@@ -121,7 +133,7 @@ static void end_refused_upload(struct h2_session *h, struct exchange *ex)
 static int on_frame_recv_cb(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
 {
     struct h2_session *h = arg;
-    struct exchange *ex = frame->hd.stream_id ? exchange_of(ng, frame->hd.stream_id) : NULL;
+    struct exchange *ex = frame->hd.stream_id ? h2_exchange(h, frame->hd.stream_id) : NULL;
 
     if (frame->hd.type == NGHTTP2_SETTINGS && !(frame->hd.flags & NGHTTP2_FLAG_ACK)) {
         on_settings(h);
@@ -144,9 +156,9 @@ static int on_data_chunk_cb(nghttp2_session *ng, uint8_t flags, int32_t id, cons
                             size_t n, void *arg)
 {
     struct h2_session *h = arg;
-    struct exchange *ex = exchange_of(ng, id);
+    struct exchange *ex = h2_exchange(h, id);
 
-    h2_credit_received(h, n);
+    h->n_received += n;
     if (!ex || ex->lost_interest) {
         h2_done(h, nghttp2_session_consume_stream(ng, id, n));
         return 0;
@@ -177,7 +189,7 @@ static int on_data_chunk_cb(nghttp2_session *ng, uint8_t flags, int32_t id, cons
 static int on_frame_send_cb(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
 {
     struct h2_session *h = arg;
-    struct exchange *ex = frame->hd.stream_id ? exchange_of(ng, frame->hd.stream_id) : NULL;
+    struct exchange *ex = frame->hd.stream_id ? h2_exchange(h, frame->hd.stream_id) : NULL;
 
     if (frame->hd.type == NGHTTP2_DATA) {
         h->guard.n_data_sent++;
@@ -206,7 +218,7 @@ static int on_frame_send_cb(nghttp2_session *ng, const nghttp2_frame *frame, voi
 static int on_invalid_frame_recv_cb(nghttp2_session *ng, const nghttp2_frame *frame, int code,
                                     void *arg)
 {
-    struct exchange *ex = frame->hd.stream_id ? exchange_of(ng, frame->hd.stream_id) : NULL;
+    struct exchange *ex = frame->hd.stream_id ? h2_exchange(arg, frame->hd.stream_id) : NULL;
 
     if (ex) {
         ex->local_reset = true;
@@ -235,7 +247,7 @@ static int on_frame_not_send_cb(nghttp2_session *ng, const nghttp2_frame *frame,
             pfs_fail(&why, PFS_REFUSED, PFS_OUTCOME_NA, PFS_PHASE_LOCAL,
                      "the request was not sent: %s", nghttp2_strerror(code));
             exchange_fail_at(ex, FAILURE_NOT_SENT, &why);
-            nghttp2_session_set_stream_user_data(ng, ex->stream_id, NULL);
+            h2_forget(h, ex);
             session_done(&h->base, ex);
             break;
         }
@@ -288,12 +300,12 @@ static void fail_stream(struct h2_session *h, struct exchange *ex, uint32_t code
 static int on_stream_close_cb(nghttp2_session *ng, int32_t id, uint32_t code, void *arg)
 {
     struct h2_session *h = arg;
-    struct exchange *ex = exchange_of(ng, id);
+    struct exchange *ex = h2_exchange(h, id);
 
     if (!ex) {
         return 0;
     }
-    nghttp2_session_set_stream_user_data(ng, id, NULL);
+    h->latest = NULL; /* nghttp2 frees the stream after this */
     /* A complete final reply counts, whatever came after it (RFC 9113 section 8.1). */
     if (!(ex->reply_ended && ex->head.status >= 200 && !ex->local_reset)) {
         fail_stream(h, ex, code);
@@ -327,7 +339,7 @@ static const char *body_left(const struct exchange *ex, size_t *ret_n, bool *ret
 ssize_t h2_read_body_cb(nghttp2_session *ng, int32_t id, uint8_t *buf, size_t cap, uint32_t *flags,
                         nghttp2_data_source *source, void *arg)
 {
-    const struct exchange *ex = exchange_of(ng, id); /* not source->ptr: it may be gone */
+    const struct exchange *ex = h2_exchange(arg, id); /* not source->ptr: it may be gone */
     size_t left;
     bool last;
 
@@ -350,7 +362,7 @@ static int send_data_cb(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t
                         nghttp2_data_source *source, void *arg)
 {
     struct h2_session *h = arg;
-    struct exchange *ex = exchange_of(ng, frame->hd.stream_id);
+    struct exchange *ex = h2_exchange(h, frame->hd.stream_id);
     size_t left;
     bool last;
     const char *from = body_left(ex, &left, &last);

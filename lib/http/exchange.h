@@ -124,6 +124,7 @@ struct exchange {
     int64_t body_received;    /* bytes of the reply's body so far */
     struct pfs_window window; /* HTTP/2: what the peer may send ahead of the consumer */
     uint64_t n_unconsumed;    /* bytes in `reply` whose window credit was not given back */
+    size_t n_untold;          /* HTTP/2: bytes of credit given back that are too few to tell */
 
     /* reply: the owner's after DONE */
     struct pfs_buf reply;
