@@ -26,7 +26,6 @@ void caller_init(struct caller *c, struct run *run, unsigned number)
             c->hists[op] = hist_new(3);
     }
     c->late = run->open_loop ? hist_new(3) : NULL;
-    c->slot_hist = hist_new(2);
 }
 
 void caller_fini(struct caller *c)
@@ -34,7 +33,6 @@ void caller_fini(struct caller *c)
     for (int op = 0; op < N_OPS; op++)
         hist_free(c->hists[op]);
     hist_free(c->late);
-    hist_free(c->slot_hist);
 }
 
 /* ---- the timeline ---- */
@@ -51,11 +49,11 @@ static void hand_over_slot(struct caller *c)
     p->errors += c->slot_errors;
     if (p->hist == NULL)
         p->hist = hist_new(2);
-    hist_add(p->hist, c->slot_hist);
+    for (unsigned i = 0; i < c->slot_calls; i++)
+        hist_record(p->hist, c->slot_took[i]);
     if (c->slot >= run->step->n_timeline)
         run->step->n_timeline = c->slot + 1;
     pthread_mutex_unlock(&run->mu);
-    hist_clear(c->slot_hist);
     c->slot_calls = c->slot_errors = 0;
 }
 
@@ -65,14 +63,14 @@ static void note_slot(struct caller *c, int64_t due, int64_t took, bool ok)
     unsigned last = c->run->first_slot + c->run->load->slots - 1;
 
     slot = c->run->first_slot + slot < last ? c->run->first_slot + slot : last;
-    if (slot != c->slot) {
+    if (slot != c->slot || c->slot_calls == SLOT_CALLS) {
         hand_over_slot(c);
         c->slot = (unsigned)slot;
     }
-    c->slot_calls += ok;
-    c->slot_errors += !ok;
     if (ok)
-        hist_record(c->slot_hist, took);
+        c->slot_took[c->slot_calls++] = took;
+    else
+        c->slot_errors++;
 }
 
 /* ---- a call ---- */

@@ -8,6 +8,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#define SLOT_CALLS 64 /* that wait for the lock of the timeline */
+
 /* What the callers of a round share. */
 struct run {
     const struct load *load;
@@ -43,8 +45,8 @@ struct caller {
     int64_t first_ns, last_ns;     /* begin of the first and end of the last measured call */
     atomic_ullong calls, failures; /* measured so far; others may look */
     unsigned slot;                 /* of the timeline, not yet handed over: */
-    uint64_t slot_calls, slot_errors;
-    struct hist *slot_hist;
+    unsigned slot_calls, slot_errors;
+    int64_t slot_took[SLOT_CALLS]; /* how long each took */
 };
 
 void caller_init(struct caller *c, struct run *run, unsigned number);
