@@ -107,6 +107,11 @@ static struct conn *own_locked(const struct generation *g, const struct suitable
 
 struct conn *choose_conn_locked(struct generation *g, const struct exchange *ex)
 {
+    if (g->n_conns == 1) { /* whatever it suits, there is no other */
+        struct conn *only = list_entry(g->conns.next, struct conn, gen_node);
+
+        return takes_one_more(only) ? only : NULL;
+    }
     bool is_stream = exchange_is_stream(ex);
     struct suitable s = {.spared = is_stream && g->n_conns > 1 ? quiet_locked(g) : NULL};
 
@@ -126,6 +131,9 @@ bool choose_lacks_hosted_locked(const struct generation *g, const struct exchang
 {
     const struct io *hosted = io_hosted_here();
 
+    if (!hosted) {
+        return false;
+    }
     list_for_each (n, &g->conns) {
         const struct conn *c = list_entry(n, struct conn, gen_node);
 
@@ -133,7 +141,7 @@ bool choose_lacks_hosted_locked(const struct generation *g, const struct exchang
             return false;
         }
     }
-    return hosted != NULL;
+    return true;
 }
 
 static unsigned n_on(const struct generation *g, const struct io *io)

@@ -229,8 +229,10 @@ static bool is_too_late_locked(const struct generation *g, struct exchange *ex, 
 
 static struct conn *submit(struct generation *g, struct exchange *ex, bool may_drive)
 {
-    struct placement p = {0};
+    struct placement p; /* not zeroed: an error is 600 bytes */
 
+    p.conn = p.start = NULL;
+    p.fail = false;
     g = lock_living(g, ex);
     int64_t now = pfs_now();
     if (!is_too_late_locked(g, ex, now, &p)) {
