@@ -14,8 +14,8 @@
 
 /* ---- the target ---- */
 
-/* "&recursive=false", and any other with a number; QUERY_EXTENDED stands for two of them. */
-#define MEMBER_MAX (2 * 32)
+/* "&recursive=false", and any other with a number. */
+#define MEMBER_MAX 32
 
 /* Where there is room, without the NUL; returns the end. */
 static char *put(char *to, const char *s)
@@ -133,28 +133,28 @@ static char *put_query(char *to, const struct pfs_request *req, unsigned members
     }
     if (members & QUERY_MODE) {
         add_name(&q, "mode");
-        q.to += snprintf(q.to, MEMBER_MAX / 2, "%" PRIo32, req->mode);
+        q.to += snprintf(q.to, MEMBER_MAX, "%" PRIo32, req->mode);
     }
     return q.to;
 }
 
-/* Makes the target, malloc'ed; NULL: no memory. */
-static char *make_target(const struct pfs_request *req, const struct wire_route *r,
-                         const char *base_path, bool extended, size_t *ret_len)
+/* Makes the target; its length, 0: no memory. */
+static size_t make_target(const struct pfs_request *req, const struct wire_route *r,
+                          const char *base_path, bool extended, struct wire_message *m)
 {
     size_t n_path = r->query & QUERY_PATH ? 3 * strlen(req->path) : 0;
-    size_t n_members = (size_t)__builtin_popcount(r->query) * MEMBER_MAX;
-    char *target =
-        pfs_malloc(strlen(base_path) + strlen(r->path) + PFS_DECIMAL_MAX + n_path + n_members + 1);
+    size_t most = strlen(base_path) + strlen(r->path) + PFS_DECIMAL_MAX + n_path +
+                  QUERY_MEMBERS_MAX * MEMBER_MAX + 1;
 
-    if (target) {
-        char *end = put_path(target, base_path, r->path, req->handle);
-
-        end = put_query(end, req, r->query, extended);
-        *end = '\0';
-        *ret_len = (size_t)(end - target);
+    m->target = most <= sizeof m->target_room ? m->target_room : pfs_malloc(most);
+    if (!m->target) {
+        return 0;
     }
-    return target;
+    char *end = put_path(m->target, base_path, r->path, req->handle);
+
+    end = put_query(end, req, r->query, extended);
+    *end = '\0';
+    return (size_t)(end - m->target);
 }
 
 /* ---- the body ---- */
@@ -355,35 +355,34 @@ enum pfs_class wire_encode(const struct pfs_request *req, const char *base_path,
 {
     const struct wire_route *r = wire_route_of(req->op);
     enum pfs_class cls = check(req, r, extended, err);
-    struct wire_message m = {0};
-    size_t len = 0;
 
     if (cls != PFS_OK) {
         return cls;
     }
-    m.method = r->method;
-    m.reply_max = reply_max(r->result);
-    m.target = make_target(req, r, base_path, extended, &len);
-    if (!m.target) {
+    memset(ret, 0, offsetof(struct wire_message, target_room));
+    ret->method = r->method;
+    ret->reply_max = reply_max(r->result);
+    size_t len = make_target(req, r, base_path, extended, ret);
+    if (len == 0) {
         return pfs_nomem(err, "a request target");
     }
     if (len > WIRE_TARGET_MAX) {
         cls = pfs_refuse(err, PFS_INVALID, "the path takes more than %u bytes encoded",
                          WIRE_TARGET_MAX);
     } else {
-        cls = encode_body(req, r->body, &m, err);
+        cls = encode_body(req, r->body, ret, err);
     }
-    if (cls == PFS_OK) {
-        *ret = m;
-    } else {
-        wire_message_fini(&m);
+    if (cls != PFS_OK) {
+        wire_message_fini(ret);
     }
     return cls;
 }
 
 void wire_message_fini(struct wire_message *m)
 {
-    pfs_free(m->target);
+    if (m->target != m->target_room) {
+        pfs_free(m->target);
+    }
     pfs_free(m->owned_body);
-    *m = (struct wire_message){0};
+    m->target = m->owned_body = NULL;
 }

@@ -24,6 +24,9 @@ enum wire_query {
     QUERY_EXTENDED = 1 << 13 /* offset and flags of a write */
 };
 
+/* No operation has more of them; QUERY_EXTENDED stands for two. */
+#define QUERY_MEMBERS_MAX 3
+
 enum wire_body {
     BODY_NONE,
     BODY_DATA, /* the request's bytes */

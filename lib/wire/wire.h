@@ -21,15 +21,20 @@
 #define WIRE_TARGET_MAX (12u << 10)
 #define WIRE_RETRY_AFTER_MAX_MS 60000 /* a peer's longer wish is not obeyed */
 
-/* A request ready for a session. Strings are static, borrowed from the pfs_request, or owned. */
+/* Most targets fit in it. */
+#define WIRE_TARGET_ROOM 256
+
+/* A request ready for a session, not to be copied. Strings are static, borrowed from the
+ * pfs_request, or owned. */
 struct wire_message {
     const char *method;       /* static */
-    char *target;             /* owned: "/api/v1/stat?path=%2Fa", percent-encoded */
+    char *target;             /* "/api/v1/stat?path=%2Fa", percent-encoded; target_room, or owned */
     const char *content_type; /* static, NULL: no body type */
     const void *body;         /* borrowed from the request, or owned_body */
     size_t body_len;
     char *owned_body;
     size_t reply_max; /* a reply body longer than this is LIMIT */
+    char target_room[WIRE_TARGET_ROOM];
 };
 
 /*

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
-#include "wire/wire.h"
+#include "wire/route.h"
 #include <criterion/criterion.h>
 #include <string.h>
 
@@ -110,6 +110,9 @@ Test(encode, every_operation)
                              m.owned_body ? "application/json" : "application/octet-stream");
         }
         cr_assert_gt(m.reply_max, 0);
+        unsigned query = wire_route_of(r->req.op)->query;
+
+        cr_assert_leq(__builtin_popcount(query) + !!(query & QUERY_EXTENDED), QUERY_MEMBERS_MAX);
         seen[r->req.op] = true;
         wire_message_fini(&m);
         wire_message_fini(&m); /* zeroed: harmless */
