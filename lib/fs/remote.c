@@ -8,6 +8,7 @@
 #include "base/mutex.h"
 #include "fs/retry.h"
 #include "fs/secret.h"
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -34,8 +35,10 @@ struct remote {
     atomic_bool is_foreign;  /* as remote_is_foreign says */
     atomic_llong delay_ns;   /* the quickest reply */
 
-    pthread_mutex_t mu; /* current, retired, authorization, knowledge */
-    struct generation *current;
+    _Atomic(struct generation *) current; /* set under reload_mu */
+    atomic_uint n_taking; /* threads that may have read it and not taken their reference yet */
+
+    pthread_mutex_t mu; /* retired, authorization, knowledge */
     struct generation *retired[RETIRED_MAX];
     char *authorization; /* "Bearer ..."; NULL: none */
     struct remote_knowledge knowledge;
@@ -169,7 +172,10 @@ static enum pfs_class remote_new(const struct options *o, char *key, struct remo
         cls = io_get(&r->io, err);
     }
     if (cls == PFS_OK) {
-        cls = make_generation(r, &r->current, &r->authorization, err);
+        struct generation *first = NULL;
+
+        cls = make_generation(r, &first, &r->authorization, err);
+        atomic_init(&r->current, first);
     }
     if (cls != PFS_OK) {
         remote_free(r);
@@ -230,9 +236,9 @@ void remote_put(struct remote *r)
 
 struct generation *remote_generation(struct remote *r)
 {
-    pthread_mutex_lock(&r->mu);
-    struct generation *g = generation_ref(r->current);
-    pthread_mutex_unlock(&r->mu);
+    atomic_fetch_add(&r->n_taking, 1);
+    struct generation *g = generation_ref(atomic_load(&r->current));
+    atomic_fetch_sub(&r->n_taking, 1);
     return g;
 }
 
@@ -319,11 +325,13 @@ static struct generation *keep_retired_locked(struct remote *r, struct generatio
 static void swap_in(struct remote *r, struct generation *fresh, char *authorization)
 {
     pthread_mutex_lock(&r->mu);
-    struct generation *old = r->current;
+    struct generation *old = atomic_exchange(&r->current, fresh);
     char *old_authorization = r->authorization;
-    r->current = fresh;
     r->authorization = authorization;
     pthread_mutex_unlock(&r->mu);
+    while (atomic_load(&r->n_taking) > 0) { /* for a few instructions each */
+        sched_yield();
+    }
     generation_retire(old, fresh);
     pthread_mutex_lock(&r->mu);
     struct generation *too_many = keep_retired_locked(r, old);
@@ -391,6 +399,9 @@ static struct remote_knowledge parse_boot(const char *boot)
 
 void remote_learn(struct remote *r, const char *boot)
 {
+    if (boot[0] == '\0' && remote_is_foreign(r)) {
+        return; /* what all its replies said */
+    }
     pthread_mutex_lock(&r->mu);
     size_t n = strlen(r->knowledge.boot);
     bool known = (r->knowledge.features & FEATURE_KNOWN) &&
