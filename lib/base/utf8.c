@@ -34,7 +34,7 @@ size_t pfs_utf8_len(const char *s, size_t n)
     return (a == 0xf0 && b < 0x90) || (a == 0xf4 && b > 0x8f) ? 0 : 4;
 }
 
-/* How many bytes at the start of s are ASCII, in steps of eight. */
+/* How many bytes at the start of s are ASCII, eight at a time as long as there are so many. */
 static size_t ascii_len(const char *s, size_t n)
 {
     size_t i = 0;
@@ -44,6 +44,9 @@ static size_t ascii_len(const char *s, size_t n)
         if (eight & UINT64_C(0x8080808080808080)) {
             break;
         }
+    }
+    while (i < n && (unsigned char)s[i] < 0x80) {
+        i++;
     }
     return i;
 }

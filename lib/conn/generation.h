@@ -65,6 +65,9 @@ unsigned generation_n_streams(struct generation *g);
 struct generation *generation_ref(struct generation *g);
 void generation_unref(struct generation *g);
 
+/* The number of the calling thread: 0 for the first that asks, and so on. */
+unsigned caller_number(void);
+
 /*
  * Optional before generation_submit: from now on chunks may be given to ex from any thread, and it
  * may be cancelled.

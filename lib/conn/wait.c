@@ -29,11 +29,7 @@ void wake_callers(atomic_uint *words, const uint32_t bits[WAKE_WORDS])
     }
 }
 
-/*
- * Threads take numbers in turn, so that few of them share one word and none a bit; neighbours have
- * different words where the generation has several connections at work (choose.c).
- */
-static unsigned own_slot(const struct generation *g)
+unsigned caller_number(void)
 {
     static atomic_uint next;
     static _Thread_local unsigned number; /* plus 1; 0: none yet */
@@ -41,7 +37,16 @@ static unsigned own_slot(const struct generation *g)
     if (number == 0) {
         number = 1 + atomic_fetch_add_explicit(&next, 1, memory_order_relaxed);
     }
-    unsigned k = number - 1, n = g->n_loops, word = k / (32 * n) * n + k % n;
+    return number - 1;
+}
+
+/*
+ * Threads take numbers in turn, so that few of them share one word and none a bit; neighbours have
+ * different words where the generation has several connections at work (choose.c).
+ */
+static unsigned own_slot(const struct generation *g)
+{
+    unsigned k = caller_number(), n = g->n_loops, word = k / (32 * n) * n + k % n;
 
     return word % WAKE_WORDS * 32 + k / n % 32;
 }

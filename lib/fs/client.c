@@ -60,8 +60,19 @@ enum pfs_class pfs_client_new(const struct pfs_option *list, size_t n, struct pf
     return PFS_OK;
 }
 
+/* What stands in all slots once the client is closing: no call comes in any more. */
+static char slot_closed;
+#define SLOT_CLOSED ((struct op *)(void *)&slot_closed)
+
 bool client_enter(struct pfs_client *c, struct op *op)
 {
+    _Atomic(struct op *) *slot = &c->slots[caller_number() % CLIENT_SLOTS];
+    struct op *none = NULL;
+
+    if (!op->async && atomic_compare_exchange_strong(slot, &none, op)) {
+        op->slot = slot;
+        return true;
+    }
     pthread_mutex_lock(&c->mu);
     bool open = !c->closing;
     if (open) {
@@ -73,6 +84,11 @@ bool client_enter(struct pfs_client *c, struct op *op)
 
 void client_leave(struct pfs_client *c, struct op *op)
 {
+    struct op *expected = op;
+
+    if (op->slot && atomic_compare_exchange_strong(op->slot, &expected, NULL)) {
+        return; /* c may be gone from here on */
+    }
     pthread_mutex_lock(&c->mu);
     list_remove(&op->node);
     if (c->closing && list_is_empty(&c->ops)) {
@@ -93,6 +109,18 @@ bool client_pause(struct pfs_client *c, int64_t until_ns)
     bool closing = c->closing;
     pthread_mutex_unlock(&c->mu);
     return !closing;
+}
+
+/* From now on pfs_client_free waits for the calls in the slots as for all others. */
+static void close_slots_locked(struct pfs_client *c)
+{
+    for (unsigned i = 0; i < CLIENT_SLOTS; i++) {
+        struct op *op = atomic_exchange(&c->slots[i], SLOT_CLOSED);
+
+        if (op) {
+            list_append(&c->ops, &op->node);
+        }
+    }
 }
 
 /* The next operation in flight that was not given up yet, pinned or referenced; NULL: none. */
@@ -123,6 +151,7 @@ static void cancel_all(struct pfs_client *c)
 
     pthread_mutex_lock(&c->mu);
     atomic_store(&c->closing, true);
+    close_slots_locked(c);
     pthread_cond_broadcast(&c->changed);
     while ((op = take_victim_locked(c)) != NULL) {
         pthread_mutex_unlock(&c->mu);

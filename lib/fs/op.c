@@ -6,7 +6,6 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
-#include "base/path.h"
 #include "base/random.h"
 #include "base/reply.h"
 #include "fs/parallel.h"
@@ -23,53 +22,6 @@
 #define BULK_WRITE (1u << 20)
 /* What most small replies fit in. */
 #define REPLY_ROOM 256
-
-/* The remote's name of `path`: normalised, below remote_path. dst has PFS_PATH_MAX + 1 bytes. */
-static enum pfs_class remote_name(const struct pfs_client *c, const char *path, char *dst,
-                                  struct pfs_error *err)
-{
-    char local[PFS_PATH_MAX + 1];
-
-    if (!path) {
-        return pfs_refuse(err, PFS_INVALID, "path is required");
-    }
-    if (strcmp(c->options.remote_path, "/") == 0) {
-        return pfs_path_normalize(path, strlen(path), dst, err);
-    }
-    enum pfs_class cls = pfs_path_normalize(path, strlen(path), local, err);
-    if (cls == PFS_OK && !pfs_path_join(dst, c->options.remote_path, local)) {
-        cls = pfs_refuse(err, PFS_INVALID, "path with remote_path before it: file name too long");
-    }
-    return cls;
-}
-
-static enum pfs_class set_paths(struct op *op, const struct pfs_request *req, struct pfs_error *err)
-{
-    char first[PFS_PATH_MAX + 1], second[PFS_PATH_MAX + 1]; /* not zeroed: 8 KiB a call */
-    bool two = op_has_two_paths(req->op);
-
-    second[0] = '\0';
-    enum pfs_class cls = remote_name(op->client, req->path, first, err);
-    if (cls == PFS_OK && two) {
-        cls = remote_name(op->client, req->path2, second, err);
-    }
-    if (cls == PFS_OK && req->op == PFS_OP_SYMLINK && !req->path2) {
-        cls = pfs_refuse(err, PFS_INVALID, "target is required");
-    }
-    if (cls != PFS_OK) {
-        return cls;
-    }
-    size_t n = strlen(first) + 1, m = strlen(second) + 1;
-    op->paths = n + m <= sizeof op->small_paths ? op->small_paths : pfs_malloc(n + m);
-    if (!op->paths) {
-        return pfs_nomem(err, "a path");
-    }
-    memcpy(op->paths, first, n);
-    memcpy(op->paths + n, second, m);
-    op->req.path = op->paths;
-    op->req.path2 = two ? op->paths + n : req->path2;
-    return PFS_OK;
-}
 
 static void set_deadline(struct op *op, const struct pfs_request *req)
 {
@@ -106,13 +58,14 @@ enum pfs_class op_init(struct op *op, struct pfs_client *c, const struct pfs_req
     enum pfs_class cls = PFS_OK;
 
     memset(op, 0, offsetof(struct op, ex)); /* op_prepare makes the exchange */
+    op->req_id[0] = op->first_boot[0] = '\0';
     op->client = c;
     op->req = *req;
     op->reply = reply;
     list_init(&op->node);
     cls = op_check(c, req, err);
     if (cls == PFS_OK && op_needs_path(req->op)) {
-        cls = set_paths(op, req, err);
+        cls = op_set_paths(op, req, err);
     }
     if (cls != PFS_OK) {
         return cls;
@@ -126,6 +79,7 @@ enum pfs_class op_init(struct op *op, struct pfs_client *c, const struct pfs_req
         }
     }
     op->hops[0] = req->hops ? (char)('0' + req->hops) : '\0'; /* HOPS_MAX keeps it a digit */
+    op->hops[1] = '\0';
     if (remote_has_authorization(c->remote)) {
         op->authorization = remote_authorization(c->remote);
         if (!op->authorization) {
@@ -455,7 +409,9 @@ bool op_judge(struct op *op, int64_t *ret_delay_ns)
     struct exchange *ex = &op->ex;
     bool again;
 
-    pfs_reply_init(reply);
+    if (reply == &other) { /* the caller's is empty */
+        pfs_reply_init(reply);
+    }
     *ret_delay_ns = 0;
     if (ex->header_ended) { /* half of one may lack what would be in the other */
         remote_learn(op->client->remote, ex->head.boot);

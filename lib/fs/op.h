@@ -27,6 +27,11 @@ enum op_step {
     STEP_CLOSE  /* close */
 };
 
+/* As many threads may call without sharing a slot; others use the list. */
+#define CLIENT_SLOTS 64
+
+struct op;
+
 struct pfs_client {
     unsigned n_forks; /* io_n_forks when it was made */
     atomic_uint refs; /* the user's, and reads in parts that go on asking for more */
@@ -37,37 +42,40 @@ struct pfs_client {
     pthread_cond_t changed; /* closing was set, or ops became empty then */
     struct list ops;        /* by op.node */
     atomic_bool closing;    /* set under mu */
-    atomic_uint n_inside;   /* threads in pfs_submit, whose operation may be over already */
+    /* Blocking calls come and go here, without mu; from closing on they are in ops. */
+    _Atomic(struct op *) slots[CLIENT_SLOTS];
+    atomic_uint n_inside; /* threads in pfs_submit, whose operation may be over already */
 };
 
 struct op {
     struct pfs_client *client;
     struct list node;
-    struct pfs_request req; /* path and path2 normalised, below remote_path */
-    char *paths;            /* memory of both: small_paths, or owned */
+    char *paths; /* memory of both: small_paths, or owned */
     int64_t deadline_ns;
     enum op_step step;
-    bool extended;           /* the server honours offset and flags on PUT */
-    struct wire_message msg; /* of the step */
-    bool ex_live;            /* ex was initialised and not released */
+    bool extended; /* the server honours offset and flags on PUT */
+    bool ex_live;  /* ex was initialised and not released */
     unsigned attempts;
     bool used_free_retry;
     uint64_t handle; /* STEP_WRITE and later */
     int64_t written;
-    unsigned boot_serial; /* which server process the remote was known as at the start */
-    char req_id[33];
-    int64_t began_ns;    /* when the caller asked */
-    bool uncertain;      /* an attempt that failed may have been carried out */
-    char first_boot[40]; /* ... by this server process, which remembers what it did; "": unknown */
-    char hops[2], attempt_text[12], first_attempt[72], range[48];
-    char *authorization;     /* owned, NULL: none */
-    struct pfs_reply *reply; /* where the result goes */
-    struct async_op *async;  /* NULL: a blocking call */
-    bool was_cancelled;      /* by pfs_client_free; under the client's mu */
-    atomic_int pin;          /* a blocking call's exchange: enum op_pin */
-    /* From here on op_init leaves it alone. */
-    struct exchange ex; /* of the step */
+    unsigned boot_serial;       /* which server process the remote was known as at the start */
+    int64_t began_ns;           /* when the caller asked */
+    bool uncertain;             /* an attempt that failed may have been carried out */
+    char *authorization;        /* owned, NULL: none */
+    struct pfs_reply *reply;    /* where the result goes */
+    struct async_op *async;     /* NULL: a blocking call */
+    bool was_cancelled;         /* by pfs_client_free; under the client's mu */
+    atomic_int pin;             /* a blocking call's exchange: enum op_pin */
+    _Atomic(struct op *) *slot; /* where the client knows it from; NULL: its list */
+    /* From here on op_init zeroes nothing. */
+    struct exchange ex;      /* of the step */
+    struct wire_message msg; /* of the step */
+    struct pfs_request req;  /* path and path2 normalised, below remote_path */
     char small_paths[128];
+    char req_id[33];
+    char first_boot[40]; /* uncertain: by this server process, which remembers; "": unknown */
+    char hops[2], attempt_text[12], first_attempt[72], range[48];
 };
 
 /* Which member of the request is NULL or out of range is INVALID; nothing was sent then. */
@@ -79,6 +87,9 @@ void op_fini(struct op *op);
 /* op_check.c: refuses a request that must not be sent. */
 PFS_MUST_CHECK enum pfs_class op_check(const struct pfs_client *c, const struct pfs_request *req,
                                        struct pfs_error *err);
+/* op_check.c: sets op->paths and those of op->req. Errors: INVALID, NOMEM. */
+PFS_MUST_CHECK enum pfs_class op_set_paths(struct op *op, const struct pfs_request *req,
+                                           struct pfs_error *err);
 /* True for operations whose result is a stream. */
 static inline bool op_is_stream(enum pfs_op op)
 {

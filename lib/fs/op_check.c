@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
-/* What is wrong with a request before anything is sent: INVALID, DENIED or SHUTDOWN, not applied.
- */
+/* What is wrong with a request before anything is sent: INVALID, DENIED or SHUTDOWN, not applied;
+ * and its paths as the remote knows them. */
+#include "base/alloc.h"
 #include "base/err.h"
+#include "base/path.h"
 #include "fs/op.h"
+#include <string.h>
 
 static bool is_modification(enum pfs_op op)
 {
@@ -85,4 +88,63 @@ enum pfs_class op_check(const struct pfs_client *c, const struct pfs_request *re
                           pfs_op_name(req->op));
     }
     return check_numbers(req, err);
+}
+
+/* The remote's name of `path`: normalised, below remote_path. dst has PFS_PATH_MAX + 1 bytes. */
+static enum pfs_class remote_name(const struct pfs_client *c, const char *path, char *dst,
+                                  struct pfs_error *err)
+{
+    char local[PFS_PATH_MAX + 1];
+
+    if (!path) {
+        return pfs_refuse(err, PFS_INVALID, "path is required");
+    }
+    if (strcmp(c->options.remote_path, "/") == 0) {
+        return pfs_path_normalize(path, strlen(path), dst, err);
+    }
+    enum pfs_class cls = pfs_path_normalize(path, strlen(path), local, err);
+    if (cls == PFS_OK && !pfs_path_join(dst, c->options.remote_path, local)) {
+        cls = pfs_refuse(err, PFS_INVALID, "path with remote_path before it: file name too long");
+    }
+    return cls;
+}
+
+/* The usual path: normalised in its place, where it takes at most a '/' more than it did. */
+static bool stays_small(const struct op *op, const struct pfs_request *req)
+{
+    return req->path && !op_has_two_paths(req->op) && req->op != PFS_OP_SYMLINK &&
+           strcmp(op->client->options.remote_path, "/") == 0 &&
+           strnlen(req->path, sizeof op->small_paths) + 2 <= sizeof op->small_paths;
+}
+
+enum pfs_class op_set_paths(struct op *op, const struct pfs_request *req, struct pfs_error *err)
+{
+    char first[PFS_PATH_MAX + 1], second[PFS_PATH_MAX + 1]; /* not zeroed: 8 KiB a call */
+    bool two = op_has_two_paths(req->op);
+
+    if (stays_small(op, req)) {
+        op->req.path = op->paths = op->small_paths;
+        return pfs_path_normalize(req->path, strlen(req->path), op->small_paths, err);
+    }
+    second[0] = '\0';
+    enum pfs_class cls = remote_name(op->client, req->path, first, err);
+    if (cls == PFS_OK && two) {
+        cls = remote_name(op->client, req->path2, second, err);
+    }
+    if (cls == PFS_OK && req->op == PFS_OP_SYMLINK && !req->path2) {
+        cls = pfs_refuse(err, PFS_INVALID, "target is required");
+    }
+    if (cls != PFS_OK) {
+        return cls;
+    }
+    size_t n = strlen(first) + 1, m = strlen(second) + 1;
+    op->paths = n + m <= sizeof op->small_paths ? op->small_paths : pfs_malloc(n + m);
+    if (!op->paths) {
+        return pfs_nomem(err, "a path");
+    }
+    memcpy(op->paths, first, n);
+    memcpy(op->paths + n, second, m);
+    op->req.path = op->paths;
+    op->req.path2 = two ? op->paths + n : req->path2;
+    return PFS_OK;
 }

@@ -82,9 +82,8 @@ typedef void exchange_notify_fn(struct exchange *ex, unsigned events);
 struct exchange {
     /* request: fixed from submission on; what is pointed to is borrowed until DONE */
     const char *method, *target, *content_type; /* content_type NULL: no such field */
-    struct http_field fields[EXCHANGE_MAX_FIELDS];
-    unsigned n_fields;
-    const void *body; /* whole body in memory, or NULL */
+    unsigned n_fields;                          /* of `fields` */
+    const void *body;                           /* whole body in memory, or NULL */
     size_t body_len;
     bool body_stream; /* body comes in chunks (conn_exchange_write), length body_stream_len or -1 */
     int64_t body_stream_len;
@@ -139,6 +138,8 @@ struct exchange {
     /* the owner's after DONE as well; the last members, which exchange_init does not zero */
     struct reply_head head;
     struct pfs_error err; /* cls PFS_OK: a complete reply, whatever its status */
+    /* Of the request, n_fields of them. */
+    struct http_field fields[EXCHANGE_MAX_FIELDS];
 };
 
 /* One of its bodies is a stream, of any length. */
