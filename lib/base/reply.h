@@ -20,4 +20,7 @@ static inline void pfs_reply_init(struct pfs_reply *reply)
     memset(&reply->data, 0, sizeof *reply - offsetof(struct pfs_reply, data));
 }
 
+/* As pfs_reply_fini, for one that is used no more: it is not made empty. */
+void pfs_reply_drop(struct pfs_reply *reply);
+
 #endif

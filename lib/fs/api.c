@@ -4,6 +4,7 @@
  */
 #include "base/alloc.h"
 #include "base/err.h"
+#include "base/reply.h"
 #include "conn/generation.h"
 #include "wire/json.h"
 #include <proxyfs/proxyfs.h>
@@ -20,7 +21,7 @@ static enum pfs_class finish(struct pfs_reply *reply, struct pfs_error *err)
     if (cls != PFS_OK && err) {
         *err = reply->err;
     }
-    pfs_reply_fini(reply);
+    pfs_reply_drop(reply);
     return cls;
 }
 

@@ -114,16 +114,19 @@ void op_fini(struct op *op)
     }
 }
 
-/* The request that the step at hand sends. */
-static struct pfs_request step_request(const struct op *op)
+/* The request that the step at hand sends: the operation's, or made in *room. */
+static const struct pfs_request *step_request(const struct op *op, struct pfs_request *room)
 {
     const struct pfs_request *r = &op->req;
-    struct pfs_request out = PFS_REQUEST_INIT;
 
+    if (op->step == STEP_MAIN) {
+        return r;
+    }
+    struct pfs_request out = PFS_REQUEST_INIT;
     out.handle = op->handle;
     switch (op->step) {
     case STEP_MAIN:
-        return *r;
+        break;
     case STEP_PROBE:
         out.op = PFS_OP_CAPABILITIES;
         break;
@@ -149,7 +152,8 @@ static struct pfs_request step_request(const struct op *op)
         out.op = PFS_OP_HANDLE_CLOSE;
         break;
     }
-    return out;
+    *room = out;
+    return room;
 }
 
 static void add_fields(struct op *op)
@@ -195,10 +199,10 @@ static void add_fields(struct op *op)
 
 enum pfs_class op_prepare(struct op *op)
 {
-    struct pfs_request req = step_request(op);
+    struct pfs_request room;
     struct exchange *ex = &op->ex;
-    enum pfs_class cls =
-        wire_encode(&req, op->client->options.base_path, op->extended, &op->msg, &op->reply->err);
+    enum pfs_class cls = wire_encode(step_request(op, &room), op->client->options.base_path,
+                                     op->extended, &op->msg, &op->reply->err);
 
     if (cls != PFS_OK) {
         return cls;
@@ -227,11 +231,11 @@ static void gather_facts(const struct op *op, const struct pfs_error *err, struc
 {
     const struct exchange *ex = &op->ex;
     struct remote_knowledge k = remote_knows(op->client->remote);
-    struct pfs_request req = step_request(op);
+    struct pfs_request room;
     bool same_process = k.boot[0] && k.serial == op->boot_serial;
 
     *f = (struct retry_facts){
-        .safety = op_safety_of(&req),
+        .safety = op_safety_of(step_request(op, &room)),
         .failure = ex->failure,
         .status = ex->head.status,
         .says_not_applied = err->outcome == PFS_OUTCOME_NA,
@@ -355,10 +359,13 @@ static void explain_unsupported(const struct op *op, struct pfs_error *err)
 void op_decode(struct op *op, struct pfs_reply *reply)
 {
     struct exchange *ex = &op->ex;
-    struct pfs_request req = step_request(op);
+    struct pfs_request room;
+    const struct pfs_request *req = step_request(op, &room);
 
-    if (req.op == PFS_OP_OPEN_READ && req.flags & PFS_READ_INLINE && ex->head.status == 200) {
-        req.op = PFS_OP_READ; /* all is there */
+    if (req->op == PFS_OP_OPEN_READ && req->flags & PFS_READ_INLINE && ex->head.status == 200) {
+        room = *req;
+        room.op = PFS_OP_READ; /* all is there */
+        req = &room;
     }
     struct wire_head head = {
         .status = ex->head.status,
@@ -372,7 +379,7 @@ void op_decode(struct op *op, struct pfs_reply *reply)
         pfs_fail(&reply->err, PFS_NOMEM, PFS_OUTCOME_UN, PFS_PHASE_REPLY,
                  "out of memory for a reply");
     } else {
-        wire_decode(&req, &head, body, len, op->client->options.authority, reply);
+        wire_decode(req, &head, body, len, op->client->options.authority, reply);
     }
 }
 

@@ -44,6 +44,7 @@ struct h2_out {
 struct h2_session {
     struct session base;
     struct h2_options options;
+    nghttp2_nv scheme, authority; /* fields of all requests */
     nghttp2_session *ng;
     struct h2_mem mem;
     struct h2_guard guard;

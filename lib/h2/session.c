@@ -202,8 +202,8 @@ static size_t request_fields(const struct h2_session *h, const struct exchange *
     size_t n = 0;
 
     nv[n++] = field(":method", 7, ex->method, 0);
-    nv[n++] = field(":scheme", 7, h->options.scheme, 0);
-    nv[n++] = field(":authority", 10, h->options.authority, 0);
+    nv[n++] = h->scheme;
+    nv[n++] = h->authority;
     nv[n++] = field(":path", 5, ex->target, 0);
     if (ex->content_type) {
         nv[n++] = field("content-type", 12, ex->content_type, 0);
@@ -400,6 +400,8 @@ enum pfs_class h2_session_new(const struct h2_options *o, struct session **ret,
     list_init(&h->base.ready);
     list_init(&h->base.open);
     h->options = *o;
+    h->scheme = field(":scheme", 7, o->scheme, 0);
+    h->authority = field(":authority", 10, o->authority, 0);
     h2_mem_init(&h->mem);
     if (make_nghttp2(h) != 0 || submit_preface(h) != 0) {
         h2_free(&h->base);
