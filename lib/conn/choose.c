@@ -19,12 +19,13 @@
 /* A connection that has so many more in flight than another is not taken out of habit. */
 #define MUCH_MORE 32
 
-bool choose_is_crowded_locked(const struct generation *g, const struct conn *c)
+bool choose_is_crowded_locked(const struct generation *g, const struct conn *c,
+                              const struct io *hosted)
 {
     unsigned cap = atomic_load_explicit(&c->capacity, memory_order_relaxed);
     unsigned enough = cap - cap / 4;
 
-    if (g->n_conns < g->n_loops && enough > PARALLEL_FROM && !io_hosted_here()) {
+    if (g->n_conns < g->n_loops && enough > PARALLEL_FROM && !hosted) {
         enough = PARALLEL_FROM;
     }
     return c->n_picked >= enough;
@@ -105,7 +106,8 @@ static struct conn *own_locked(const struct generation *g, const struct suitable
     return s->least;
 }
 
-struct conn *choose_conn_locked(struct generation *g, const struct exchange *ex)
+struct conn *choose_conn_locked(struct generation *g, const struct exchange *ex,
+                                const struct io *hosted)
 {
     if (g->n_conns == 1) { /* whatever it suits, there is no other */
         struct conn *only = list_entry(g->conns.next, struct conn, gen_node);
@@ -118,7 +120,7 @@ struct conn *choose_conn_locked(struct generation *g, const struct exchange *ex)
     /* A small exchange looks for one without streams first; then what its caller hosts counts. */
     for (unsigned i = is_stream ? 2 : 0; i < 4 && s.n == 0; i++) {
         s.quiet_only = i < 2;
-        s.only = i % 2 == 0 ? io_hosted_here() : NULL;
+        s.only = i % 2 == 0 ? hosted : NULL;
         survey_locked(g, &s);
     }
     if (s.n < 2 || (!is_stream && s.n_picked < TOGETHER)) {
@@ -127,13 +129,9 @@ struct conn *choose_conn_locked(struct generation *g, const struct exchange *ex)
     return is_stream || ex->notify ? s.least : own_locked(g, &s, ex->wake_slot / 32);
 }
 
-bool choose_lacks_hosted_locked(const struct generation *g, const struct exchange *ex)
+bool choose_lacks_hosted_locked(const struct generation *g, const struct exchange *ex,
+                                const struct io *hosted)
 {
-    const struct io *hosted = io_hosted_here();
-
-    if (!hosted) {
-        return false;
-    }
     list_for_each (n, &g->conns) {
         const struct conn *c = list_entry(n, struct conn, gen_node);
 

@@ -159,11 +159,12 @@ static void place_nowhere(struct placement *p, enum failure_point at, const stru
 static void place_locked(struct generation *g, struct exchange *ex, int64_t now,
                          struct placement *p)
 {
-    struct conn *best = choose_conn_locked(g, ex);
+    const struct io *hosted = io_hosted_here();
+    struct conn *best = choose_conn_locked(g, ex, hosted);
 
     g->last_demand_ns = now;
-    if (!best || choose_is_crowded_locked(g, best) || (ex->is_bulk && best->n_picked > 0) ||
-        choose_lacks_hosted_locked(g, ex)) {
+    if (!best || choose_is_crowded_locked(g, best, hosted) || (ex->is_bulk && best->n_picked > 0) ||
+        (hosted && choose_lacks_hosted_locked(g, ex, hosted))) {
         p->start = generation_wants_conn_locked(g, now);
     }
     if (best) {
@@ -288,7 +289,7 @@ void generation_dispatch(struct generation *g)
         pthread_mutex_lock(&g->mu);
         if (!list_is_empty(&g->queue)) {
             ex = list_entry(g->queue.next, struct exchange, node);
-            c = choose_conn_locked(g, ex);
+            c = choose_conn_locked(g, ex, io_hosted_here());
         }
         if (c) {
             list_remove(&ex->node);

@@ -54,13 +54,16 @@ void generation_fail_list(struct list *exchanges, const struct pfs_error *why);
 void generation_arm_locked(struct generation *g, int64_t when_ns);
 void generation_disarm(struct generation *g);
 
-/* choose.c; the lock is held */
+/* choose.c; the lock is held. `hosted`: the loop that the calling thread hosts, NULL: none. */
 /* The READY connection that takes one more and suits ex best, or NULL. */
-struct conn *choose_conn_locked(struct generation *g, const struct exchange *ex);
+struct conn *choose_conn_locked(struct generation *g, const struct exchange *ex,
+                                const struct io *hosted);
 /* c, the one chosen, has so much to do that another connection is worth making. */
-bool choose_is_crowded_locked(const struct generation *g, const struct conn *c);
-/* The calling thread hosts, and its loop carries no connection that would suit ex. */
-bool choose_lacks_hosted_locked(const struct generation *g, const struct exchange *ex);
+bool choose_is_crowded_locked(const struct generation *g, const struct conn *c,
+                              const struct io *hosted);
+/* The loop hosted carries no connection that would suit ex. */
+bool choose_lacks_hosted_locked(const struct generation *g, const struct exchange *ex,
+                                const struct io *hosted);
 /* The loop for one more connection. */
 struct io *choose_io_locked(const struct generation *g);
 

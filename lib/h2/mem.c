@@ -34,12 +34,10 @@ struct h2_block {
 /* Index of the list whose blocks hold n bytes; H2_MEM_CLASSES: none. */
 static unsigned class_of(size_t n)
 {
-    unsigned i = 0;
+    unsigned long over = n ? (n - 1) / SMALLEST : 0;
+    unsigned i = over ? (unsigned)sizeof over * 8 - (unsigned)__builtin_clzl(over) : 0;
 
-    for (size_t cap = SMALLEST; cap < n && i < H2_MEM_CLASSES; cap *= 2) {
-        i++;
-    }
-    return i;
+    return i < H2_MEM_CLASSES ? i : H2_MEM_CLASSES;
 }
 
 static struct h2_block *block_of(void *p)
