@@ -117,7 +117,8 @@ static void look_for_data_unlock(struct stream *s)
         n = over ? exchange_take(ex, buf, len, &end) : exchange_try_take(ex, buf, len, &end);
         pthread_mutex_lock(&s->mu);
         end |= over;
-    } while (n == 0 && !end && s->news && s->call == STREAM_READ);
+        /* The end that came meanwhile left it to this thread, and may be all that comes. */
+    } while (n == 0 && !end && (s->news || s->over) && s->call == STREAM_READ);
     s->pumping = false;
     s->news |= n == len; /* then some may be left */
     settled = settle_locked(s);
