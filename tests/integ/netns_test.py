@@ -186,7 +186,7 @@ def A009_the_send_buffer_is_full(world):
         assert r["outcome"] == "NA", r
     else:
         ends_as(replies[0], "conn_lost", "NA" if r["outcome"] == "NA" else "UN")
-    check(api.read("/r/memfs/README"))
+    wait_for("the remote again", lambda: api.read("/r/memfs/README").status == 200)
     check(api.read("/r/memfs/big"), 404)
 
 
