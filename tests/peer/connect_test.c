@@ -6,12 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define OPTIONS(...)                                                                               \
-    (const char *const[])                                                                          \
-    {                                                                                              \
-        __VA_ARGS__, NULL                                                                          \
-    }
-
 /* A port on which nothing listens: one that was just given back. */
 static void close_port(struct world *w)
 {

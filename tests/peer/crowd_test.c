@@ -8,12 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define OPTIONS(...)                                                                               \
-    (const char *const[])                                                                          \
-    {                                                                                              \
-        __VA_ARGS__, NULL                                                                          \
-    }
-
 /* As lib/conn/choose.c has it. */
 #define PARALLEL_FROM 16
 #define TOGETHER 8

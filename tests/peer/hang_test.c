@@ -8,12 +8,6 @@
 #include <string.h>
 #include <time.h>
 
-#define OPTIONS(...)                                                                               \
-    (const char *const[])                                                                          \
-    {                                                                                              \
-        __VA_ARGS__, NULL                                                                          \
-    }
-
 /* Takes requests and answers none, answering PINGs or not. */
 static void deaf(struct h2server *s, struct h2peer *p)
 {

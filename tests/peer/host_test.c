@@ -9,12 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define OPTIONS(...)                                                                               \
-    (const char *const[])                                                                          \
-    {                                                                                              \
-        __VA_ARGS__, NULL                                                                          \
-    }
-
 /* A loop with a thread: besides its host it hears commands, one letter each. */
 struct loop {
     struct pfs_host *host;
@@ -90,6 +84,22 @@ static void loop_close(struct loop *l)
     close(l->commands[1]);
 }
 
+/* A loop, and a client of a peer with that script. */
+static void begin(struct loop *l, struct world *w, h2script_fn *script, const char *const *options)
+{
+    loop_open(l);
+    world_open(w, script, NULL, options);
+    l->c = w->c;
+}
+
+/* The loop ends first: its connections do with the client. */
+static void end(struct loop *l, struct world *w)
+{
+    tell(l, "q");
+    world_close(w);
+    loop_close(l);
+}
+
 static void await(struct world *w, atomic_uint *n, unsigned at_least)
 {
     world_mark(w);
@@ -104,9 +114,7 @@ Test(host, carries_the_calls_of_its_thread_and_lends_its_connection)
     struct world w = {0};
     struct loop l = {0};
 
-    loop_open(&l);
-    world_open(&w, world_serve, NULL, OPTIONS("timeout", "60s"));
-    l.c = w.c;
+    begin(&l, &w, world_serve, OPTIONS("timeout", "60s"));
     tell(&l, "s");
     await(&w, &l.n_here, 1); /* connected by the loop as well */
     tell(&l, "ssss");
@@ -118,9 +126,7 @@ Test(host, carries_the_calls_of_its_thread_and_lends_its_connection)
     await(&w, &l.n_here, 6);
     cr_assert_eq(world_mkdir(&w), PFS_OK, "%s", w.err.text);
     cr_assert_eq(atomic_load(&w.server.n_conns), 1);
-    tell(&l, "q");
-    world_close(&w); /* the connection ends with the client, after the loop */
-    loop_close(&l);
+    end(&l, &w);
 }
 
 Test(host, takes_a_connection_of_its_own_beside_another_ones)
@@ -128,9 +134,7 @@ Test(host, takes_a_connection_of_its_own_beside_another_ones)
     struct world w = {0};
     struct loop l = {0};
 
-    loop_open(&l);
-    world_open(&w, world_serve, NULL, OPTIONS("timeout", "60s"));
-    l.c = w.c;
+    begin(&l, &w, world_serve, OPTIONS("timeout", "60s"));
     cr_assert_eq(world_mkdir(&w), PFS_OK, "%s", w.err.text);
     for (unsigned n = 1; atomic_load(&l.n_here) == 0; n++) { /* until it is up, the other does */
         tell(&l, "s");
@@ -141,9 +145,7 @@ Test(host, takes_a_connection_of_its_own_beside_another_ones)
     }
     cr_assert_eq(atomic_load(&w.server.n_conns), 2);
     cr_assert_eq(atomic_load(&l.last_class), PFS_OK);
-    tell(&l, "q");
-    world_close(&w);
-    loop_close(&l);
+    end(&l, &w);
 }
 
 Test(host, with_one_connection_uses_another_ones)
@@ -151,17 +153,13 @@ Test(host, with_one_connection_uses_another_ones)
     struct world w = {0};
     struct loop l = {0};
 
-    loop_open(&l);
-    world_open(&w, world_serve, NULL, OPTIONS("timeout", "60s", "max_connections", "1"));
-    l.c = w.c;
+    begin(&l, &w, world_serve, OPTIONS("timeout", "60s", "max_connections", "1"));
     cr_assert_eq(world_mkdir(&w), PFS_OK, "%s", w.err.text);
     tell(&l, "s");
     await(&w, &l.n_elsewhere, 1);
     cr_assert_eq(atomic_load(&l.last_class), PFS_OK);
     cr_assert_eq(atomic_load(&w.server.n_conns), 1);
-    tell(&l, "q");
-    world_close(&w);
-    loop_close(&l);
+    end(&l, &w);
 }
 
 static void never_answers(struct h2server *s, struct h2peer *p)
@@ -175,15 +173,11 @@ Test(host, keeps_the_time_while_nothing_comes)
     struct world w = {0};
     struct loop l = {0};
 
-    loop_open(&l);
-    world_open(&w, never_answers, NULL, OPTIONS("timeout", "300ms", "retries", "1"));
-    l.c = w.c;
+    begin(&l, &w, never_answers, OPTIONS("timeout", "300ms", "retries", "1"));
     tell(&l, "s");
     await(&w, &l.n_here, 1);
     cr_assert_eq(atomic_load(&l.last_class), PFS_TIMEOUT);
-    tell(&l, "q");
-    world_close(&w);
-    loop_close(&l);
+    end(&l, &w);
 }
 
 Test(host, ends_with_calls_in_flight)
@@ -191,9 +185,7 @@ Test(host, ends_with_calls_in_flight)
     struct world w = {0};
     struct loop l = {0};
 
-    loop_open(&l);
-    world_open(&w, never_answers, NULL, OPTIONS("timeout", "60s"));
-    l.c = w.c;
+    begin(&l, &w, never_answers, OPTIONS("timeout", "60s"));
     tell(&l, "ssq");
     world_mark(&w);
     struct pfs_stats stats = {0};

@@ -10,12 +10,6 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#define OPTIONS(...)                                                                               \
-    (const char *const[])                                                                          \
-    {                                                                                              \
-        __VA_ARGS__, NULL                                                                          \
-    }
-
 /* Takes requests, signals each, answers none. */
 static void deaf(struct h2server *s, struct h2peer *p)
 {

@@ -8,6 +8,12 @@
 #include <proxyfs/proxyfs.h>
 
 #define WORLD_OPTIONS_MAX 12
+/* Names and values, for world_open and world_client. */
+#define OPTIONS(...)                                                                               \
+    (const char *const[])                                                                          \
+    {                                                                                              \
+        __VA_ARGS__, NULL                                                                          \
+    }
 
 struct world {
     struct h2server server;
