@@ -6,10 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Counting costs an atomic add on a shared line, so it happens only while a test asks for it. */
-static atomic_bool counting;
 /* glibc's calloc does not look into the thread's cache of freed blocks, which has none larger. */
 #define SMALL 1032
+
+/* Counting costs an atomic add on a shared line, so it happens only while a test asks for it. */
+static atomic_bool counting;
 static atomic_ulong count, fail_at;
 
 static bool allocation_fails(void)

@@ -245,10 +245,10 @@ void async_start(struct pfs_client *c, const struct pfs_request *req, pfs_done_f
 {
     size_t n_streams = op_is_stream(req->op) ? 1 : 0;
     struct async_op *a = pfs_malloc(sizeof *a + n_streams * sizeof *a->stream);
+    struct io *hosted = io_hosted_here();
     struct pfs_reply reply;
 
     pfs_reply_init(&reply);
-
     if (!a) {
         pfs_nomem(&reply.err, "an operation");
         answer(done, arg, &reply);
@@ -260,7 +260,7 @@ void async_start(struct pfs_client *c, const struct pfs_request *req, pfs_done_f
     pthread_mutex_init(&a->mu, NULL);
     a->done = done;
     a->arg = arg;
-    a->io = io_hosted_here() ? io_hosted_here() : remote_io(c->remote);
+    a->io = hosted ? hosted : remote_io(c->remote);
     a->timer.on_time = on_time;
     atomic_init(&a->ticket, req->ticket);
     enum pfs_class cls = op_init(&a->op, c, req, &a->reply);

@@ -19,9 +19,8 @@
 #include <uv.h>
 
 struct clients;
-struct pfs_pool;
-
 struct pfs_host;
+struct pfs_pool;
 
 enum loop_state { LOOP_RUNNING, LOOP_NOTICE, LOOP_DRAINING, LOOP_CUT, LOOP_ENDED };
 
@@ -94,6 +93,9 @@ static inline int64_t loop_now_ms(const struct loop *l)
 }
 /* Sets a coarse deadline; conn_due is called when it has passed. */
 void loop_set_timer(struct loop *l, struct wheel_timer *t, int64_t at_ms);
+/* Called when a connection or request has been given back: the end of a stop may be reached. */
+void loop_check_end(struct loop *l);
+
 /* ---- loop_host.c: the loop as host of proxied mounts' connections ---- */
 
 enum pfs_class loop_host_init(struct loop *l, struct pfs_error *err);
@@ -103,8 +105,5 @@ void loop_host_work(struct loop *l);
 void loop_host_before_sleep(struct loop *l);
 /* The loop's handles are being closed. */
 void loop_host_close(struct loop *l);
-
-/* Called when a connection or request has been given back: the end of a stop may be reached. */
-void loop_check_end(struct loop *l);
 
 #endif
