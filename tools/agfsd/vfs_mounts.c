@@ -207,36 +207,63 @@ bool vfs_retry(struct vfs *v, const char *path, struct mount **ret)
     return found;
 }
 
+/* The length of what path[0..n) is in, 1 for the root. */
+static size_t parent_len(const char *path, size_t n)
+{
+    while (n > 1 && path[n - 1] != '/') {
+        n--;
+    }
+    return n > 1 ? n - 1 : 1;
+}
+
+/*
+ * The longest mount that the first *io_n bytes of path are in, whatever its state, and its length;
+ * NULL: none. The last mount up to path in the order of the table shares more with it than any
+ * other does: it is the one, or says how long that can be at most.
+ */
+static struct mount *longest_locked(const struct vfs *v, const char *path, size_t *io_n)
+{
+    for (;;) {
+        bool found;
+        size_t at = position(v, path, *io_n, &found), same = 0;
+
+        if (found || at == 0 || *io_n == 1) {
+            return found ? v->mounts[at] : NULL;
+        }
+        const char *have = v->mounts[at - 1]->path;
+
+        while (same < *io_n && have[same] == path[same]) {
+            same++;
+        }
+        *io_n = path[same] == '/' ? same : parent_len(path, same);
+        if (path[same] == '/' && have[same] == '\0') {
+            return v->mounts[at - 1];
+        }
+    }
+}
+
 struct mount *vfs_take(struct vfs *v, const char *path, const char **ret_rest,
                        struct pfs_error *err)
 {
-    struct mount *m = NULL, *down = NULL;
+    struct mount *m = NULL;
     size_t n = strlen(path);
+    bool down = false;
 
     pthread_rwlock_rdlock(&v->lock);
-    for (;;) {
-        bool found;
-        size_t at = position(v, path, n, &found);
-
-        if (found && v->mounts[at]->state == MOUNT_MOUNTED) {
-            m = v->mounts[at];
-            atomic_fetch_add(&m->in_flight, 1);
+    while ((m = longest_locked(v, path, &n)) && m->state != MOUNT_MOUNTED) {
+        down = m->instance && m->state != MOUNT_UNMOUNTING;
+        if (down) { /* a shorter mount would take what is meant for this one */
+            pfs_refuse(err, PFS_BUSY, "mount %s is not up: %s", m->path,
+                       m->error ? m->error : "still starting");
+        }
+        m = NULL;
+        if (down || n == 1) {
             break;
         }
-        if (found && v->mounts[at]->instance && v->mounts[at]->state != MOUNT_UNMOUNTING) {
-            /* A shorter mount would take what is meant for this one. */
-            down = v->mounts[at];
-            pfs_refuse(err, PFS_BUSY, "mount %s is not up: %s", down->path,
-                       down->error ? down->error : "still starting");
-            break;
-        }
-        if (n == 1) {
-            break;
-        }
-        while (n > 1 && path[n - 1] != '/') {
-            n--;
-        }
-        n = n > 1 ? n - 1 : 1;
+        n = parent_len(path, n);
+    }
+    if (m) {
+        atomic_fetch_add(&m->in_flight, 1);
     }
     pthread_rwlock_unlock(&v->lock);
     if (m) {

@@ -79,6 +79,29 @@ Test(vfs, the_longest_mount_serves_and_shorter_ones_catch_the_rest)
     pfs_reply_fini(&r);
 }
 
+Test(vfs, a_mount_is_found_among_those_with_names_like_it)
+{
+    static const char *const mounts[] = {"/m", "/m-x", "/m/a", "/m/a/b", "/m/a.b"};
+    static const char *const files[] = {
+        "/m-y",  "/mm",  "/l",    "/z",      "/m-x/of-m-x", "/m/aa",       "/m/a-q",
+        "/m/a.", "/m/b", "/m/a0", "/m/a/bb", "/m/a/b!",     "/m/a/b/of-b", "/m/a.b/of-a.b"};
+
+    vfs_rig_memfs("/");
+    for (size_t i = 0; i < sizeof mounts / sizeof *mounts; i++) {
+        vfs_rig_memfs(mounts[i]);
+    }
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        vfs_rig_put(files[i], files[i]);
+        cr_assert_str_eq(cat(files[i]), files[i]);
+    }
+    cr_assert_str_eq(ls("/"), "README l m-y mm z m m-x ");
+    cr_assert_str_eq(ls("/m"), "README a-q a. a0 aa b a a.b ");
+    cr_assert_str_eq(ls("/m/a"), "README b! bb b ");
+    cr_assert_str_eq(ls("/m/a/b"), "README of-b ");
+    cr_assert_str_eq(ls("/m/a.b"), "README of-a.b ");
+    cr_assert_str_eq(ls("/m-x"), "README of-m-x ");
+}
+
 Test(vfs, directories_above_mounts_are_virtual)
 {
     vfs_rig_memfs("/a/b/c");
