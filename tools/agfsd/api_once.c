@@ -16,6 +16,7 @@
 #include "base/err.h"
 #include "query.h"
 #include <string.h>
+#include <xxhash.h>
 
 #define GONE 410         /* it was carried out; its result is not here any more */
 #define PRECONDITION 412 /* it may have been carried out */
@@ -38,12 +39,13 @@ static bool is_harmless(const struct api_call *c)
            (op == PFS_OP_HANDLE_READ && c->req.offset >= 0);
 }
 
-static uint64_t add_hash(uint64_t h, const char *s)
+/* With more hops it is no repetition: it came through a ring. */
+static uint64_t what_is_asked(const struct api_call *c)
 {
-    do {
-        h = (h ^ (unsigned char)*s) * 0x100000001b3u; /* FNV-1a */
-    } while (*s++);
-    return h;
+    const char *path = http_path(c->http), *query = http_query(c->http);
+    uint64_t h = XXH3_64bits_withSeed(path, strlen(path), (unsigned)http_method(c->http));
+
+    return XXH3_64bits_withSeed(query, strlen(query), h) ^ c->req.hops;
 }
 
 /* Reads x-first-attempt; false: the first attempt went to another process. */
@@ -134,9 +136,7 @@ bool api_once(struct api_call *c)
         refuse_lost(c);
         return false;
     }
-    key.what = add_hash(0xcbf29ce484222325u + (unsigned)http_method(c->http), http_path(c->http));
-    key.what = add_hash(key.what, http_query(c->http));
-    key.what ^= c->req.hops; /* with more of them it is no repetition: it came through a ring */
+    key.what = what_is_asked(c);
     c->wait.fn = on_wait;
     struct dedupe_entry *e = NULL;
 

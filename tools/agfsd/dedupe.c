@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #define BUCKETS 32768 /* two entries each at most, as a rule, and none of them is in the cache */
 #define SLACK_MS 1000 /* between two clocks; the age itself is the most it can be on arrival */
@@ -85,16 +86,6 @@ void dedupe_free(struct dedupe *d)
     pfs_free(d);
 }
 
-static uint64_t hash_of(const struct dedupe_key *key)
-{
-    uint64_t h = 0xcbf29ce484222325u; /* FNV-1a: the id is random already */
-
-    for (const char *s = key->id; *s; s++) {
-        h = (h ^ (unsigned char)*s) * 0x100000001b3u;
-    }
-    return h;
-}
-
 static bool is_client(const struct dedupe_entry *e, const char *client)
 {
     return client ? e->client[0] == '+' && strcmp(e->client + 1, client) == 0 : e->client[0] == '-';
@@ -164,7 +155,7 @@ static enum dedupe_verdict enter_locked(struct dedupe *d, const struct dedupe_ke
                                         int64_t now_ms, struct dedupe_wait *w,
                                         struct dedupe_entry **ret)
 {
-    uint64_t hash = hash_of(key);
+    uint64_t hash = XXH3_64bits(key->id, strlen(key->id));
     struct dedupe_entry *e = find_locked(d, key, hash);
 
     if (e && e->what != key->what) {
