@@ -100,6 +100,11 @@ const char *conn_client(const struct conn *c);
 /* There is output, or input can be gone on with: conn_turn will be called at the end of the turn.
  */
 void conn_touch(struct conn *c);
+/*
+ * In the middle of input: sends what it has led to so far, requests to other servers and answers,
+ * so that whoever gets them is at work while the rest is looked at. May set c->broken.
+ */
+void conn_pass_on(struct conn *c);
 /* From a protocol: give up, without a word more. */
 void conn_break(struct conn *c);
 /* The same with a TCP reset, where an ordinary end would look like that of a complete response. */

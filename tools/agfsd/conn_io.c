@@ -385,6 +385,18 @@ static size_t gather(struct conn *c)
     return n;
 }
 
+void conn_pass_on(struct conn *c)
+{
+    loop_host_work(c->loop);
+    if (!c->in_turn && !conn_unsent(c)) { /* else the loop's buffer is in use, or the socket full */
+        size_t n = c->proto->drain(c, c->loop->wbuf, WRITE_CHUNK);
+
+        if (n) {
+            conn_write(c, c->loop->wbuf, n);
+        }
+    }
+}
+
 /* Sends what there is, as much as is fair. */
 static void pour(struct conn *c)
 {

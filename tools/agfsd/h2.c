@@ -4,6 +4,11 @@
 #include "base/alloc.h"
 #include "base/log.h"
 
+/* Input of that length is looked at in two halves, if so many requests are in the first. */
+#define SPLIT_FROM 700
+#define SPLIT_TO 1500
+#define SPLIT_REQUESTS 4
+
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static nghttp2_session_callbacks *callbacks; /* NULL: out of memory at the first connection */
 static nghttp2_option *option;
@@ -159,20 +164,40 @@ static bool h2_is_finished(const struct conn *c)
 
 /* ---- in ---- */
 
-static size_t h2_input(struct conn *c, const char *p, size_t n)
+static void take_input(struct h2 *h, const char *p, size_t n)
 {
-    struct h2 *h = c->session;
-
     if (h->terminated) {
-        return n; /* nghttp2 must not see more: CVE-2026-27135 */
+        return; /* nghttp2 must not see more: CVE-2026-27135 */
     }
     ssize_t rc = nghttp2_session_mem_recv(h->s, (const uint8_t *)p, n);
 
     if (rc < 0) {
-        conn_log(c, "%s", nghttp2_strerror((int)rc));
-        conn_break(c);
+        conn_log(h->c, "%s", nghttp2_strerror((int)rc));
+        conn_break(h->c);
     } else if (!nghttp2_session_want_read(h->s)) {
         say_last(h); /* the client's GOAWAY: what it may have sent meanwhile is not carried out */
+    }
+}
+
+/*
+ * Of some ten requests that came at once, what the first half leads to is passed on before the
+ * second is looked at, so that two cores work on them and not one after the other. Measured with
+ * 16 callers, direct and through a second server: 68,000 and 34,000 small reads a second without,
+ * 82,000 and 38,000 with. Where many more come at once, all cores are busy already and what is sent
+ * more often only costs (64 callers: 134,000 and 119,000).
+ */
+static size_t h2_input(struct conn *c, const char *p, size_t n)
+{
+    struct h2 *h = c->session;
+    size_t first = n < SPLIT_FROM || n > SPLIT_TO ? n : n / 2;
+    unsigned n_open = h->n_open;
+
+    take_input(h, p, first);
+    if (first < n && h->n_open >= n_open + SPLIT_REQUESTS && !c->broken) {
+        conn_pass_on(c);
+    }
+    if (first < n && !c->broken) {
+        take_input(h, p + first, n - first);
     }
     return n;
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 atomic_int fake_streams, fake_hanging, fake_requests, fake_gone, fake_body_class;
+atomic_int fake_held = 1;
 
 bool fake_wait(atomic_int *v, int want)
 {
@@ -288,6 +289,10 @@ void api_on_request(struct http_req *r)
         http_respond_stream(r, 200, NULL, &p->s, NULL, 0);
     } else if (strcmp(path, "/sink") == 0) {
         serve_sink(r);
+    } else if (strcmp(path, "/hold") == 0) {
+        bool in_time = fake_wait(&fake_held, 0);
+
+        http_respond(r, in_time ? 200 : 500, "text/plain", strdup("held\n"), 5, NULL, 0);
     } else if (strcmp(path, "/hang") == 0) {
         serve_hang(r);
     } else {

@@ -15,12 +15,15 @@
  *   /follow   a stream that never has data and never ends
  *   /hang     answered by fake_release
  *   /late     answered before its body, which is never asked for
+ *   /hold     holds the loop up until fake_held is set to 0 (10 s at most)
  */
 #include "http.h"
 #include <stdatomic.h>
 
 /* Streams of ours that have not been closed; requests that wait in /hang; handed to us in all. */
 extern atomic_int fake_streams, fake_hanging, fake_requests;
+/* What /hold waits for. */
+extern atomic_int fake_held;
 /* Requests for /hang whose client went away. */
 extern atomic_int fake_gone;
 /* The class with which the last /echo or /sink ended. */

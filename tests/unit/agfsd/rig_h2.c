@@ -89,13 +89,24 @@ void h2_peer_close(struct h2_peer *p)
     close(p->fd);
 }
 
+/* In one piece, as far as it is not long. */
 void h2_peer_flush(struct h2_peer *p)
 {
+    static char all[65536];
+    size_t len = 0;
     const uint8_t *bytes;
     ssize_t n;
 
     while ((n = nghttp2_session_mem_send(p->s, &bytes)) > 0) {
-        (p->drip ? peer_drip : peer_send)(p->fd, bytes, (size_t)n);
+        if (len + (size_t)n > sizeof all) {
+            (p->drip ? peer_drip : peer_send)(p->fd, all, len);
+            len = 0;
+        }
+        memcpy(all + len, bytes, (size_t)n);
+        len += (size_t)n;
+    }
+    if (len) {
+        (p->drip ? peer_drip : peer_send)(p->fd, all, len);
     }
 }
 
