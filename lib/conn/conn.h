@@ -38,8 +38,8 @@
  * events, exchanges to submit elsewhere, the connection's own change of state.
  */
 #include "base/clock.h"
+#include "base/spin.h"
 #include "conn/generation.h"
-#include "conn/spin.h"
 #include "http/session.h"
 #include <pthread.h>
 

@@ -9,9 +9,11 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/spin.h"
 #include "conn/timers.h"
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -29,6 +31,8 @@ struct io {
     struct timers timers;
     struct list sweeps;
     int64_t next_sweep_ns;
+    struct spin spin; /* the loop's thread's */
+    int64_t expect_ns;
 };
 
 static _Thread_local const struct io *here;
@@ -166,14 +170,62 @@ static void handle_event(const struct epoll_event *e)
     }
 }
 
-void io_turn(struct io *io, int max_ms)
+void io_expect(struct io *io, int64_t spin_ns)
 {
-    struct epoll_event events[EVENTS_PER_TURN];
+    io->expect_ns = spin_ns;
+}
 
+/* Looks again and again, for spin_ns at most; how many events there are, 0 also with a task. */
+static int look(struct io *io, struct epoll_event *events, int64_t spin_ns)
+{
+    int64_t until = pfs_now() + spin_ns;
+
+    for (;;) {
+        int n = epoll_wait(io->epoll_fd, events, EVENTS_PER_TURN, 0);
+
+        if (n != 0 || atomic_load(&io->tasks) || pfs_now() >= until) {
+            return n;
+        }
+        sched_yield(); /* who is waited for may need this very core */
+    }
+}
+
+static int sleep_for_events(struct io *io, struct epoll_event *events, int max_ms)
+{
     int ms = max_ms ? sleep_ms(io_before_sleep(io), max_ms) : 0;
     int n = epoll_wait(io->epoll_fd, events, EVENTS_PER_TURN, ms);
 
     atomic_store(&io->sleeping, false);
+    return n;
+}
+
+static int await_events(struct io *io, struct epoll_event *events, int max_ms)
+{
+    int64_t spin_ns = io->expect_ns, began = 0;
+    bool spins = false;
+    int n = 0;
+
+    io->expect_ns = 0;
+    if (max_ms == 0 || spin_ns == 0) {
+        return sleep_for_events(io, events, max_ms);
+    }
+    began = pfs_now();
+    spins = spin_choose(&io->spin);
+    if (spins) {
+        n = look(io, events, spin_ns);
+    }
+    if (n == 0 && !atomic_load(&io->tasks)) {
+        n = sleep_for_events(io, events, max_ms);
+    }
+    spin_learn(&io->spin, spins, pfs_now() - began);
+    return n;
+}
+
+void io_turn(struct io *io, int max_ms)
+{
+    struct epoll_event events[EVENTS_PER_TURN];
+    int n = await_events(io, events, max_ms);
+
     for (int i = 0; i < n; i++) {
         handle_event(&events[i]);
     }

@@ -62,6 +62,11 @@ void io_run_posted(struct io *io);
 
 /* ---- for who uses one ---- */
 
+/*
+ * On the loop's thread, during a turn: something is about to come, so that the loop may poll for
+ * spin_ns before it sleeps (base/spin.h). For this turn only.
+ */
+void io_expect(struct io *io, int64_t spin_ns);
 bool io_is_own_thread(const struct io *io);
 /* The loop that the calling thread hosts (proxyfs/host.h), or NULL. */
 struct io *io_hosted_here(void);

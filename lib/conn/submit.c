@@ -16,6 +16,13 @@
 /* An unsent exchange that so many connections lost: something is wrong with the remote. */
 #define MOVES_MAX 8
 
+/*
+ * With more calls in flight than that there is always something to do. Measured with 2, 4, 8 and 16
+ * callers of small reads: 19,700, 35,000, 55,000 and 94,000 a second without polling, 31,000,
+ * 51,000, 73,000 and 111,000 with; none the worse from 24 on.
+ */
+#define SPIN_CALLS 24
+
 void batch_init(struct batch *b)
 {
     *b = (struct batch){.tail = &b->first};
@@ -403,6 +410,9 @@ void pfs_conn_turn(struct conn *c, uint32_t events)
     atomic_store(&c->busy,
                  c->owner == OWNER_IO && c->calm < CONN_CALM_TURNS && c->state == CONN_READY);
     bool dead = c->state == CONN_DEAD;
+    if (atomic_load(&c->busy) && b.n_done + left <= SPIN_CALLS) {
+        io_expect(c->io, c->config->spin_ns);
+    }
     pthread_mutex_unlock(&c->mu);
     if (dead) {
         conn_abort_dial(c);

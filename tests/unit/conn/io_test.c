@@ -70,6 +70,33 @@ Test(io, tasks_run_in_order_on_its_thread)
     io_put(io);
 }
 
+static void run_and_expect(struct io_task *t)
+{
+    struct numbered *n = (struct numbered *)t;
+
+    io_expect(n->io, n->n % 3 * 20 * 1000); /* not at all, 20 us, 40 us */
+    saw(n->n);
+}
+
+/* What is posted while the loop polls, falls asleep or sleeps: each is run. */
+Test(io, a_loop_that_expects_something_misses_nothing, .timeout = 60)
+{
+    struct pfs_error err;
+    struct io *io;
+
+    cr_assert_eq(io_get(&io, &err), PFS_OK);
+    for (unsigned i = 0; i < 20000; i++) {
+        struct numbered one = {.task = {.run = run_and_expect}, .n = i, .io = io};
+
+        io_post(io, &one.task);
+        await(1);
+        cr_assert_eq(order[--n_seen], i);
+        for (int64_t end = pfs_now() + i % 60 * 1000; pfs_now() < end;) {
+        }
+    }
+    io_put(io);
+}
+
 Test(io, each_one_beside_the_first_has_a_thread_of_its_own)
 {
     static struct numbered tasks[8];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
 #include "base/clock.h"
-#include "conn/spin.h"
+#include "base/spin.h"
 #include <criterion/criterion.h>
 
 /* n waits on a machine where polling takes spun_ns and sleeping asleep_ns; how often it polled. */

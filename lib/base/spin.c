@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
-#include "conn/spin.h"
+#include "base/spin.h"
 #include "base/clock.h"
 
 /* Each so many waits the way that is slower on average is tried again. */
