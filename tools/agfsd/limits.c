@@ -36,6 +36,7 @@ static const struct limit {
     ROW("certificate_poll", cert_poll_ms, TIME, 100, 24 * 60 * MINUTES_MS),
     ROW("connection_age", max_age_ms, TIME, 1000, (int64_t)366 * 24 * 60 * MINUTES_MS),
     ROW("connection_age_grace", age_grace_ms, TIME, 100, 60 * MINUTES_MS),
+    ROW("spin_us", spin_us, COUNT, 0, 1000),
 #undef ROW
 };
 #define N_ROWS (sizeof rows / sizeof *rows)

@@ -41,6 +41,7 @@ struct server_limits {
     unsigned max_running;    /* requests handed to the API per connection, also when their
                                 stream was reset (Rapid Reset) */
     unsigned max_waiting;    /* behind them; further ones are refused unprocessed */
+    unsigned spin_us;        /* no limit of a peer's: how long a loop may poll before it sleeps */
 };
 
 #define SERVER_LIMITS_INIT                                                                         \
@@ -52,7 +53,7 @@ struct server_limits {
         .write_stall_ms = 30000, .upload_grace_ms = 1000, .stream_stall_ms = 60000,                \
         .idle_h1_ms = 120000, .idle_h2_ms = 300000, .eof_stall_ms = 5000, .tick_ms = 5000,         \
         .goaway_ms = 1000, .linger_ms = 2000, .accept_pause_ms = 100, .max_running = 100,          \
-        .max_waiting = 100                                                                         \
+        .max_waiting = 100, .spin_us = 50                                                          \
     }
 
 /*

@@ -124,10 +124,12 @@ static void on_prepare(uv_prepare_t *handle)
     loop_host_work(l);
     flush(l);
     loop_host_before_sleep(l);
+    loop_spin_before_sleep(l);
 }
 
 static void on_check(uv_check_t *handle)
 {
+    loop_spin_after_sleep(handle->data);
     loop_host_work(handle->data); /* first: who waits for it waits longer than for an answer */
     flush(handle->data);
 }
@@ -309,6 +311,7 @@ static void *loop_main(void *arg)
     struct loop *l = arg;
 
     here = l;
+    loop_spin_init(l);
     pfs_host_enter(l->host);
     uv_run(&l->uv, UV_RUN_DEFAULT);
     uv_sem_post(&l->ended);

@@ -11,6 +11,7 @@
  * the end of each turn, so that what is small goes first. All functions belong to the loop's thread
  * unless they say otherwise.
  */
+#include "base/spin.h"
 #include "http.h"
 #include "limits.h"
 #include "wheel.h"
@@ -23,6 +24,15 @@ struct pfs_host;
 struct pfs_pool;
 
 enum loop_state { LOOP_RUNNING, LOOP_NOTICE, LOOP_DRAINING, LOOP_CUT, LOOP_ENDED };
+
+/* loop_spin.c: whether a wait begins with polling. */
+struct loop_spin {
+    int64_t may_ns; /* for how long; 0: never */
+    struct spin spin;
+    int64_t began_ns, last_ns; /* when this wait began, how long the last one took */
+    bool is_timed, polls;      /* this wait */
+    unsigned n_reqs;           /* begun since the last one */
+};
 
 struct loop {
     /* fixed after create */
@@ -57,6 +67,7 @@ struct loop {
     struct wheel wheel;
     struct list listeners, conns, touched, bulk, fed, dead_reqs, spare_reqs;
     unsigned n_conns, n_spare_reqs, n_ios;
+    struct loop_spin spin;
     unsigned n_reqs; /* requests not yet given back, also those whose connection is gone */
     char *rbuf;      /* READ_CHUNK bytes, for the duration of one read */
     char *wbuf;      /* WRITE_CHUNK bytes, for the duration of one send */
@@ -105,5 +116,13 @@ void loop_host_work(struct loop *l);
 void loop_host_before_sleep(struct loop *l);
 /* The loop's handles are being closed. */
 void loop_host_close(struct loop *l);
+
+/* ---- loop_spin.c: polling before sleeping ---- */
+
+/* With the loop's limits. */
+void loop_spin_init(struct loop *l);
+/* Around each wait for events. */
+void loop_spin_before_sleep(struct loop *l);
+void loop_spin_after_sleep(struct loop *l);
 
 #endif

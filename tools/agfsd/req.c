@@ -41,6 +41,7 @@ struct http_req *req_new(struct loop *l, struct conn *c, const struct req_ops *o
     r->small_arena[0] = '\0';
     r->method = HTTP_OTHER;
     l->n_reqs++;
+    l->spin.n_reqs++;
     return r;
 }
 

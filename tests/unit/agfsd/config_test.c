@@ -138,14 +138,24 @@ Test(config, limits_and_their_mistakes)
         const char *name, *value;
         bool good;
     } rows[] = {
-        {"connections", "7", true},         {"connections", "0", false},
-        {"connections", "-1", false},       {"connections", "", false},
-        {"connections", "many", false},     {"body_memory", "64MiB", true},
-        {"body_memory", "1K", false},       {"body_memory", "99999999999999999999", false},
-        {"header_timeout", "1500ms", true}, {"header_timeout", "2m", true},
-        {"header_timeout", "3", true},      {"header_timeout", "3 s", false},
-        {"header_timeout", "2d", false},    {"header_timeout", "9999999999999999h", false},
-        {"connection_age", "24h", true},    {"nothing", "1", false},
+        {"connections", "7", true},
+        {"connections", "0", false},
+        {"connections", "-1", false},
+        {"connections", "", false},
+        {"connections", "many", false},
+        {"body_memory", "64MiB", true},
+        {"body_memory", "1K", false},
+        {"body_memory", "99999999999999999999", false},
+        {"header_timeout", "1500ms", true},
+        {"header_timeout", "2m", true},
+        {"header_timeout", "3", true},
+        {"header_timeout", "3 s", false},
+        {"header_timeout", "2d", false},
+        {"header_timeout", "9999999999999999h", false},
+        {"connection_age", "24h", true},
+        {"nothing", "1", false},
+        {"spin_us", "0", true},
+        {"spin_us", "1001", false},
     };
     struct server_limits l = SERVER_LIMITS_INIT;
 
@@ -158,6 +168,7 @@ Test(config, limits_and_their_mistakes)
             cr_expect_not_null(strstr(err.text, rows[i].name), "%s", err.text);
         }
     }
+    cr_expect_eq(l.spin_us, 0);
     cr_expect_eq(l.max_conns, 7);
     cr_expect_eq(l.body_memory, 64u << 20);
     cr_expect_eq(l.header_ms, 3000);
