@@ -19,10 +19,10 @@ char *pfs_buf_grow(struct pfs_buf *b, size_t n)
         if (n > SIZE_MAX / 4 || len > SIZE_MAX / 4) {
             return NULL;
         }
-        size_t cap = b->cap < 256 ? 256 : b->cap;
+        size_t cap = b->cap < 128 ? 256 : 2 * b->cap;
 
-        while (cap < len + n) {
-            cap *= 2;
+        if (cap < len + n) { /* who knows how much it will be asks for no more */
+            cap = len + n;
         }
         char *mem = pfs_malloc(cap);
         if (!mem) {

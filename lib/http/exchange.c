@@ -12,6 +12,8 @@
 #define HEADER_FIELDS_MAX 128
 /* A peer may send some 1xx replies (103 hints); without end they are an attack. */
 #define INFORMATIONAL_MAX 16
+/* A peer that says it will send more gets room as it does. */
+#define ROOM_MAX (64 << 20)
 
 /* As before the first field; what follows the end of a string does not matter. */
 static void forget_head(struct reply_head *h)
@@ -161,6 +163,20 @@ bool exchange_on_header_end(struct exchange *ex)
     return false;
 }
 
+/*
+ * Room for all that is to come, and a NUL, when the length is known: growing in steps copies, and
+ * touches twice the memory. A claim alone takes up no pages; where there is no room for all of it,
+ * there may be some for what is there.
+ */
+static void make_room(struct exchange *ex, size_t n)
+{
+    int64_t rest = ex->head.content_length - ex->body_received;
+
+    if (rest >= 0 && rest <= ROOM_MAX) {
+        pfs_buf_room(&ex->reply, n + (size_t)rest + 1);
+    }
+}
+
 enum pfs_class exchange_on_body(struct exchange *ex, const void *data, size_t n)
 {
     bool streamed = exchange_is_streamed(ex);
@@ -168,6 +184,9 @@ enum pfs_class exchange_on_body(struct exchange *ex, const void *data, size_t n)
     ex->body_received += (int64_t)n;
     if (!streamed && pfs_buf_len(&ex->reply) + n > ex->reply_max) {
         return PFS_LIMIT;
+    }
+    if (!streamed) {
+        make_room(ex, n);
     }
     return pfs_buf_add(&ex->reply, data, n) ? PFS_OK : PFS_NOMEM;
 }

@@ -147,6 +147,42 @@ Test(exchange, body_limit_and_memory)
     exchange_fini(&ex);
 }
 
+/* A body of a length that was said, in pieces of 1000 bytes; in how many allocations. */
+static unsigned long collect(const char *said, size_t len)
+{
+    char piece[1000] = {0};
+    struct exchange ex;
+    size_t got;
+
+    exchange_init(&ex);
+    ex.reply_max = SIZE_MAX;
+    cr_assert_eq(field(&ex, ":status", "200"), PFS_OK);
+    if (said) {
+        cr_assert_eq(field(&ex, "content-length", said), PFS_OK);
+    }
+    pfs_alloc_fail_nth(0xffffffff); /* counts */
+    for (size_t left = len; left > 0; left -= got) {
+        got = left < sizeof piece ? left : sizeof piece;
+        cr_assert_eq(exchange_on_body(&ex, piece, got), PFS_OK);
+    }
+    char *body = pfs_buf_take(&ex.reply, &got);
+    unsigned long n = pfs_alloc_count();
+
+    pfs_alloc_fail_nth(0);
+    cr_assert(body && got == len && body[len] == '\0');
+    pfs_free(body);
+    exchange_fini(&ex);
+    return n;
+}
+
+Test(exchange, a_body_whose_length_is_known_gets_its_room_once)
+{
+    cr_expect_eq(collect("1048576", 1 << 20), 1);
+    cr_expect_gt(collect(NULL, 1 << 20), 5);
+    cr_expect_gt(collect("99999999999999", 1 << 20), 5, "nobody believes that");
+    cr_expect_gt(collect("10", 100000), 5, "a lie that the session ends");
+}
+
 Test(exchange, how_far_it_had_come_decides)
 {
     static const struct {
