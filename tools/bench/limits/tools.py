@@ -46,10 +46,12 @@ def ratio(over, under):
     return median([a / b for a, b in zip(over, under)])
 
 
-def on_cpu(cpu):
-    """For a child: bound to cpu (None: free); it dies with this process."""
+def on_cpu(cpu, fixed):
+    """For a child: bound to cpu (None: free), its addresses not randomised if fixed; it dies with this process."""
     def prepare():
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+        if fixed:
+            ctypes.CDLL(None).personality(0x0040000)  # ADDR_NO_RANDOMIZE, as setarch -R
         if cpu is not None:
             os.sched_setaffinity(0, {cpu})
     return prepare
@@ -64,6 +66,7 @@ class Kit:
         self.agfsd_path = self.built("tools/agfsd/agfsd")
         self.dir = tempfile.mkdtemp(prefix="proxyfs-limits-")
         self.servers = {}
+        self.fixed = False  # what is started gets fixed addresses
         subprocess.run([os.path.join(SOURCE, "tools/dev/certs.sh"), self.path("pki")], check=True,
                        stdout=subprocess.DEVNULL)
         os.makedirs(self.path("www" + os.path.dirname(FILE)))
@@ -100,7 +103,7 @@ class Kit:
         log = self.path(name + ".log")
         with open(log, "w") as out:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                                       preexec_fn=on_cpu(cpu))
+                                       preexec_fn=on_cpu(cpu, self.fixed))
         self.servers[name] = dict(facts, process=process, log=log)
         end = time.monotonic() + DEADLINE
         while not ready(log):
@@ -178,7 +181,7 @@ http {{
 
     def run(self, command, cpu=None, seconds=300, **more):
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds,
-                              preexec_fn=on_cpu(cpu), **more)
+                              preexec_fn=on_cpu(cpu, self.fixed), **more)
         if done.returncode != 0:
             raise RuntimeError(f"{' '.join(command[:3])} ...: {(done.stderr or done.stdout)[-500:]}")
         return done
