@@ -23,7 +23,7 @@ struct lhandle {
     uint64_t id; /* fixed after open */
     int fd;
     uint32_t flags;
-    char *name;
+    char *path;
 
     struct list link; /* under the table's lock, as is: */
     unsigned n_users;
@@ -50,7 +50,7 @@ static void handle_free(struct lhandle *h)
         close(h->fd);
     }
     pthread_mutex_destroy(&h->mu);
-    pfs_free(h->name);
+    pfs_free(h->path);
     pfs_free(h);
 }
 
@@ -139,21 +139,21 @@ void lfs_hopen(struct pfs_driver *d, const struct pfs_request *req, struct pfs_r
 {
     struct localfs *fs = (struct localfs *)d;
     struct lhandle *h = pfs_calloc(1, sizeof *h);
-    char *name = pfs_strdup(pfs_path_base(req->path));
+    char *path = pfs_strdup(req->path);
     struct stat st;
     int fd = -1;
 
-    if (!h || !name) {
+    if (!h || !path) {
         reply_nomem(reply, "a handle");
     } else {
         fd = lfs_open_file(fs, req->path, open_flags(req->flags), &st, &reply->err);
     }
     if (fd < 0) {
         pfs_free(h);
-        pfs_free(name);
+        pfs_free(path);
         return;
     }
-    *h = (struct lhandle){.fd = fd, .flags = req->flags, .name = name};
+    *h = (struct lhandle){.fd = fd, .flags = req->flags, .path = path};
     enter(fs, h, reply);
 }
 
@@ -162,24 +162,24 @@ void lfs_hreplace(struct pfs_driver *d, const struct pfs_request *req, struct pf
     struct localfs *fs = (struct localfs *)d;
     struct lhandle *h = pfs_calloc(1, sizeof *h);
     struct upload *u = pfs_calloc(1, sizeof *u);
-    char *name = pfs_strdup(pfs_path_base(req->path));
+    char *path = pfs_strdup(req->path);
     struct pfs_request whole = *req;
     struct write_plan plan;
 
     whole.offset = -1; /* `size` is the lease */
-    if (!h || !u || !name) {
+    if (!h || !u || !path) {
         reply_nomem(reply, "a handle");
     } else if (req->flags & PFS_WRITE_APPEND) {
         pfs_refuse(&reply->err, PFS_BADARG, "%s: a replacement cannot append", req->path);
     } else if (write_plan_of(&whole, &plan, &reply->err) == PFS_OK &&
                lfs_put_begin(fs, req->path, &plan, &u->put, &reply->err) == PFS_OK) {
-        *h = (struct lhandle){.fd = u->put.fd, .flags = PFS_OPEN_WRONLY, .name = name, .upload = u};
+        *h = (struct lhandle){.fd = u->put.fd, .flags = PFS_OPEN_WRONLY, .path = path, .upload = u};
         enter(fs, h, reply);
         return;
     }
     pfs_free(h);
     pfs_free(u);
-    pfs_free(name);
+    pfs_free(path);
 }
 
 void lfs_hcommit(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
@@ -191,16 +191,16 @@ void lfs_hcommit(struct pfs_driver *d, const struct pfs_request *req, struct pfs
         return;
     }
     if (!h->upload) {
-        pfs_refuse(&reply->err, PFS_BADARG, "%s: the handle is not one of a replacement", h->name);
+        pfs_refuse(&reply->err, PFS_BADARG, "%s: the handle is not one of a replacement", h->path);
     } else if (h->upload->eno) {
-        lfs_fail(&reply->err, h->upload->eno, h->name);
+        lfs_fail(&reply->err, h->upload->eno, h->path);
     } else if (!extents_are_whole(&h->upload->written, req->size)) {
         pfs_refuse(&reply->err, PFS_BADARG,
                    "%s: not exactly the first %lld bytes were written; the old content stays",
-                   h->name, (long long)req->size);
+                   h->path, (long long)req->size);
     } else {
         h->over = true;
-        if (lfs_put_commit(&h->upload->put, h->name, &reply->err) == PFS_OK) {
+        if (lfs_put_commit(&h->upload->put, h->path, &reply->err) == PFS_OK) {
             reply->count = req->size;
         }
     }
@@ -225,7 +225,7 @@ void lfs_hread(struct pfs_driver *d, const struct pfs_request *req, struct pfs_r
         if (!buf) {
             reply_nomem(reply, "a file's content");
         } else if (got < 0) {
-            lfs_fail(&reply->err, errno, h->name);
+            lfs_fail(&reply->err, errno, h->path);
         } else {
             h->pos = req->offset >= 0 ? h->pos : at + got;
             reply->data = buf;
@@ -277,7 +277,7 @@ static void write_upload(struct lhandle *h, const struct pfs_request *req, struc
     int64_t end;
 
     if (req->offset < 0 || __builtin_add_overflow(req->offset, (int64_t)req->len, &end)) {
-        pfs_refuse(&reply->err, PFS_BADARG, "%s: a replacement is written at offsets", h->name);
+        pfs_refuse(&reply->err, PFS_BADARG, "%s: a replacement is written at offsets", h->path);
         return;
     }
     if (u->eno == 0 && !lfs_pwrite_all(h->fd, req->data, req->len, req->offset)) {
@@ -285,9 +285,9 @@ static void write_upload(struct lhandle *h, const struct pfs_request *req, struc
         give_up_room(h->fd);
     }
     if (u->eno) {
-        lfs_fail(&reply->err, u->eno, h->name);
+        lfs_fail(&reply->err, u->eno, h->path);
     } else if (!extents_add(&u->written, req->offset, end)) {
-        pfs_refuse(&reply->err, PFS_BADARG, "%s: too many gaps between what was written", h->name);
+        pfs_refuse(&reply->err, PFS_BADARG, "%s: too many gaps between what was written", h->path);
     } else {
         reply->count = (int64_t)req->len;
     }
@@ -307,7 +307,7 @@ void lfs_hwrite(struct pfs_driver *d, const struct pfs_request *req, struct pfs_
         if (write_at(h, req)) {
             reply->count = (int64_t)req->len;
         } else {
-            lfs_fail(&reply->err, errno, h->name);
+            lfs_fail(&reply->err, errno, h->path);
             reply->err.outcome = PFS_OUTCOME_UN; /* a part may be written */
         }
     }
@@ -324,7 +324,7 @@ void lfs_hseek(struct pfs_driver *d, const struct pfs_request *req, struct pfs_r
         return;
     }
     if (fstat(h->fd, &st) < 0) {
-        lfs_fail(&reply->err, errno, h->name);
+        lfs_fail(&reply->err, errno, h->path);
     } else {
         int64_t from = req->whence == 1 ? h->pos : req->whence == 2 ? st.st_size : 0;
         int64_t to;
@@ -346,7 +346,7 @@ void lfs_hsync(struct pfs_driver *d, const struct pfs_request *req, struct pfs_r
 
     if (h) {
         if (fsync(h->fd) < 0) {
-            lfs_fail(&reply->err, errno, h->name);
+            lfs_fail(&reply->err, errno, h->path);
         }
         give(fs, h, false);
     }
@@ -360,8 +360,8 @@ void lfs_hstat(struct pfs_driver *d, const struct pfs_request *req, struct pfs_r
 
     if (h) {
         if (fstat(h->fd, &st) < 0) {
-            lfs_fail(&reply->err, errno, h->name);
-        } else if (!lfs_stat_fill(&reply->stat, h->name, &st)) {
+            lfs_fail(&reply->err, errno, h->path);
+        } else if (!lfs_stat_fill(&reply->stat, pfs_path_base(h->path), &st)) {
             reply_nomem(reply, "stat");
         }
         give(fs, h, false);
@@ -376,9 +376,9 @@ void lfs_htruncate(struct pfs_driver *d, const struct pfs_request *req, struct p
     if (h) {
         if (h->upload) {
             pfs_refuse(&reply->err, PFS_UNSUPPORTED, "%s: truncating a replacement: not supported",
-                       h->name);
+                       h->path);
         } else if (may(h, PFS_OPEN_WRONLY, &reply->err) && ftruncate(h->fd, req->size) < 0) {
-            lfs_fail(&reply->err, errno, h->name);
+            lfs_fail(&reply->err, errno, h->path);
         }
         give(fs, h, false);
     }
@@ -424,7 +424,7 @@ static void stream_read(struct pfs_stream *s, void *buf, size_t cap, pfs_io_fn *
             got = pread(h->fd, buf, cap, h->pos);
         } while (got < 0 && errno == EINTR);
         if (got < 0) {
-            lfs_fail(&err, errno, h->name);
+            lfs_fail(&err, errno, h->path);
             got = 0;
         }
         h->pos += got;

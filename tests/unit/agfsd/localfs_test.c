@@ -339,6 +339,7 @@ Test(localfs, a_replacement_is_seen_once_all_of_it_is_there)
     struct pfs_error err = commit(h, 7);
     cr_assert_eq(err.cls, PFS_BADARG, "less than that");
     cr_assert_eq(err.outcome, PFS_OUTCOME_NA);
+    cr_assert(strstr(err.text, "/f"), "%s", err.text);
     cr_assert_str_eq(rig_cat(d, "/f"), "old");
     cr_assert_str_eq(rig_ls(d, "/"), "f ");
     cr_assert_eq(commit(h, 6).cls, PFS_OK);
