@@ -12,7 +12,12 @@
  * leave. Printed are the peak resident memory of the near server and the 99th percentiles, idle and
  * meanwhile. More than 200 MiB is a failure, a wrong byte is one; the times are figures.
  *
+ * With --at the two servers are others, which somebody has started (tools/bench/crowd.sh: nginx):
+ * of the same file under /api/v1/files, near by way of far, and of a small answer under
+ * /api/v1/stat.
+ *
  * usage: crowd AGFSD PKIDIR [READS [MIB]]
+ *        crowd --at NEARPORT FARPORT FILE [READS [MIB]]
  */
 #include "../support/spawn.h"
 #include <arpa/inet.h>
@@ -96,9 +101,18 @@ static bool may_stat(const struct asker *a, int fd)
 {
     char reply[4096];
 
+    size_t n = 0;
+    ssize_t got = 1;
+
     ask(fd, "stat", a->path);
-    ssize_t n = recv(fd, reply, sizeof reply, 0); /* it fits into one segment */
-    return n >= 12 && memcmp(reply, "HTTP/1.1 200", 12) == 0;
+    while (got > 0 && !(n > 0 && memmem(reply, n, "}}", 2))) { /* the end of a stat */
+        got = recv(fd, reply + n, sizeof reply - n, 0);
+        n += got > 0 ? (size_t)got : 0;
+        if (n >= 12 && memcmp(reply, "HTTP/1.1 200", 12) != 0) {
+            return false;
+        }
+    }
+    return got > 0;
 }
 
 static double stat_once(const struct asker *a, int fd)
@@ -261,29 +275,37 @@ static void make_file(const char *path)
     close(fd);
 }
 
-int main(int argc, char **argv)
+/* The servers, and their ports for clear text. NULL: others have started them. */
+struct servers {
+    struct spawned *near, *far;
+    uint16_t near_port, far_port;
+};
+
+static struct servers start_agfsd(char **argv, const char *dir)
+{
+    char local[100], proxy[800];
+    struct servers s;
+
+    snprintf(local, sizeof local, "localfs:/store:local_dir=%s", dir);
+    const char *const far_args[] = {"-addr", "127.0.0.1:0", "--mount", local, NULL};
+    s.far = spawn_agfsd(argv[1], argv[2], 0, far_args);
+    snprintf(proxy, sizeof proxy, "proxyfs:/remote:base_url=https://127.0.0.1:%u,ca_file=%s/ca.pem",
+             spawned_tls_port(s.far), argv[2]);
+    const char *const near_args[] = {"-addr", "127.0.0.1:0", "--mount", proxy, NULL};
+    s.near = spawn_agfsd(argv[1], argv[2], 0, near_args);
+    s.near_port = spawned_clear_port(s.near);
+    s.far_port = spawned_clear_port(s.far);
+    return s;
+}
+
+/* The reads, and stats before and meanwhile. Returns how long the reads took. */
+static double load(const struct servers *s, unsigned n)
 {
     struct asker *const askers[] = {&mount, &own, &far};
-    char dir[] = "/tmp/stress-crowd-XXXXXX", local[100], proxy[800], file[100];
-    unsigned n = argc > 3 ? (unsigned)strtoul(argv[3], NULL, 10) : 32;
 
-    if (argc < 3 || !mkdtemp(dir)) {
-        fprintf(stderr, "usage: crowd AGFSD PKIDIR [READS [MIB]]\n");
-        return 2;
-    }
-    size = argc > 4 ? (size_t)strtoul(argv[4], NULL, 10) * MIB : size;
-    snprintf(file, sizeof file, "%s/f", dir);
-    make_file(file);
-    snprintf(local, sizeof local, "localfs:/store:local_dir=%s", dir);
-    const char *const remote_args[] = {"-addr", "127.0.0.1:0", "--mount", local, NULL};
-    struct spawned *remote = spawn_agfsd(argv[1], argv[2], 0, remote_args);
-    snprintf(proxy, sizeof proxy, "proxyfs:/remote:base_url=https://127.0.0.1:%u,ca_file=%s/ca.pem",
-             spawned_tls_port(remote), argv[2]);
-    const char *const near_args[] = {"-addr", "127.0.0.1:0", "--mount", proxy, NULL};
-    struct spawned *near = spawn_agfsd(argv[1], argv[2], 0, near_args);
-    stat_idle(&mount, spawned_clear_port(near));
-    stat_idle(&own, spawned_clear_port(near));
-    stat_idle(&far, spawned_clear_port(remote));
+    stat_idle(&mount, s->near_port);
+    stat_idle(&own, s->near_port);
+    stat_idle(&far, s->far_port);
     for (int i = 0; i < 3; i++) {
         pthread_create(&askers[i]->thread, NULL, stat_meanwhile, askers[i]);
     }
@@ -294,16 +316,46 @@ int main(int argc, char **argv)
     for (int i = 0; i < 3; i++) {
         pthread_join(askers[i]->thread, NULL);
     }
-    long peak = spawned_peak_kib(near);
-    printf("%u reads of %zu MiB at once: %.0f MB/s, near server at most %ld KiB\n", n, size / MIB,
-           (double)size * n / took / 1e6, peak);
+    return took;
+}
+
+int main(int argc, char **argv)
+{
+    bool at = argc > 4 && strcmp(argv[1], "--at") == 0;
+    int more = at ? 5 : 3; /* the first optional argument */
+    char dir[] = "/tmp/stress-crowd-XXXXXX", file[400];
+    unsigned n = argc > more ? (unsigned)strtoul(argv[more], NULL, 10) : 32;
+    struct servers s = {0};
+
+    if (argc < 3 || (!at && !mkdtemp(dir))) {
+        fprintf(stderr, "usage: crowd AGFSD PKIDIR [READS [MIB]]\n"
+                        "       crowd --at NEARPORT FARPORT FILE [READS [MIB]]\n");
+        return 2;
+    }
+    size = argc > more + 1 ? (size_t)strtoul(argv[more + 1], NULL, 10) * MIB : size;
+    snprintf(file, sizeof file, "%s%s", at ? argv[4] : dir, at ? "" : "/f");
+    make_file(file);
+    if (at) {
+        s.near_port = (uint16_t)strtoul(argv[2], NULL, 10);
+        s.far_port = (uint16_t)strtoul(argv[3], NULL, 10);
+    } else {
+        s = start_agfsd(argv, dir);
+    }
+    double took = load(&s, n);
+    long peak = at ? 0 : spawned_peak_kib(s.near);
+    printf("%u reads of %zu MiB at once: %.0f MB/s\n", n, size / MIB,
+           (double)size * n / took / 1e6);
     double through = print_asker(&mount, "through the mount");
     double least = print_asker(&own, "of the near server") + print_asker(&far, "of the far server");
     printf("  through the mount meanwhile: x%.2f of both servers together\n", through / least);
     printf("  one wake-up of an idle thread meanwhile: p99 %.2f ms late\n",
            p99(mount.late, mount.n_busy) * 1000);
-    spawned_stop(near);
-    spawned_stop(remote);
+    if (at) {
+        return 0;
+    }
+    printf("  near server: at most %ld KiB resident\n", peak);
+    spawned_stop(s.near);
+    spawned_stop(s.far);
     unlink(file);
     rmdir(dir);
     if (peak > RSS_MAX_KIB && !getenv("ASAN_OPTIONS") && !getenv("TSAN_OPTIONS")) {
