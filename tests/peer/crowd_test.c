@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* As lib/conn/choose.c has it. */
-#define PARALLEL_FROM 16
+#define PARALLEL_FROM 24
 #define TOGETHER 8
 
 static atomic_uint n_on[2]; /* requests, by connection */
