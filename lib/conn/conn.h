@@ -103,6 +103,7 @@ struct conn {
     bool out_blocked;    /* the socket takes no more: EPOLLOUT is watched, unless */
     bool driver_flushes; /* a driving caller polls for that */
     unsigned calm;       /* turns in a row with at most one exchange */
+    unsigned crowd;      /* at most so many exchanges in a turn lately */
     int64_t created_ns, last_rx_ns, last_use_ns,
         ping_sent_ns; /* ping_sent_ns 0: none outstanding */
     uint64_t pings_acked_before;

@@ -410,7 +410,9 @@ void pfs_conn_turn(struct conn *c, uint32_t events)
     atomic_store(&c->busy,
                  c->owner == OWNER_IO && c->calm < CONN_CALM_TURNS && c->state == CONN_READY);
     bool dead = c->state == CONN_DEAD;
-    if (atomic_load(&c->busy) && b.n_done + left <= SPIN_CALLS) {
+    c->crowd -= c->crowd / 8;
+    c->crowd = b.n_done + left > c->crowd ? b.n_done + left : c->crowd;
+    if (atomic_load(&c->busy) && c->crowd <= SPIN_CALLS) {
         io_expect(c->io, c->config->spin_ns);
     }
     pthread_mutex_unlock(&c->mu);
