@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the ProxyFS authors
-"""limits_sh_test.py BUILDDIR: that tools/bench/limits.sh measures, says what it cannot, and leaves nothing. TAP.
+"""limits_sh_test.py BUILDDIR: that tools/bench/limits.sh measures, says what it cannot, and leaves nothing; and that
+curves.sh and crowd.sh beside it do. TAP.
 
 No figure is judged here: what a machine reaches is read by people.
 """
@@ -13,7 +14,7 @@ import tempfile
 import time
 
 BUILD = os.path.abspath(sys.argv[1])
-SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../tools/bench/limits.sh")
+SCRIPTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../tools/bench")
 DEADLINE = 100
 ROW = re.compile(r"^(?P<what>.{78}) \| +(?P<measured>[\d.]+) \| +[<>]= [\d.]+ \| (ok|missed)$")
 
@@ -31,8 +32,8 @@ def left_behind(tmp):
     return found
 
 
-def start(tmp, *args, **env):
-    return subprocess.Popen([SCRIPT, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+def start(tmp, *args, script="limits.sh", **env):
+    return subprocess.Popen([os.path.join(SCRIPTS, script), *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                             env=dict(os.environ, TMPDIR=tmp, **env))
 
 
@@ -91,7 +92,26 @@ def test_interrupted(tmp):
         time.sleep(0.01)
 
 
-TESTS = [test_a_table, test_a_missing_tool_is_named, test_a_build_that_is_none, test_names, test_interrupted]
+def test_curves(tmp):
+    with tempfile.TemporaryDirectory() as pages:
+        out, err, code = run(tmp, "--quick", BUILD, pages, script="curves.sh")
+        assert code == 0, out + err
+        for name, step in (("callers", "2 callers"), ("entries", "100 entries"), ("size", "4 KiB"), ("remotes", "2 remotes")):
+            assert f"==> {name}\n" in out and re.search(rf"^{step} +\w+ +\d", out, re.M), out
+            for page in (name + ".html", name + ".csv"):
+                assert os.path.getsize(os.path.join(pages, page)) > 100, page
+    _, err, code = run(tmp, "/nonexistent", script="curves.sh")
+    assert code != 0 and "/nonexistent/tools/agfsd/agfsd" in err, err
+
+
+def test_a_crowd_beside_nginx(tmp):
+    out, err, code = run(tmp, BUILD, "4", script="crowd.sh")
+    assert code == 0, out + err
+    assert re.search(r"==> agfsd\n4 reads .*==> nginx.*\n4 reads ", out, re.S), out
+    assert out.count("stat p99 through the mount: idle ") == 2, out
+
+
+TESTS = [test_curves, test_a_crowd_beside_nginx, test_a_table, test_a_missing_tool_is_named, test_a_build_that_is_none, test_names, test_interrupted]
 failed = 0
 print(f"1..{len(TESTS)}")
 for number, test in enumerate(TESTS, 1):

@@ -11,7 +11,7 @@ set -euo pipefail
 case "${1:-}" in -*) sed -n '4,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" && exit 2 ;; esac
 build=$(realpath "${1:-build}") reads=${2:-256}
 work=$(mktemp -d) pids=()
-trap 'kill ${pids[@]+"${pids[@]}"} 2>/dev/null; wait; rm -rf "$work"' EXIT
+trap 'kill ${pids[@]+"${pids[@]}"} 2>/dev/null || true; wait; rm -rf "$work"' EXIT
 pki=$build/tests/stress/pki crowd=$build/tests/stress/stress_crowd
 mkdir -p "$work/www/api/v1"
 
@@ -23,7 +23,7 @@ read -r near far far_tls < <(python3 -c 'import socket
 s = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
 print(*(x.getsockname()[1] for x in s))')
 temp="client_body_temp_path $work; proxy_temp_path $work; fastcgi_temp_path $work; uwsgi_temp_path $work; scgi_temp_path $work;"
-common="daemon off; worker_processes auto; error_log stderr error; events { worker_connections 2048; }"
+common="user $(id -un) $(id -gn); daemon off; worker_processes auto; error_log stderr error; events { worker_connections 2048; }"
 cat >"$work/far.conf" <<END
 $common pid $work/far.pid;
 http { access_log off; sendfile on; keepalive_requests 1000000; ssl_protocols TLSv1.3; $temp

@@ -5,15 +5,17 @@
 # remotes; each directly and through a second server, over mutual TLS. A table for each on standard output, and
 # callers.html, entries.html, size.html and remotes.html (with the same in .csv) in DIRECTORY.
 #
-#   tools/bench/curves.sh [BUILDDIR [DIRECTORY]]      (default: build curves; some five minutes, 3 GiB of disk)
+#   tools/bench/curves.sh [--quick] [BUILDDIR [DIRECTORY]]   (default: build curves; two minutes, 3 GiB of disk)
 #
 # It starts its own servers on loopback and stops them.
 set -euo pipefail
+quick=
+[ "${1:-}" != --quick ] || { quick=1 && shift; }
 case "${1:-}" in -*) sed -n '4,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" && exit 2 ;; esac
 source_dir=$(dirname "${BASH_SOURCE[0]}")/../..
 build=$(realpath "${1:-build}") out=${2:-curves}
 work=$(mktemp -d) pids=()
-trap 'kill ${pids[@]+"${pids[@]}"} 2>/dev/null; wait; rm -rf "$work"' EXIT
+trap 'kill ${pids[@]+"${pids[@]}"} 2>/dev/null || true; wait; rm -rf "$work"' EXIT
 mkdir -p "$out" "$work/files"
 "$source_dir/tools/dev/certs.sh" "$work/pki" >/dev/null
 # 64 remotes and the one that prepares: more connections of one certificate than a server takes otherwise.
@@ -38,11 +40,13 @@ start() {
     read -r url <"$work/$name"
 }
 
-# curve NAME AGFS-BENCH-ARGUMENT...
+# curve NAME TIME ROUNDS VALUES AGFS-BENCH-ARGUMENT...
 curve() {
-    local name=$1
-    shift
+    local name=$1 time=$2 rounds=$3 values=$4
+    shift 4
+    [ -z "$quick" ] || { time=20ms && rounds=1 && values=${values%%,..*}; } # the first few
     printf '\n==> %s\n' "$name"
+    set -- -d "$time" --rounds "$rounds" --sweep "$name=$values" "$@"
     "$build/tools/bench/agfs-bench" -q --cacert "$work/pki/ca.pem" --cert "$work/pki/client.pem" --key \
         "$work/pki/client.key" --html "$out/$name.html" --csv "$out/$name.csv" "$@"
 }
@@ -52,10 +56,7 @@ far=$url
 start near "proxyfs:/remote:base_url=$far,ca_file=$work/pki/ca.pem,client_cert=$work/pki/client.pem,client_key=$work/pki/client.key"
 near=$url
 
-curve callers -w read -s 250 -d 1s --rounds 2 --sweep callers=1,2,..,256 "$far,name=direct,path=/memfs" \
-    "$near,name=hop,path=/remote/memfs"
-curve entries -w list -d 1s --rounds 2 --sweep entries=10,100,..,100000 "$far,name=direct,path=/memfs" \
-    "$near,name=hop,path=/remote/memfs"
-curve size -w read -d 2s --rounds 1 --sweep size=1KiB,4KiB,..,1GiB "$far,name=direct,path=/local" \
-    "$near,name=hop,path=/remote/local"
-curve remotes -w stat -c 16 -d 1s --rounds 2 --sweep remotes=1,2,..,64 "$far,name=direct,path=/memfs"
+curve callers 1s 2 1,2,..,256 -w read -s 250 "$far,name=direct,path=/memfs" "$near,name=hop,path=/remote/memfs"
+curve entries 1s 2 10,100,..,100000 -w list "$far,name=direct,path=/memfs" "$near,name=hop,path=/remote/memfs"
+curve size 2s 1 1KiB,4KiB,..,1GiB -w read "$far,name=direct,path=/local" "$near,name=hop,path=/remote/local"
+curve remotes 1s 2 1,2,..,64 -w stat -c 16 "$far,name=direct,path=/memfs"
