@@ -12,6 +12,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/*
+ * With more calls or requests at a time than that there is always something to do. Measured with 2,
+ * 4, 8 and 16 callers of small reads: 19,700, 35,000, 55,000 and 94,000 a second without polling,
+ * 31,000, 51,000, 73,000 and 111,000 with; none the worse from 24 on.
+ */
+#define SPIN_FEW 24
+
 struct spin {
     int64_t asleep_ns, spun_ns; /* how long a wait takes, on average; 0: not known */
     unsigned n;                 /* waits so far */

@@ -2,10 +2,10 @@
  * Copyright the ProxyFS authors */
 /* The process's I/O threads: they run I/O loops as long as somebody uses the first. */
 #include "base/alloc.h"
+#include "base/cores.h"
 #include "base/err.h"
 #include "conn/io.h"
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <string.h>
 
@@ -106,15 +106,6 @@ static enum pfs_class io_thread_new(struct io_thread **ret, struct pfs_error *er
     return PFS_OK;
 }
 
-/* Those that the calling thread may run on, as far as there may be threads for them. */
-static unsigned count_cores(void)
-{
-    cpu_set_t cores;
-    int n = sched_getaffinity(0, sizeof cores, &cores) == 0 ? CPU_COUNT(&cores) : 1;
-
-    return n < THREADS_MAX ? (unsigned)n : THREADS_MAX;
-}
-
 enum pfs_class io_get(struct io **ret, struct pfs_error *err)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -123,7 +114,7 @@ enum pfs_class io_get(struct io **ret, struct pfs_error *err)
     pthread_once(&once, watch_forks);
     pthread_mutex_lock(&shared_mu);
     if (!threads[0]) {
-        n_cores = count_cores();
+        n_cores = pfs_n_cores() < THREADS_MAX ? pfs_n_cores() : THREADS_MAX;
         cls = io_thread_new(&threads[0], err);
     }
     if (cls == PFS_OK) {

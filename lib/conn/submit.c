@@ -16,13 +16,6 @@
 /* An unsent exchange that so many connections lost: something is wrong with the remote. */
 #define MOVES_MAX 8
 
-/*
- * With more calls in flight than that there is always something to do. Measured with 2, 4, 8 and 16
- * callers of small reads: 19,700, 35,000, 55,000 and 94,000 a second without polling, 31,000,
- * 51,000, 73,000 and 111,000 with; none the worse from 24 on.
- */
-#define SPIN_CALLS 24
-
 void batch_init(struct batch *b)
 {
     *b = (struct batch){.tail = &b->first};
@@ -412,7 +405,7 @@ void pfs_conn_turn(struct conn *c, uint32_t events)
     bool dead = c->state == CONN_DEAD;
     c->crowd -= c->crowd / 8;
     c->crowd = b.n_done + left > c->crowd ? b.n_done + left : c->crowd;
-    if (atomic_load(&c->busy) && c->crowd <= SPIN_CALLS) {
+    if (atomic_load(&c->busy) && c->crowd <= SPIN_FEW) {
         io_expect(c->io, c->config->spin_ns);
     }
     pthread_mutex_unlock(&c->mu);

@@ -6,26 +6,18 @@
  * something comes all the time; a loop that is asked now and then sleeps at once.
  */
 #include "base/clock.h"
+#include "base/cores.h"
 #include "loop.h"
 #include <sched.h>
 #include <sys/epoll.h>
 
 /* Between two turns lately: where it takes longer, polling could not bridge it. */
 #define FLOW_NS (200 * 1000)
-/* With more requests in a turn than that there is always something to do. */
-#define SPIN_REQUESTS 24
-
-/* With one core, who polls only keeps the others from it. */
-static bool has_cores(void)
-{
-    cpu_set_t set;
-
-    return sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 1;
-}
 
 void loop_spin_init(struct loop *l)
 {
-    l->spin.may_ns = has_cores() ? (int64_t)l->limits->spin_us * 1000 : 0;
+    /* With one core, who polls only keeps the others from it. */
+    l->spin.may_ns = pfs_n_cores() > 1 ? (int64_t)l->limits->spin_us * 1000 : 0;
 }
 
 /* What there is, libuv finds again. */
@@ -47,7 +39,7 @@ void loop_spin_before_sleep(struct loop *l)
         return;
     }
     s->began_ns = pfs_now();
-    s->is_timed = s->last_ns < FLOW_NS && s->n_reqs <= SPIN_REQUESTS && list_is_empty(&l->bulk);
+    s->is_timed = s->last_ns < FLOW_NS && s->n_reqs <= SPIN_FEW && list_is_empty(&l->bulk);
     s->polls = s->is_timed && spin_choose(&s->spin);
     s->n_reqs = 0;
     if (s->polls) {

@@ -9,6 +9,15 @@
 
 static const bool never;
 
+/* Submits one of several that make up a batch, each with a path of its own. Its index. */
+static int submit_one(struct h2_peer *p, int i)
+{
+    char path[100];
+
+    snprintf(path, sizeof path, "/hello?%d-a-request-of-some-fifty-bytes-for-all-%d", i, i * i);
+    return h2_peer_get(p, path);
+}
+
 /* One request after the other, with pauses around the time for which a loop polls. */
 Test(server_turns, nothing_is_missed_whether_the_loop_polls_or_sleeps)
 {
@@ -39,7 +48,6 @@ Test(server_turns, answers_leave_before_all_requests_have_been_looked_at)
 {
     struct rig r = RIG_INIT;
     struct h2_peer p;
-    char path[100];
     int first, last;
 
     rig_start(&r, NULL);
@@ -47,8 +55,7 @@ Test(server_turns, answers_leave_before_all_requests_have_been_looked_at)
     cr_expect(h2_peer_finish(&p, h2_peer_get(&p, "/hello")));
     first = h2_peer_get(&p, "/hello?first");
     for (int i = 0; i < 14; i++) {
-        snprintf(path, sizeof path, "/hello?%d-a-request-of-some-fifty-bytes-for-all-%d", i, i * i);
-        last = h2_peer_get(&p, path);
+        last = submit_one(&p, i);
     }
     int hold = h2_peer_get(&p, "/hold");
 
@@ -78,10 +85,7 @@ Test(server_turns, nothing_is_run_after_a_broken_frame_among_many_requests)
     cr_expect(h2_peer_finish(&p, h2_peer_get(&p, "/hello")));
     h2_peer_flush(&p);
     for (int i = 0; i < 15; i++) {
-        char path[100];
-
-        snprintf(path, sizeof path, "/hello?%d-a-request-of-some-fifty-bytes-for-all-%d", i, i * i);
-        h2_peer_get(&p, path);
+        submit_one(&p, i);
         n = nghttp2_session_mem_send(p.s, &bytes);
         cr_assert(n > 0);
         memcpy(batch + len, bytes, (size_t)n);

@@ -18,7 +18,7 @@ static unsigned run(struct spin *s, unsigned n, int64_t spun_ns, int64_t asleep_
     return spun;
 }
 
-Test(conn_spin, the_faster_way_is_taken_and_the_other_tried_now_and_then)
+Test(base_spin, the_faster_way_is_taken_and_the_other_tried_now_and_then)
 {
     struct spin s = {0};
 
@@ -33,14 +33,14 @@ Test(conn_spin, the_faster_way_is_taken_and_the_other_tried_now_and_then)
     cr_assert_geq(spun, 9, "polling is tried again: %u", spun);
 }
 
-Test(conn_spin, a_small_gain_is_not_worth_a_core)
+Test(base_spin, a_small_gain_is_not_worth_a_core)
 {
     struct spin s = {0};
 
     cr_assert_leq(run(&s, 1280, 95000, 100000), 12);
 }
 
-Test(conn_spin, it_follows_a_change)
+Test(base_spin, it_follows_a_change)
 {
     struct spin s = {0};
 
@@ -51,7 +51,7 @@ Test(conn_spin, it_follows_a_change)
     cr_assert_gt(spun, 1000, "%u", spun);
 }
 
-Test(conn_spin, slow_replies_tell_nothing)
+Test(base_spin, slow_replies_tell_nothing)
 {
     struct spin s = {0};
 
