@@ -240,12 +240,14 @@ static void gather_facts(const struct op *op, const struct pfs_error *err, struc
         .status = ex->head.status,
         .says_not_applied = err->outcome == PFS_OUTCOME_NA,
         .attested = ex->attested || op->client->options.trust_refused,
+        .others_served = ex->others_served,
         .atomic_body = ex->attested && (k.features & FEATURE_ATOMIC_BODY),
         .dedupe =
             (k.features & FEATURE_DEDUPE) && same_process && op->req_id[0] && op->step == STEP_MAIN,
         .retry_writes = op->client->options.retry_writes,
         .body_gone = ex->body_stream,
-        .attempts = op->attempts,
+        .attempts = op->attempts - op->n_moves,
+        .n_moves = op->n_moves,
         .max_attempts = op->client->options.retries,
         .used_free_retry = op->used_free_retry,
         .uncertain = op->uncertain,
@@ -283,7 +285,8 @@ static bool try_again(struct op *op, struct pfs_error *err, int64_t *ret_delay_n
                      remote_knows(op->client->remote).boot);
         }
     }
-    op->used_free_retry |= v.is_free;
+    op->n_moves += v.is_move;
+    op->used_free_retry |= v.is_free && !v.is_move;
     if (!v.is_free) {
         remote_token_change(op->client->remote, -RETRY_TOKEN_COST);
     }
@@ -300,6 +303,7 @@ static bool end_with(struct op *op, const struct pfs_error *err)
     if (op->step == STEP_WRITE || op->step == STEP_SYNC) {
         op->step = STEP_CLOSE;
         op->attempts = 0;
+        op->n_moves = 0;
         return true;
     }
     return false;
@@ -309,6 +313,7 @@ static bool end_with(struct op *op, const struct pfs_error *err)
 static bool next_step(struct op *op, const struct pfs_reply *reply)
 {
     op->attempts = 0;
+    op->n_moves = 0;
     op->used_free_retry = false;
     switch (op->step) {
     case STEP_MAIN:

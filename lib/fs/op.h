@@ -53,9 +53,10 @@ struct op {
     char *paths; /* memory of both: small_paths, or owned */
     int64_t deadline_ns;
     enum op_step step;
-    bool extended; /* the server honours offset and flags on PUT */
-    bool ex_live;  /* ex was initialised and not released */
-    unsigned attempts;
+    bool extended;     /* the server honours offset and flags on PUT */
+    bool ex_live;      /* ex was initialised and not released */
+    unsigned attempts; /* requests sent for this step */
+    unsigned n_moves;  /* those of them that a connection closed in order did not take */
     bool used_free_retry;
     uint64_t handle; /* STEP_WRITE and later */
     int64_t written;

@@ -5,6 +5,8 @@
 
 #define BACKOFF_FIRST_NS (100 * PFS_MS)
 #define BACKOFF_CAP_NS PFS_SEC
+/* So many connections may close under a call before it waits for the next. */
+#define MOVES_AT_ONCE 8
 /* 425 and 421: once (RFC 8470 section 5.2, RFC 9110 section 15.5.20). */
 #define TOO_EARLY 425
 #define MISDIRECTED 421
@@ -60,17 +62,46 @@ static struct retry_verdict budget(const struct retry_facts *f, enum pfs_outcome
         .again = true, .delay_ns = delay, .outcome = outcome, .evidence = evidence};
 }
 
-/* P1, P2: proven unprocessed. The first is repeated at once and for free. */
+/* The peer closes the connection in order: it says itself which requests it will not serve. */
+static bool is_orderly(const struct retry_facts *f)
+{
+    return f->failure == FAILURE_GOAWAY && f->h2_code == 0;
+}
+
+/*
+ * A connection that served its share (nginx: keepalive_requests) ends, and others take its place:
+ * no failure of the peer. With many callers one may meet that again and again; it then pauses.
+ */
+static struct retry_verdict move(const struct retry_facts *f, const char *evidence)
+{
+    return (struct retry_verdict){.again = true,
+                                  .is_free = true,
+                                  .is_move = true,
+                                  .delay_ns = f->n_moves < MOVES_AT_ONCE ? 0 : backoff(f),
+                                  .outcome = PFS_OUTCOME_NA,
+                                  .evidence = evidence};
+}
+
+/*
+ * P1, P2: unprocessed, says the peer. The first is repeated at once and for free. A front may reset
+ * what it passed on with REFUSED_STREAM; of what lies beyond an orderly GOAWAY it has seen nothing.
+ */
 static struct retry_verdict unprocessed(const struct retry_facts *f, const char *evidence)
 {
-    if (f->safety == SAFETY_Q && !f->attested) { /* a proxy may say so without knowing */
-        return no(PFS_OUTCOME_UN, evidence);
+    bool is_proof = f->safety != SAFETY_Q || f->attested || is_orderly(f);
+    enum pfs_outcome outcome = is_proof ? PFS_OUTCOME_NA : PFS_OUTCOME_UN;
+
+    if (!is_proof && !f->dedupe) {
+        return no(outcome, evidence);
+    }
+    if (is_orderly(f) && f->others_served && !f->body_gone) {
+        return move(f, evidence);
     }
     if (!f->used_free_retry && !f->body_gone) {
         return (struct retry_verdict){
-            .again = true, .is_free = true, .outcome = PFS_OUTCOME_NA, .evidence = evidence};
+            .again = true, .is_free = true, .outcome = outcome, .evidence = evidence};
     }
-    return budget(f, PFS_OUTCOME_NA, evidence);
+    return budget(f, outcome, evidence);
 }
 
 /* P5, P8: it may have run. */

@@ -30,12 +30,14 @@ struct retry_facts {
     int status;                 /* of a complete reply; 0: none */
     bool says_not_applied;      /* our own server's error body said NA */
     bool attested;              /* the peer is one of our servers, or trust_refused is set */
+    bool others_served;         /* the connection that GOAWAY ended took requests before */
     bool atomic_body;           /* it promised that an incomplete request has no effect */
     bool dedupe;                /* it remembers request ids, and still is the same process */
     bool retry_writes;          /* the user allows W to be repeated when the outcome is unknown */
     bool reply_started;         /* bytes of the reply were given to the caller already */
     bool body_gone;             /* the request body cannot be sent again (streamed) */
-    unsigned attempts;          /* made so far, >= 1 */
+    unsigned attempts;          /* made so far, >= 1, moves not counted */
+    unsigned n_moves;           /* verdicts with is_move so far */
     unsigned max_attempts;
     bool uncertain;       /* an attempt before this one may have been carried out, */
     bool remembered;      /* and the server that answers now knows whether it was */
@@ -48,7 +50,8 @@ struct retry_facts {
 
 struct retry_verdict {
     bool again;
-    bool is_free;             /* takes no token: P0, first P1, first P2 */
+    bool is_free;             /* takes no token: P0, first P1, first P2, moves */
+    bool is_move;             /* is no attempt: its connection was closed in order */
     int64_t delay_ns;         /* before the next attempt */
     enum pfs_outcome outcome; /* when it is not made again */
     const char *evidence;     /* the row of the table, for the log: "P5" */

@@ -274,6 +274,7 @@ static void fail_stream(struct h2_session *h, struct exchange *ex, uint32_t code
                  nghttp2_http2_strerror(h->goaway_code), h->goaway_debug[0] ? ", " : "",
                  h->goaway_debug);
         why.h2_code = h->goaway_code;
+        ex->others_served = h->goaway_last > 0;
         exchange_fail_at(ex, FAILURE_GOAWAY, &why);
         return;
     }

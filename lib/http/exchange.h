@@ -128,7 +128,8 @@ struct exchange {
     /* reply: the owner's after DONE */
     struct pfs_buf reply;
     enum failure_point failure;
-    bool attested; /* the connection's peer is known to be one of our servers */
+    bool attested;      /* the connection's peer is known to be one of our servers */
+    bool others_served; /* of FAILURE_GOAWAY: the connection took requests before this one */
 
     /* waking a blocked caller (conn/wait.c) */
     atomic_uint done;

@@ -297,6 +297,8 @@ def reload_under_load(world, kind, may_fail=False):
 class Dying:
     """A server of ours that answers health checks, does what it is told, and dies before it says so."""
 
+    boot = "Agfs-Boot: %032x; features=\r\n"
+
     def __init__(self):
         self.done, self.ids = [], []
         self.socket = socket.create_server(("127.0.0.1", 0))
@@ -319,13 +321,28 @@ class Dying:
                     name, _, value = field.decode().partition(":")
                     fields[name.lower()] = value.strip()
                 body = f.read(int(fields.get("content-length", 0)))
+                answer = b'{"status":"healthy","version":"1.4.0","features":[]}\n'
                 if b"/health" not in line and b"/capabilities" not in line:
                     self.done.append((line.split()[0].decode(), body))
                     self.ids.append(fields.get("x-req-id"))
-                    return
-                answer = b'{"status":"healthy","version":"1.4.0","features":[]}\n'
-                s.sendall(b"HTTP/1.1 200 OK\r\nAgfs-Boot: %032x; features=\r\nContent-Type: application/json\r\n"
-                          b"Content-Length: %d\r\n\r\n%s" % (id(self), len(answer), answer))
+                    answer = self.after(body)
+                    if answer is None:
+                        return
+                boot = (self.boot % id(self)).encode() if self.boot else b""
+                s.sendall(b"HTTP/1.1 200 OK\r\n%sContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
+                          % (boot, len(answer), answer))
+
+    def after(self, body):
+        """Its reply; None: it dies."""
+
+
+class Counting(Dying):
+    """One that is not ours: it knows of no repetitions, and answers."""
+
+    boot = ""
+
+    def after(self, body):
+        return b'{"message":"Written %d bytes"}\n' % len(body)
 
 
 def executions(world, kind, **options):
@@ -392,6 +409,37 @@ def test_nghttpx_sends_once(world):
     assert executions(world, Nghttpx) == {"enqueue": 1, "dequeue": 1, "delete": 1}
 
 
+def test_A039_nginx_closes_after_five_requests(world):
+    """Many callers on connections that serve five requests each: every call is done, and done once."""
+    peer = Counting()
+    front = Nginx(world, [peer.port], server="keepalive_requests 5;")
+    near = world.start("near", world.mount_arg("/r", "https://127.0.0.1:%d" % front.port, **world.mtls(protocol="h2")))
+    api = Api(near.clear)
+    wait_for("the mount " + front.text(), api.ready)
+    told, n, rounds = {}, 16, 50
+
+    def calls(i):
+        mine = Api(near.clear)
+        for k in range(rounds):
+            name = "%d.%d" % (i, k)
+            r = mine.put("/r/q/enqueue", name.encode())
+            told[name] = "OK" if r.status == 200 else r.body
+
+    threads = [threading.Thread(target=calls, args=(i,)) for i in range(n)]
+    try:
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        near.stop()
+    finally:
+        front.stop()
+        peer.socket.close()
+    failed = {name: what for name, what in told.items() if what != "OK"}
+    assert not failed and len(told) == n * rounds, failed
+    assert sorted(body.decode() for _, body in peer.done) == sorted(told), "once each"
+
+
 def test_A011_idle_close_races_with_the_request(world):
     """nginx closes a connection that is idle for 100 ms; calls come just then. What they are told is true of each message."""
     far = world.start("far", ["--mount", "queuefs:/queue"])
@@ -441,4 +489,4 @@ def test_caddy_repeats_reads(world):
 
 run([test_nghttpx, test_nginx, test_caddy, test_nghttpx_reload, test_nginx_reload, test_caddy_reload,
      test_nginx_sends_once_with_next_upstream_off, test_nginx_repeats_by_default, test_nghttpx_sends_once, test_caddy_repeats_reads,
-     test_A011_idle_close_races_with_the_request])
+     test_A039_nginx_closes_after_five_requests, test_A011_idle_close_races_with_the_request])

@@ -173,11 +173,59 @@ Test(retry, A039_goaway_below)
         {"goaway, stat", goaway_clean, false, false, STAT, 2, PFS_OK, NA},
         {"goaway, mkdir", goaway_clean, false, false, MKDIR, 2, PFS_OK, NA},
         {"goaway, write, attested", goaway_clean, false, true, WRITE, 2, PFS_OK, NA},
-        {"goaway, write: a proxy may not know", goaway_clean, false, false, WRITE, 1, PFS_REFUSED,
-         UN},
-        {"goaway, read", goaway_clean, false, false, READ, 1, PFS_REFUSED, UN},
+        {"goaway, write", goaway_clean, false, false, WRITE, 2, PFS_OK, NA},
+        {"goaway, read", goaway_clean, false, false, READ, 2, PFS_OK, NA},
+        {"with an error, write, attested", goaway_error, false, true, WRITE, 2, PFS_OK, NA},
+        {"with an error, write: a proxy may not know", goaway_error, false, false, WRITE, 1,
+         PFS_REFUSED, UN},
+        {"always, stat", goaway_clean, true, false, STAT, 3, PFS_REFUSED, NA},
+        {"always, read", goaway_clean, true, false, READ, 3, PFS_REFUSED, NA},
     };
     CHECK_ALL(rows);
+}
+
+/* Answers one request of each connection, as nginx with keepalive_requests 1. */
+static void serve_one(struct h2server *s, struct h2peer *p)
+{
+    struct h2req *first, *second;
+
+    h2peer_hello(p, 0, NULL);
+    if ((first = h2peer_request(p)) == NULL) {
+        return;
+    }
+    world_reply(p, first);
+    atomic_fetch_add(&s->n_requests, 1);
+    if ((second = h2peer_request(p)) != NULL) {
+        h2peer_goaway(p, first->stream, H2_NO_ERROR, "");
+        h2peer_forget(second);
+        h2peer_drain(p);
+    }
+    h2peer_forget(first);
+}
+
+static void on_served(void *arg, struct pfs_reply *r)
+{
+    cr_expect_eq(r->err.cls, PFS_OK, "%s", r->err.text);
+    pfs_reply_fini(r);
+    h2server_signal(arg);
+}
+
+/* The last of them was refused eleven times: connections that end in order use up no attempts. */
+Test(retry, A039_every_connection_serves_one)
+{
+    struct world w = {0};
+    struct pfs_request req = PFS_REQUEST_INIT;
+    unsigned n = 12;
+
+    world_open(&w, serve_one, NULL, OPTIONS("max_connections", "1"));
+    req.op = PFS_OP_READ; /* nobody may do it twice */
+    req.path = "/f";
+    for (unsigned i = 0; i < n; i++) {
+        pfs_submit(w.c, &req, on_served, &w.server);
+    }
+    cr_assert(h2server_await(&w.server, n));
+    cr_assert_eq(atomic_load(&w.server.n_requests), n);
+    world_close(&w);
 }
 
 Test(retry, A042_goaway_with_error_on_every_connection)

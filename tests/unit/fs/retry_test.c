@@ -26,6 +26,7 @@ struct row {
     const char *again;
     enum pfs_outcome outcome[4];
     bool attested, atomic_body, dedupe, retry_writes, says_na;
+    uint32_t h2_code;
 };
 
 static void check(const struct row *row)
@@ -40,6 +41,7 @@ static void check(const struct row *row)
         f.dedupe = row->dedupe;
         f.retry_writes = row->retry_writes;
         f.says_not_applied = row->says_na;
+        f.h2_code = row->h2_code;
         struct retry_verdict v = retry_decide(&f);
         char c = row->again[s];
         cr_assert_eq(v.again, c != '-', "%s, %c: %s", row->what, "RWMQ"[s], v.evidence);
@@ -67,8 +69,16 @@ Test(retry, table_B2)
         {"P0", FAILURE_NOT_SENT, 0, "----", {NA, NA, NA, NA}},
         {"P1", FAILURE_REFUSED, 0, "!!!-", {NA, NA, NA, UN}},
         {"P1 attested", FAILURE_REFUSED, 0, "!!!!", {NA, NA, NA, NA}, .attested = true},
-        {"P2", FAILURE_GOAWAY, 0, "!!!-", {NA, NA, NA, UN}},
-        {"P2 attested", FAILURE_GOAWAY, 0, "!!!!", {NA, NA, NA, NA}, .attested = true},
+        {"P1 dedupe", FAILURE_REFUSED, 0, "!!!!", {NA, NA, NA, UN}, .dedupe = true},
+        {"P2", FAILURE_GOAWAY, 0, "!!!!", {NA, NA, NA, NA}},
+        {"P2 error", FAILURE_GOAWAY, 0, "!!!-", {NA, NA, NA, UN}, .h2_code = 11},
+        {"P2 attested",
+         FAILURE_GOAWAY,
+         0,
+         "!!!!",
+         {NA, NA, NA, NA},
+         .attested = true,
+         .h2_code = 11},
         {"P3", FAILURE_TLS_ALERT, 0, "----", {NA, NA, NA, NA}},
         {"P4", FAILURE_SENDING, 0, "+---", {UN, UN, UN, UN}},
         {"P4 atomic", FAILURE_SENDING, 0, "++++", {NA, NA, NA, NA}, .atomic_body = true},
@@ -125,6 +135,35 @@ Test(retry, A042_A043_the_free_retry_is_one)
     f.status = 425;
     f.attempts = 2;
     cr_assert_not(retry_decide(&f).again, "425: once");
+}
+
+/* nginx after keepalive_requests: the calls it did not take go elsewhere, as often as that happens.
+ */
+Test(retry, A039_a_connection_that_served_its_share_costs_no_attempt)
+{
+    struct retry_facts f = facts(SAFETY_Q);
+
+    f.failure = FAILURE_GOAWAY;
+    f.others_served = true;
+    f.used_free_retry = true;
+    f.attempts = f.max_attempts;
+    f.tokens = 0;
+    struct retry_verdict v = retry_decide(&f);
+    cr_assert(v.again && v.is_free && v.is_move && v.delay_ns == 0);
+    f.n_moves = 8; /* often: it waits for the others */
+    v = retry_decide(&f);
+    cr_assert(v.again && v.is_free && v.is_move && v.delay_ns > 0);
+    f.body_gone = true;
+    cr_assert_not(retry_decide(&f).again);
+    f.body_gone = false;
+    f.h2_code = 11;
+    cr_assert_not(retry_decide(&f).again, "that is a complaint");
+    f.h2_code = 0;
+    f.others_served = false;
+    cr_assert_not(retry_decide(&f).again, "it never served");
+    f.failure = FAILURE_REFUSED;
+    f.others_served = true;
+    cr_assert_not(retry_decide(&f).again);
 }
 
 Test(retry, backoff_grows_and_is_spread)
