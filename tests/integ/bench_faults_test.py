@@ -25,7 +25,7 @@ def test_a_target_that_cannot_be_used(world):
     expect(bench(world, server.tls, "--cacert", world.pki("other-ca.pem"), *SHORT, *out), 9, "class tls_verify")
     expect(bench(world, server.clear + ",colour=red", *SHORT, *out), 2, "colour")
     expect(bench(world, server.clear, "--path", "/nowhere", *SHORT, *out), 5, "cannot prepare")
-    expect(bench(world, server.clear, "-w", "enqueue", "--queue", "/none", *SHORT, *out), 5, "cannot prepare")
+    expect(bench(world, server.clear, "-w", "enqueue", "--queue", "/none", *SHORT, *out), 5, "--queue names the mount")
     no_reports(world, "r.")
     nothing_left(server)
 

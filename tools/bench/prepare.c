@@ -181,6 +181,18 @@ static enum pfs_class make_base(struct target *t, unsigned number, struct pfs_er
     return cls;
 }
 
+static enum pfs_class make_queue(struct target *t, unsigned number, struct pfs_error *err)
+{
+    struct remote *r = &t->remotes[number];
+    enum pfs_class cls = make_dir(t, number, t->spec->queue, &r->queue, err);
+
+    if (cls != PFS_OK && err->phase == PFS_PHASE_REPLY) {
+        size_t n = strlen(err->text);
+        snprintf(err->text + n, sizeof err->text - n, "; --queue names the mount of a queuefs");
+    }
+    return cls;
+}
+
 static enum pfs_class prepare_files(struct remote *r, const struct setup *s, struct pfs_error *err)
 {
     unsigned have = r->size == s->size ? r->files : 0;
@@ -238,7 +250,7 @@ static enum pfs_class prepare_remote(struct target *t, unsigned number, const st
         new_base = true;
     }
     if (cls == PFS_OK && queue && r->queue == NULL)
-        cls = make_dir(t, number, t->spec->queue, &r->queue, err);
+        cls = make_queue(t, number, err);
     if (cls == PFS_OK && files)
         cls = prepare_files(r, s, err);
     if (cls == PFS_OK && workload_has(w, OP_LIST))

@@ -30,6 +30,9 @@ class Table:
         good = value >= bar if sign == ">=" else value <= bar
         self.line(what, form.format(value), f"{sign} {bar:g}", "ok" if good else "missed")
 
+    def compare(self, what, value):
+        self.line(what, f"{value:.2f}", "-", "for comparison")
+
     def failed(self, what, why):
         self.not_measured += 1
         self.line(what, "-", "", f"not measured: {why}")
@@ -189,25 +192,40 @@ def behind_and_front(kit, name, cpu):
     return [behind + ",path=/m", front + ",path=/remote/m"]
 
 
-def added_round_trips(kit, name):
-    steps = kit.bench(behind_and_front(kit, name, PINNED), rounds=rounds_of(kit, 25), seconds=0.2, cpu=PINNED,
-                      limit=True)
+def share_kept(kit, targets):
+    """Of the first target's rate, by the second, with 16 callers."""
+    direct, through = kit.bench(targets, callers=16, rounds=rounds_of(kit, 9), seconds=0.2)
+    return ratio(rates(through), rates(direct))
+
+
+def added_round_trips(kit, targets, cpu):
+    """What the second target's median call takes longer than the first one's, in round trips of the same round."""
+    steps = kit.bench(targets, rounds=rounds_of(kit, 25), seconds=0.2, cpu=cpu, limit=True)
     return median([(b - a) / t for a, b, t in zip(*(p50s(s) for s in steps[:3]))])
 
 
 def hop(kit, table):
     """What one server on the way costs: agfsd to agfsd with mutual TLS."""
-    direct, through = kit.bench(behind_and_front(kit, "free", None), callers=16, rounds=rounds_of(kit, 9),
-                                seconds=0.2)
+    free, pinned = behind_and_front(kit, "free", None), behind_and_front(kit, "pinned", PINNED)
     table.row("one proxy hop over mutual TLS, 16 callers: share of the direct rate kept",
-              ratio(rates(through), rates(direct)), ">=", 0.5)
-    table.row("  median latency it adds, 1 caller, one core, in bare TLS round trips",
-              added_round_trips(kit, "pinned"), "<=", 1.6)
+              share_kept(kit, free), ">=", 0.5)
+    table.row("  median latency it adds, 1 caller, in bare TLS round trips",
+              added_round_trips(kit, free, None), "<=", 1.6)
+    table.row("  the same, one core", added_round_trips(kit, pinned, PINNED), "<=", 1.6)
     kit.fixed = True
     try:
-        table.row("  the same, addresses not randomised (as by setarch -R)", added_round_trips(kit, "fixed"), "<=", 1.6)
+        fixed = added_round_trips(kit, behind_and_front(kit, "fixed", PINNED), PINNED)
+        table.row("  the same, addresses not randomised (as by setarch -R)", fixed, "<=", 1.6)
     finally:
         kit.fixed = False
+
+
+def relay(kit, table):
+    """For comparison, a hop that only relays: nghttpx before nghttpd, made of the same two libraries."""
+    free, pinned = ([h2(kit.nghttpd(cpu)), h2(kit.nghttpx(cpu))] for cpu in (None, PINNED))
+    table.compare("nghttpx before nghttpd, 16 callers: share of the direct rate kept", share_kept(kit, free))
+    table.compare("  median latency it adds, 1 caller, in bare TLS round trips", added_round_trips(kit, free, None))
+    table.compare("  the same, one core", added_round_trips(kit, pinned, PINNED))
 
 
 def bulk(kit, table):
@@ -251,8 +269,8 @@ def listing(kit, table):
 
 
 ALL = {"one_core": one_core, "spin": spin, "curl_one": curl_one, "stat": stat, "many": many, "many_curl": many_curl,
-       "stock": stock, "cost": cost, "server": server, "hop": hop, "bulk": bulk, "budget": budget, "memory": memory,
-       "listing": listing}
+       "stock": stock, "cost": cost, "server": server, "hop": hop, "relay": relay, "bulk": bulk, "budget": budget,
+       "memory": memory, "listing": listing}
 
 
 def arguments():

@@ -138,6 +138,18 @@ class Kit:
                        cpu, self.answers(port), url=f"https://127.0.0.1:{port}")
         return self.servers[name]["url"]
 
+    def nghttpx(self, cpu=None):
+        """A relay to that nghttpd, with HTTP/2 over TLS on both sides."""
+        name = f"nghttpx-{cpu}"
+        if name not in self.servers:
+            port, behind = free_port(), self.nghttpd(cpu).rsplit(":", 1)[1]
+            self.start(name, [need("nghttpx"), "--conf=/dev/null", f"--frontend=127.0.0.1,{port}", "--workers=1",
+                              "--single-process", f"--backend=127.0.0.1,{behind};;proto=h2;tls;sni=localhost",
+                              "--cacert=" + self.pki("ca.pem"), "--errorlog-file=/dev/null",
+                              "--accesslog-file=/dev/null", self.pki("server.key"), self.pki("server.pem")],
+                       cpu, self.answers(port), url=f"https://127.0.0.1:{port}")
+        return self.servers[name]["url"]
+
     def nginx(self, cpu=None):
         """Base URLs with TLS and in clear text."""
         name = f"nginx-{cpu}"
