@@ -56,6 +56,16 @@ def test_a_table(tmp):
         assert row and float(row["measured"]) > 0, line
 
 
+def test_what_others_reach(tmp):
+    """Rows without a bar: a bare nghttp2 client is slower than bare TLS; a relay takes time and rate."""
+    out, err, code = run(tmp, BUILD, "--quick", "--only", "floor", "--only", "relay")
+    assert code == 0, out + err
+    rows = [re.match(r"^.{78} \| +([\d.]+) \| +- \| for comparison$", line) for line in out.splitlines()[1:-1]]
+    assert len(rows) == 7 and all(rows), out
+    values = [float(row[1]) for row in rows]
+    assert values[0] < 1.5 and 0 < values[4] < 1.5 and all(v > 0 for v in values), out
+
+
 def test_a_missing_tool_is_named(tmp):
     with tempfile.TemporaryDirectory() as bin:
         for name in os.listdir("/usr/bin"):
@@ -111,7 +121,8 @@ def test_a_crowd_beside_nginx(tmp):
     assert out.count("stat p99 through the mount: idle ") == 2, out
 
 
-TESTS = [test_curves, test_a_crowd_beside_nginx, test_a_table, test_a_missing_tool_is_named, test_a_build_that_is_none, test_names, test_interrupted]
+TESTS = [test_curves, test_a_crowd_beside_nginx, test_a_table, test_what_others_reach,
+         test_a_missing_tool_is_named, test_a_build_that_is_none, test_names, test_interrupted]
 failed = 0
 print(f"1..{len(TESTS)}")
 for number, test in enumerate(TESTS, 1):

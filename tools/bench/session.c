@@ -66,6 +66,22 @@ static void make_message(struct session *s)
     s->n_message = s->setup->size > n + 1 ? (size_t)s->setup->size : (size_t)n + 1;
 }
 
+/* "BASE/f12", for each call: with printf it took a thousand instructions of some 30,000. */
+static void file_path(struct session *s, char kind, unsigned number)
+{
+    char digits[10];
+    size_t n = strlen(s->remote->base), i = sizeof digits;
+
+    memcpy(s->path, s->remote->base, n);
+    s->path[n++] = '/';
+    s->path[n++] = kind;
+    do {
+        digits[--i] = (char)('0' + number % 10);
+    } while ((number /= 10) != 0);
+    memcpy(s->path + n, digits + i, sizeof digits - i);
+    s->path[n + sizeof digits - i] = '\0';
+}
+
 enum bench_op session_next(struct session *s, const struct workload_part *part)
 {
     enum bench_op op = part->op;
@@ -78,11 +94,10 @@ enum bench_op session_next(struct session *s, const struct workload_part *part)
     switch (op) {
     case OP_STAT:
     case OP_READ:
-        snprintf(s->path, sizeof s->path, "%s/f%u", base,
-                 (unsigned)(rng_next(&s->rng) % s->setup->files));
+        file_path(s, 'f', (unsigned)(rng_next(&s->rng) % s->setup->files));
         break;
     case OP_WRITE:
-        snprintf(s->path, sizeof s->path, "%s/w%u", base, s->caller);
+        file_path(s, 'w', s->caller);
         break;
     case OP_LIST:
         snprintf(s->path, sizeof s->path, "%s/list", base);

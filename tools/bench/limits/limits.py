@@ -111,6 +111,26 @@ def stat(kit, table):
               ratio(p50s(trip), p50s(step)), ">=", 0.70)
 
 
+def floor(kit, table):
+    """For comparison, a client that is nghttp2 and OpenSSL and nothing else, in the rows of one caller."""
+    null, ng, agfsd = kit.null(PINNED), kit.nghttpd(PINNED), kit.agfsd("pinned", PINNED)
+    put_small_file(kit, agfsd)
+    got = {name: [] for name in ("trip", "null", "ng", "ours", "curl", "stat")}
+    for _ in range(rounds_of(kit, 9)):
+        ours, trip, _ = kit.bench([h2(ng)], seconds=0.2, cpu=PINNED, limit=True)
+        got["trip"] += p50s(trip)
+        got["ours"] += p50s(ours)
+        got["curl"].append(kit.curl("easy", "2", ng + FILE, 1, 0.2, PINNED)[1])
+        targets = (("null", null, FILE), ("ng", ng, FILE), ("stat", agfsd, "/api/v1/stat?path=/m/f"))
+        for name, url, path in targets:
+            got[name].append(kit.floor(url, path, 0.2, PINNED))
+    table.compare("nghttp2 and OpenSSL alone, one core, cheapest server: rate / bare round trips",
+                  ratio(got["trip"], got["null"]))
+    table.compare("  nghttpd: latency / libcurl easy, HTTP/2", ratio(got["ng"], got["curl"]))
+    table.compare("  agfsd, stat, not decoded: rate / bare TLS round trips", ratio(got["trip"], got["stat"]))
+    table.compare("  nghttpd: its latency / libproxyfs'", ratio(got["ng"], got["ours"]))
+
+
 def many(kit, table):
     """64 callers against a load generator that has no callers."""
     url, loader, single, default = kit.nghttpd(), [], [], []
@@ -268,9 +288,9 @@ def listing(kit, table):
               float(out[1]) / float(out[0]), ">=", 5, "{:.1f}")
 
 
-ALL = {"one_core": one_core, "spin": spin, "curl_one": curl_one, "stat": stat, "many": many, "many_curl": many_curl,
-       "stock": stock, "cost": cost, "server": server, "hop": hop, "relay": relay, "bulk": bulk, "budget": budget,
-       "memory": memory, "listing": listing}
+ALL = {"one_core": one_core, "spin": spin, "curl_one": curl_one, "stat": stat, "floor": floor, "many": many,
+       "many_curl": many_curl, "stock": stock, "cost": cost, "server": server, "hop": hop, "relay": relay,
+       "bulk": bulk, "budget": budget, "memory": memory, "listing": listing}
 
 
 def arguments():

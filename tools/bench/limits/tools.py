@@ -232,6 +232,12 @@ http {{
         out = self.run([path, how, version, url, self.pki("ca.pem"), str(callers), str(seconds)], cpu).stdout
         return tuple(float(v) for v in out.split())
 
+    def floor(self, url, target, seconds, cpu):
+        """The median call in microseconds of a client that is only nghttp2 and OpenSSL."""
+        out = self.run([self.built("tools/bench/limits/floor_client"), url.rsplit(":", 1)[1], target,
+                        self.pki("ca.pem"), self.pki("client.pem"), self.pki("client.key"), str(seconds)], cpu).stdout
+        return float(out.split()[1])
+
     def per_call(self, prefix, pattern, command, few, many):
         """What a tool counts for each call: from two runs of different length, so that the rest cancels out."""
         def counted(n):
