@@ -3,7 +3,6 @@
 /* What an exchange's owner does with it while it is under way: give up, move its bodies, let go. */
 #include "base/err.h"
 #include "conn/generation_internal.h"
-#include <sched.h>
 #include <string.h>
 
 void exchange_detach(struct exchange *ex)
@@ -182,58 +181,30 @@ size_t exchange_try_take(struct exchange *ex, void *buf, size_t cap, bool *ret_e
     return 0;
 }
 
-struct chunk {
-    const void *at;
-    size_t n;
-    bool last;
-};
-
-static void set_chunk(struct exchange *ex, const struct chunk *chunk)
-{
-    ex->chunk = chunk->at;
-    ex->chunk_len = chunk->n;
-    ex->chunk_last = chunk->last;
-}
-
-/* False: c has not taken ex yet, or has given it away. */
-static bool give_to_conn(struct conn *c, struct exchange *ex, const struct chunk *chunk)
+/*
+ * Without waiting for anybody: the exchange may be on its way to a connection of this very thread,
+ * or of one that waits for this thread. A connection that has not taken it yet, or that takes it
+ * after this one gave it away, finds the offer then.
+ */
+void exchange_give(struct exchange *ex, const void *bytes, size_t n, bool last)
 {
     struct batch b;
 
+    ex->offer = (struct http_chunk){bytes, n, last};
+    atomic_store(&ex->is_offered, true);
+    struct conn *c = exchange_conn(ex);
+    if (!c) { /* waits for a connection, or is over */
+        return;
+    }
     batch_init(&b);
     pthread_mutex_lock(&c->mu);
-    bool is_here = atomic_load(&ex->taken_by) == c;
-    if (is_here) {
-        set_chunk(ex, chunk);
-    }
-    if (is_here && ex->in_session) {
+    if (conn_has(c, ex) && ex->in_session) {
+        exchange_take_offer(ex);
         c->session->ops->resume(c->session, ex);
         conn_flush_locked(c);
     }
     conn_collect_locked(c, &b);
     pthread_mutex_unlock(&c->mu);
     conn_run_batch(c, &b, NULL);
-    return is_here;
-}
-
-void exchange_give(struct exchange *ex, const void *bytes, size_t n, bool last)
-{
-    struct chunk chunk = {bytes, n, last};
-
-    for (bool given = false; !given;) {
-        struct generation *g = exchange_lock_generation(ex);
-        struct conn *c = g && ex->conn ? conn_ref(ex->conn) : NULL;
-
-        if (!c) { /* waits for a connection, or is over: nobody else looks at it */
-            set_chunk(ex, &chunk);
-        }
-        if (g) {
-            pthread_mutex_unlock(&g->mu);
-        }
-        given = !c || give_to_conn(c, ex, &chunk);
-        conn_unref(c);
-        if (!given) {
-            sched_yield(); /* between two connections: only for the moment of the passage */
-        }
-    }
+    conn_unref(c);
 }

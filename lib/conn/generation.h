@@ -103,7 +103,10 @@ size_t exchange_take(struct exchange *ex, void *buf, size_t cap, bool *ret_end);
  * the connection: takes nothing then, and DATA (or DONE) follows.
  */
 size_t exchange_try_take(struct exchange *ex, void *buf, size_t cap, bool *ret_end);
-/* Gives the next chunk (borrowed until WRITABLE or DONE); last: none follows. One at a time. */
+/*
+ * Gives the next chunk (borrowed until WRITABLE or DONE); last: none follows. One at a time, from
+ * any thread, never blocks.
+ */
 void exchange_give(struct exchange *ex, const void *chunk, size_t n, bool last);
 
 /*

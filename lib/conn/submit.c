@@ -41,6 +41,7 @@ static void take_exchange(struct conn *c, struct exchange *ex, int64_t now)
         session_note(c->session, ex, EXCHANGE_DONE);
         return;
     }
+    exchange_take_offer(ex);
     if (c->session->ops->submit(c->session, ex, &err) == PFS_OK) {
         c->last_use_ns = now;
         if (c->slow_timer) {

@@ -124,7 +124,7 @@ bool h1_request_wants_drain(const struct h1_session *h)
     if (!ex->body_stream) {
         return body_left(ex) > 0;
     }
-    return ex->chunk_len > 0 || (ex->chunk_last && !ex->request_sent);
+    return ex->chunk.n > 0 || (ex->chunk.last && !ex->request_sent);
 }
 
 /* A body that breaks the Content-Length sent before would be taken for the next request. */
@@ -137,7 +137,7 @@ static bool keeps_length(const struct h1_session *h)
     }
     size_t left = body_left(ex);
 
-    return ex->chunk_len <= left && !(ex->chunk_last && ex->chunk_len < left);
+    return ex->chunk.n <= left && !(ex->chunk.last && ex->chunk.n < left);
 }
 
 /* Writes the framing that must go before the next byte of the body; false: out of memory. */
@@ -148,9 +148,9 @@ static bool write_framing(struct h1_session *h)
     if (!h->is_chunked || pfs_buf_len(&h->out) > 0 || h->in_chunk) {
         return true;
     }
-    if (ex->chunk_len > 0) {
+    if (ex->chunk.n > 0) {
         h->in_chunk = true;
-        return pfs_buf_printf(&h->out, "%zx\r\n", ex->chunk_len);
+        return pfs_buf_printf(&h->out, "%zx\r\n", ex->chunk.n);
     }
     h->end_framed = true;
     return pfs_buf_add_str(&h->out, "0\r\n\r\n");
@@ -159,15 +159,15 @@ static bool write_framing(struct h1_session *h)
 static size_t take_body(struct h1_session *h, char *buf, size_t cap)
 {
     struct exchange *ex = h->ex;
-    const char *from = ex->body_stream ? ex->chunk : (const char *)ex->body + ex->body_sent;
-    size_t left = ex->body_stream ? ex->chunk_len : body_left(ex);
+    const char *from = ex->body_stream ? ex->chunk.at : (const char *)ex->body + ex->body_sent;
+    size_t left = ex->body_stream ? ex->chunk.n : body_left(ex);
     size_t n = left < cap ? left : cap;
 
     memcpy(buf, from, n);
     ex->body_sent += n;
     if (ex->body_stream) {
-        ex->chunk += n;
-        ex->chunk_len -= n;
+        ex->chunk.at += n;
+        ex->chunk.n -= n;
     }
     return n;
 }
@@ -207,7 +207,7 @@ enum pfs_class h1_request_drain(struct h1_session *h, char *buf, size_t cap, siz
             len += take_out(h, buf + len, cap - len);
         } else {
             len += take_body(h, buf + len, cap - len);
-            if (ex->body_stream && ex->chunk_len == 0) {
+            if (ex->body_stream && ex->chunk.n == 0) {
                 session_note(&h->base, ex, EXCHANGE_WRITABLE);
                 if (h->in_chunk && !pfs_buf_add_str(&h->out, "\r\n")) {
                     return pfs_nomem(err, "HTTP/1.1 output");

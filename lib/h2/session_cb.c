@@ -332,9 +332,9 @@ static ssize_t data_length_cb(nghttp2_session *ng, uint8_t frame_type, int32_t i
 /* What of the body can go now. */
 static const char *body_left(const struct exchange *ex, size_t *ret_n, bool *ret_last)
 {
-    *ret_n = ex->body_stream ? ex->chunk_len : ex->body_len - ex->body_sent;
-    *ret_last = !ex->body_stream || ex->chunk_last;
-    return ex->body_stream ? ex->chunk : (const char *)ex->body + ex->body_sent;
+    *ret_n = ex->body_stream ? ex->chunk.n : ex->body_len - ex->body_sent;
+    *ret_last = !ex->body_stream || ex->chunk.last;
+    return ex->body_stream ? ex->chunk.at : (const char *)ex->body + ex->body_sent;
 }
 
 ssize_t h2_read_body_cb(nghttp2_session *ng, int32_t id, uint8_t *buf, size_t cap, uint32_t *flags,
@@ -373,9 +373,9 @@ static int send_data_cb(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t
     }
     ex->body_sent += n;
     if (ex->body_stream) {
-        ex->chunk += n;
-        ex->chunk_len -= n;
-        if (ex->chunk_len == 0 && n > 0) {
+        ex->chunk.at += n;
+        ex->chunk.n -= n;
+        if (ex->chunk.n == 0 && n > 0) {
             session_note(&h->base, ex, EXCHANGE_WRITABLE);
         }
     }

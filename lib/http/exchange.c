@@ -39,6 +39,13 @@ void exchange_fini(struct exchange *ex)
     pfs_buf_fini(&ex->reply);
 }
 
+void exchange_take_offer(struct exchange *ex)
+{
+    if (atomic_exchange(&ex->is_offered, false)) {
+        ex->chunk = ex->offer;
+    }
+}
+
 void exchange_rewind(struct exchange *ex)
 {
     ex->stream_id = 0;

@@ -79,6 +79,13 @@ struct exchange;
  */
 typedef void exchange_notify_fn(struct exchange *ex, unsigned events);
 
+/* A piece of a streamed request body, borrowed until WRITABLE. */
+struct http_chunk {
+    const char *at;
+    size_t n;
+    bool last; /* none follows this one */
+};
+
 struct exchange {
     /* request: fixed from submission on; what is pointed to is borrowed until DONE */
     const char *method, *target, *content_type; /* content_type NULL: no such field */
@@ -116,9 +123,10 @@ struct exchange {
     bool header_ended;  /* the final reply header is complete: what follows is body or trailer */
     bool lost_interest; /* reply_stream: the consumer closed; drop what comes */
     size_t body_sent;
-    const char *chunk; /* streamed body: chunk being sent, borrowed until WRITABLE */
-    size_t chunk_len;
-    bool chunk_last; /* no chunk follows this one */
+    struct http_chunk chunk; /* streamed body: what is left of the one being sent */
+    /* Given by the owner, wherever the exchange is; whose lock guards it takes it over. */
+    struct http_chunk offer;
+    atomic_bool is_offered;
     size_t n_header_bytes, n_header_fields, n_informational;
     int64_t body_received;    /* bytes of the reply's body so far */
     struct pfs_window window; /* HTTP/2: what the peer may send ahead of the consumer */
@@ -169,6 +177,9 @@ void exchange_fini(struct exchange *ex);
 /* Adds a request header field; false: too many. */
 bool exchange_add_field(struct exchange *ex, const char *name, const char *value,
                         enum hpack_use hpack);
+
+/* A chunk that was offered becomes the one being sent; under the lock that guards the progress. */
+void exchange_take_offer(struct exchange *ex);
 
 /* Nothing of it reached the peer: makes it ready to be submitted again. */
 void exchange_rewind(struct exchange *ex);

@@ -177,6 +177,34 @@ def test_big_file_in_constant_memory(world):
             assert s.status("VmHWM") <= 64 * KIB, "%s: %d KiB" % (s.name, s.status("VmHWM"))
 
 
+def test_uploads_beside_many_calls(world):
+    """Event loops carry each other's streams: none may wait for another one."""
+    remote, local, api = pair(world)
+    bench = [os.path.join(world.build, "tools/bench/agfs-bench"), "-q", "-w", "stat", "-c", "32", "--files", "1",
+             "-d", "60s", local.clear + ",path=/remote/memfs"]
+    bodies = [os.urandom(2 * MIB) for _ in range(4)]
+    failed = []
+
+    def upload(k):
+        for _ in range(80):
+            r = api.put("/remote/memfs/large%d" % k, bodies[k])
+            if r.status != 200:
+                failed.append(r.body)
+
+    threads = [threading.Thread(target=upload, args=(k,)) for k in range(4)]
+    with subprocess.Popen(bench, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as load:
+        wait_for("calls", lambda: b"agfs-bench-" in check(api.get("directories", path="/remote/memfs")).body)
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        load.send_signal(signal.SIGINT)
+        out, err = load.communicate(timeout=30)
+    assert not failed and "FAILED" not in out, (failed[:3], out, err)
+    for k, body in enumerate(bodies):
+        assert check(api.read("/remote/memfs/large%d" % k)).body == body
+
+
 def test_cut_upload_leaves_the_old_content(world):
     remote, local, api = pair(world)
     for base in ("/remote/store", "/remote/memfs", "/local"):
@@ -393,6 +421,7 @@ def test_secrets_are_not_shown(world):
 
 run([test_operations_through_the_mount, test_errors_keep_class_and_origin, test_reload_file,
      test_remote_file_named_reload_is_reachable, test_many_small_operations, test_big_file_in_constant_memory,
+     test_uploads_beside_many_calls,
      test_cut_upload_leaves_the_old_content, test_idle_size_and_shared_connections,
      test_a_call_stays_on_its_event_loop,
      test_bad_options_are_refused_by_name, test_server_certificate_expired, test_http11_only_tls_peer,

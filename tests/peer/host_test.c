@@ -17,6 +17,8 @@ struct loop {
     int commands[2];
     atomic_uint n_here, n_elsewhere; /* done on the loop's thread, or on another */
     atomic_int last_class;
+    struct pfs_stream *upload;
+    atomic_uint n_uploaded;
 };
 
 static void on_done(void *arg, struct pfs_reply *r)
@@ -37,6 +39,45 @@ static void submit(struct loop *l)
     pfs_submit(l->c, &req, on_done, l);
 }
 
+static void on_finished(void *arg, size_t n, const struct pfs_error *err)
+{
+    struct loop *l = arg;
+
+    cr_expect_eq(err->cls, PFS_OK, "%s", err->text);
+    l->upload->ops->close(l->upload);
+    atomic_fetch_add(&l->n_uploaded, 1);
+}
+
+static void on_written(void *arg, size_t n, const struct pfs_error *err)
+{
+    struct loop *l = arg;
+
+    cr_expect_eq(n, 1, "%s", err->text);
+    l->upload->ops->finish(l->upload, on_finished, l);
+}
+
+static void on_upload(void *arg, struct pfs_reply *r)
+{
+    struct loop *l = arg;
+
+    cr_expect_eq(r->err.cls, PFS_OK, "%s", r->err.text);
+    l->upload = r->stream;
+    r->stream = NULL;
+    pfs_reply_fini(r);
+}
+
+/* Opens a stream and gives it its content, before the loop comes round again. */
+static void upload(struct loop *l)
+{
+    struct pfs_request req = PFS_REQUEST_INIT;
+
+    req.op = PFS_OP_OPEN_WRITE;
+    req.path = "/f";
+    req.size = 1;
+    pfs_submit(l->c, &req, on_upload, l);
+    l->upload->ops->write(l->upload, "x", 1, on_written, l);
+}
+
 static void *loop_main(void *arg)
 {
     struct loop *l = arg;
@@ -54,6 +95,8 @@ static void *loop_main(void *arg)
         }
         if (command == 's') {
             submit(l);
+        } else if (command == 'u') {
+            upload(l);
         }
         pfs_host_turn(l->host);
         pfs_host_work(l->host);
@@ -159,6 +202,38 @@ Test(host, with_one_connection_uses_another_ones)
     await(&w, &l.n_elsewhere, 1);
     cr_assert_eq(atomic_load(&l.last_class), PFS_OK);
     cr_assert_eq(atomic_load(&w.server.n_conns), 1);
+    end(&l, &w);
+}
+
+/* Answers the first two together: for a while the connection counts as one with much to do. */
+static void two_at_a_time(struct h2server *s, struct h2peer *p)
+{
+    h2peer_hello(p, 0, NULL);
+    struct h2req *first = h2peer_request(p), *second = first ? h2peer_request(p) : NULL;
+
+    if (second) {
+        world_reply(p, first);
+        world_reply(p, second);
+        h2peer_forget(first);
+        h2peer_forget(second);
+    }
+    for (struct h2req *r; (r = h2peer_request(p)) != NULL;) {
+        world_reply(p, r);
+        h2peer_forget(r);
+    }
+}
+
+/* The loop itself has to take the stream to its connection: waiting for that would be for ever. */
+Test(host, writes_to_a_stream_that_its_connection_has_not_taken_yet)
+{
+    struct world w = {0};
+    struct loop l = {0};
+
+    begin(&l, &w, two_at_a_time, OPTIONS("timeout", "60s"));
+    tell(&l, "ss");
+    await(&w, &l.n_here, 2);
+    tell(&l, "u");
+    await(&w, &l.n_uploaded, 1);
     end(&l, &w);
 }
 

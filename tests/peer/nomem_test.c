@@ -114,8 +114,8 @@ static void submit(struct uploads *u, const char *body)
         ex->body_stream_len = -1;
         ex->body_stream = u->one_by_one || i % 2;
         if (ex->body_stream) {
-            ex->chunk = body;
-            ex->chunk_len = BODY / 2;
+            ex->chunk.at = body;
+            ex->chunk.n = BODY / 2;
         } else {
             ex->body = body;
             ex->body_len = BODY;
@@ -159,9 +159,9 @@ static void give_the_rest(struct uploads *u, const char *body)
         struct exchange *ex = &u->ex[i];
 
         if (ex->body_stream) {
-            ex->chunk = body;
-            ex->chunk_len = BODY / 2;
-            ex->chunk_last = true;
+            ex->chunk.at = body;
+            ex->chunk.n = BODY / 2;
+            ex->chunk.last = true;
             u->m.s->ops->resume(u->m.s, ex);
         }
     }

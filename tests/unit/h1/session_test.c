@@ -279,9 +279,9 @@ Test(session, out_of_memory)
         r.ex.target = "/x";
         r.ex.reply_max = 100;
         r.ex.body_stream = true;
-        r.ex.chunk = "hello";
-        r.ex.chunk_len = 5;
-        r.ex.chunk_last = true;
+        r.ex.chunk.at = "hello";
+        r.ex.chunk.n = 5;
+        r.ex.chunk.last = true;
         pfs_alloc_fail_nth(nth);
         enum pfs_class cls = h1_session_new(&options, &r.s, &r.err);
 

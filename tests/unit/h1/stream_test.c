@@ -10,9 +10,9 @@
 static const char *give(struct rig *r, const char *chunk, bool last, size_t cap)
 {
     r->events &= ~(unsigned)EXCHANGE_WRITABLE;
-    r->ex.chunk = chunk;
-    r->ex.chunk_len = strlen(chunk);
-    r->ex.chunk_last = last;
+    r->ex.chunk.at = chunk;
+    r->ex.chunk.n = strlen(chunk);
+    r->ex.chunk.last = last;
     r->s->ops->resume(r->s, &r->ex);
     const char *sent = rig_drain(r, cap);
 
@@ -66,10 +66,10 @@ Test(stream, chunks_do_not_run_together)
     size_t n;
 
     start_upload(&r, -1, 100, "Transfer-Encoding: chunked");
-    r.ex.chunk = "hello";
-    r.ex.chunk_len = 5;
+    r.ex.chunk.at = "hello";
+    r.ex.chunk.n = 5;
     r.s->ops->drain(r.s, piece, 8, &n, &r.err);
-    cr_assert(n == 8 && memcmp(piece, "5\r\nhello", 8) == 0 && r.ex.chunk_len == 0);
+    cr_assert(n == 8 && memcmp(piece, "5\r\nhello", 8) == 0 && r.ex.chunk.n == 0);
     rig_collect(&r);
     cr_assert(r.events & EXCHANGE_WRITABLE);
     cr_assert_str_eq(give(&r, "abc", true, 100), "\r\n3\r\nabc\r\n0\r\n\r\n");
@@ -107,9 +107,9 @@ Test(stream, streamed_body_must_keep_its_length)
 
         start_upload(&r, 8, 100, "Content-Length: 8");
         cr_assert_str_eq(give(&r, rows[i].first, false, 100), rows[i].first);
-        r.ex.chunk = rows[i].second;
-        r.ex.chunk_len = strlen(rows[i].second);
-        r.ex.chunk_last = true;
+        r.ex.chunk.at = rows[i].second;
+        r.ex.chunk.n = strlen(rows[i].second);
+        r.ex.chunk.last = true;
         cr_assert_str_empty(rig_drain(&r, 100), "row %zu", i);
         cr_assert_eq(r.n_done, 1);
         cr_assert_eq(r.ex.err.cls, PFS_INVALID);

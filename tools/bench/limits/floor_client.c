@@ -188,6 +188,17 @@ static void call(const char *target)
     }
 }
 
+static double number(const char *text)
+{
+    char *end;
+    double v = strtod(text, &end);
+
+    if (end == text || *end != '\0' || !(v > 0 && v < 65536)) {
+        die(text, "not a number from 0 to 65535");
+    }
+    return v;
+}
+
 static int compare(const void *a, const void *b)
 {
     float x = *(const float *)a, y = *(const float *)b;
@@ -206,9 +217,9 @@ int main(int argc, char **argv)
                                   .min_tls = "1.3",
                                   .alpn = "h2"};
 
-    connect_to(atoi(argv[1]), &options);
+    connect_to((int)number(argv[1]), &options);
     open_session();
-    double began = now_us(), end = began + atof(argv[6]) * 1e6, last = began;
+    double began = now_us(), end = began + number(argv[6]) * 1e6, last = began;
     size_t n = 0;
     while (last < end && n < SAMPLES_MAX) {
         call(argv[2]);
