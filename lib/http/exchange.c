@@ -46,8 +46,20 @@ void exchange_take_offer(struct exchange *ex)
     }
 }
 
+bool exchange_has_body(const struct exchange *ex)
+{
+    bool is_in_first_chunk = ex->chunk.n > 0 && ex->body_sent + ex->chunk.n == ex->offer.n;
+
+    return !ex->body_stream || ex->body_sent == 0 || is_in_first_chunk;
+}
+
 void exchange_rewind(struct exchange *ex)
 {
+    if (ex->body_stream && ex->body_sent > 0) {
+        ex->chunk = ex->offer;
+    }
+    ex->body_sent = 0;
+    ex->header_sent = ex->request_sent = false;
     ex->stream_id = 0;
     ex->local_reset = false;
     ex->failure = FAILURE_NONE;

@@ -181,7 +181,9 @@ bool exchange_add_field(struct exchange *ex, const char *name, const char *value
 /* A chunk that was offered becomes the one being sent; under the lock that guards the progress. */
 void exchange_take_offer(struct exchange *ex);
 
-/* Nothing of it reached the peer: makes it ready to be submitted again. */
+/* True: all that was sent of the body, if anything, is still at hand. */
+bool exchange_has_body(const struct exchange *ex);
+/* The peer has not looked at it, and exchange_has_body: makes it ready to be submitted again. */
 void exchange_rewind(struct exchange *ex);
 
 /*

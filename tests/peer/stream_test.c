@@ -52,6 +52,73 @@ Test(stream, A046_an_early_success_is_none)
 }
 
 /* Ends a download in its middle when told to. */
+/* The first connection ends in order when so many bytes of the body have come. */
+struct closing {
+    size_t after;
+    size_t taken; /* the length of the body that was answered */
+};
+
+static void close_under_the_upload(struct h2server *s, struct h2peer *p)
+{
+    struct closing *plan = s->arg;
+    struct h2frame f;
+
+    p->gives_credit = p->index > 0;
+    h2peer_hello(p, 0, NULL);
+    if (p->index > 0) {
+        struct h2req *r = h2peer_request(p);
+
+        if (r) {
+            plan->taken = pfs_buf_len(&r->body);
+            world_reply(p, r);
+            h2peer_forget(r);
+        }
+    } else {
+        for (size_t n = 0; n < plan->after && h2peer_wait(p, H2_DATA, &f); n += f.len) {
+        }
+        h2server_signal(s);
+        h2peer_goaway(p, 0, H2_NO_ERROR, "");
+    }
+    h2peer_drain(p);
+}
+
+/* As long as the first chunk is at hand the upload goes to another connection, whole. */
+Test(stream, A039_an_upload_survives_an_orderly_close)
+{
+    static char body[100000];
+    struct closing plan = {.after = 65535};
+    struct world w = {0};
+    struct pfs_stream *s;
+
+    world_open(&w, close_under_the_upload, &plan, OPTIONS("max_connections", "1"));
+    cr_assert_eq(pfs_open_write(w.c, "/f", sizeof body, 0, &s, &w.err), PFS_OK);
+    cr_assert_eq(pfs_stream_write(s, body, sizeof body, &w.err), PFS_OK, "%s", w.err.text);
+    cr_assert_eq(pfs_stream_finish(s, &w.err), PFS_OK, "%s", w.err.text);
+    pfs_stream_close(s);
+    world_close(&w);
+    cr_assert_eq(plan.taken, sizeof body);
+}
+
+Test(stream, A039_an_upload_whose_beginning_is_gone_is_refused)
+{
+    struct closing plan = {.after = 5};
+    struct world w = {0};
+    struct pfs_stream *s;
+
+    world_open(&w, close_under_the_upload, &plan, OPTIONS("max_connections", "1"));
+    cr_assert_eq(pfs_open_write(w.c, "/f", 10, 0, &s, &w.err), PFS_OK);
+    cr_assert_eq(pfs_stream_write(s, "first", 5, &w.err), PFS_OK, "%s", w.err.text);
+    cr_assert(h2server_await(&w.server, 1));
+    enum pfs_class cls = pfs_stream_write(s, "again", 5, &w.err);
+    if (cls == PFS_OK) { /* taken before the news came */
+        cls = pfs_stream_finish(s, &w.err);
+    }
+    cr_assert_eq(cls, PFS_REFUSED, "%s", w.err.text);
+    cr_assert_eq(w.err.outcome, PFS_OUTCOME_NA);
+    pfs_stream_close(s);
+    world_close(&w);
+}
+
 static void cut_download(struct h2server *s, struct h2peer *p)
 {
     h2peer_hello(p, 0, NULL);
