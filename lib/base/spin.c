@@ -2,6 +2,8 @@
  * Copyright the ProxyFS authors */
 #include "base/spin.h"
 #include "base/clock.h"
+#include "base/cores.h"
+#include <stdatomic.h>
 
 /* Each so many waits the way that is slower on average is tried again. */
 #define TRY_EACH 128
@@ -21,6 +23,36 @@ bool spin_choose(struct spin *s)
         return s->asleep_ns != 0;
     }
     return s->n % TRY_EACH == 0 ? !pays(s) : pays(s);
+}
+
+static atomic_uint n_polling;
+
+static unsigned pollers_max(void)
+{
+    static atomic_uint max; /* 0: not known yet */
+    unsigned n = atomic_load_explicit(&max, memory_order_relaxed);
+
+    if (n == 0) {
+        unsigned cores = pfs_n_cores();
+
+        n = cores > 2 ? cores - 1 : 1;
+        atomic_store_explicit(&max, n, memory_order_relaxed);
+    }
+    return n;
+}
+
+bool spin_begin(void)
+{
+    if (atomic_fetch_add_explicit(&n_polling, 1, memory_order_relaxed) < pollers_max()) {
+        return true;
+    }
+    spin_end();
+    return false;
+}
+
+void spin_end(void)
+{
+    atomic_fetch_sub_explicit(&n_polling, 1, memory_order_relaxed);
 }
 
 static void blend(int64_t *average, int64_t sample)

@@ -24,8 +24,14 @@ struct spin {
     unsigned n;                 /* waits so far */
 };
 
-/* True: poll this time. */
+/* True: poll this time, if spin_begin allows it too. */
 bool spin_choose(struct spin *s);
+/*
+ * Many threads that poll take the cores from those they wait for: of a process one may at a time
+ * for each core beyond the first (on one or two cores: one). True: it may, until spin_end.
+ */
+bool spin_begin(void);
+void spin_end(void);
 /* What a wait of that kind took. */
 void spin_learn(struct spin *s, bool spun, int64_t took_ns);
 

@@ -60,9 +60,13 @@ static ssize_t spin_and_recv(const struct conn *c, const struct wait *w, int64_t
 
 static ssize_t spin_or_sleep(struct conn *c, const struct wait *w, int64_t now)
 {
-    bool spins = spin_choose(&c->spin);
-    ssize_t n = spins ? spin_and_recv(c, w, now + c->config->spin_ns) : -1;
+    bool spins = spin_choose(&c->spin) && spin_begin();
+    ssize_t n = -1;
 
+    if (spins) {
+        n = spin_and_recv(c, w, now + c->config->spin_ns);
+        spin_end();
+    }
     if (!spins || (n < 0 && errno == EAGAIN)) {
         n = recv(c->fd, w->room, w->cap, 0);
     }

@@ -210,9 +210,10 @@ static int await_events(struct io *io, struct epoll_event *events, int max_ms)
         return sleep_for_events(io, events, max_ms);
     }
     began = pfs_now();
-    spins = spin_choose(&io->spin);
+    spins = spin_choose(&io->spin) && spin_begin();
     if (spins) {
         n = look(io, events, spin_ns);
+        spin_end();
     }
     if (n == 0 && !atomic_load(&io->tasks)) {
         n = sleep_for_events(io, events, max_ms);

@@ -104,18 +104,19 @@ struct exchange {
     int64_t deadline_ns;
 
     /* progress: under the connection's lock */
-    struct list node;  /* in a queue of waiting ones, or in the session's open ones */
-    struct list ready; /* in the connection's list of those with events */
-    unsigned events;   /* not yet notified */
-    struct conn *conn; /* where it was submitted; holds a reference until exchange_release */
+    struct list node;       /* in a queue of waiting ones, or in the session's open ones */
+    struct list ready;      /* in the connection's list of those with events */
+    unsigned events;        /* not yet notified */
+    unsigned notify_events; /* being notified */
+    unsigned n_moves;       /* times it was taken to another connection, unseen by the peer */
+    struct conn *conn;      /* where it was submitted; holds a reference until exchange_release */
     _Atomic(struct generation *) gen; /* through which it was submitted: a reference */
     struct exchange *next;            /* in an inbox or a batch of finished ones */
-    unsigned notify_events;           /* being notified */
     _Atomic(struct conn *) taken_by;  /* whose lock guards it, once that took it from its inbox */
     bool is_queued;                   /* in the generation's queue; under the generation's lock */
     bool is_notifying;
     bool is_held;            /* in the connection's list of held ones */
-    unsigned n_moves;        /* times it was taken to another connection, unsent */
+    atomic_bool is_offered;  /* a chunk, in `offer` */
     atomic_bool wants_look;  /* its consumer is to be told of what came, and was not looked at */
     atomic_int cancel_class; /* != 0: the owner gave up, with this class */
     int32_t stream_id;       /* HTTP/2; 0: none */
@@ -126,7 +127,6 @@ struct exchange {
     struct http_chunk chunk; /* streamed body: what is left of the one being sent */
     /* Given by the owner, wherever the exchange is; whose lock guards it takes it over. */
     struct http_chunk offer;
-    atomic_bool is_offered;
     size_t n_header_bytes, n_header_fields, n_informational;
     int64_t body_received;    /* bytes of the reply's body so far */
     struct pfs_window window; /* HTTP/2: what the peer may send ahead of the consumer */

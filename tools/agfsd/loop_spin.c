@@ -40,10 +40,11 @@ void loop_spin_before_sleep(struct loop *l)
     }
     s->began_ns = pfs_now();
     s->is_timed = s->last_ns < FLOW_NS && s->n_reqs <= SPIN_FEW && list_is_empty(&l->bulk);
-    s->polls = s->is_timed && spin_choose(&s->spin);
+    s->polls = s->is_timed && spin_choose(&s->spin) && spin_begin();
     s->n_reqs = 0;
     if (s->polls) {
         look(l);
+        spin_end();
     }
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
 #include "base/clock.h"
+#include "base/cores.h"
 #include "base/spin.h"
 #include <criterion/criterion.h>
 
@@ -31,6 +32,22 @@ Test(base_spin, the_faster_way_is_taken_and_the_other_tried_now_and_then)
     spun = run(&s, 1280, 30000, 29000);
     cr_assert_leq(spun, 12, "%u", spun);
     cr_assert_geq(spun, 9, "polling is tried again: %u", spun);
+}
+
+Test(base_spin, few_poll_at_a_time)
+{
+    unsigned cores = pfs_n_cores(), max = cores > 2 ? cores - 1 : 1;
+
+    for (unsigned round = 0; round < 2; round++) {
+        for (unsigned i = 0; i < max; i++) {
+            cr_assert(spin_begin());
+        }
+        cr_assert_not(spin_begin());
+        cr_assert_not(spin_begin(), "and who was refused takes no place");
+        for (unsigned i = 0; i < max; i++) {
+            spin_end();
+        }
+    }
 }
 
 Test(base_spin, a_small_gain_is_not_worth_a_core)
