@@ -401,8 +401,8 @@ void generation_conn_gone(struct generation *g, struct conn *c, const struct pfs
         start = generation_wants_conn_for_queue_locked(g, now);
     }
     pthread_mutex_unlock(&g->mu);
-    if (!was_ready &&
-        why->cls != PFS_SHUTDOWN) { /* else given up by this side: a reload, the end */
+    bool given_up = why->cls == PFS_SHUTDOWN; /* by this side: a reload, the end */
+    if (!was_ready && !given_up) {
         log_warn("c%u cannot connect to %s: %s", c->id, g->config->authority, why->text);
     }
     generation_start_conn(g, start);

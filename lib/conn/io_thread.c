@@ -114,7 +114,9 @@ enum pfs_class io_get(struct io **ret, struct pfs_error *err)
     pthread_once(&once, watch_forks);
     pthread_mutex_lock(&shared_mu);
     if (!threads[0]) {
-        n_cores = pfs_n_cores() < THREADS_MAX ? pfs_n_cores() : THREADS_MAX;
+        unsigned n = pfs_n_cores();
+
+        n_cores = n < THREADS_MAX ? n : THREADS_MAX;
         cls = io_thread_new(&threads[0], err);
     }
     if (cls == PFS_OK) {

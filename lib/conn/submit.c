@@ -158,20 +158,15 @@ static void follow_session(struct conn *c)
     }
 }
 
-/* The peer ended the connection in order, without a look at this one (RFC 9113 section 6.8). */
-static bool is_left_over(const struct exchange *ex)
-{
-    return ex->failure == FAILURE_GOAWAY && ex->err.h2_code == 0;
-}
-
 /*
  * Nothing of it was sent and its owner still wants it: another connection may take it. So with a
  * streamed body that was left over, whose owner could not begin anew; lib/fs repeats all others.
  */
 static bool may_move(const struct exchange *ex)
 {
-    bool unseen = ex->failure == FAILURE_NOT_SENT ||
-                  (ex->body_stream && is_left_over(ex) && exchange_has_body(ex));
+    bool left_over = failure_is_orderly(ex->failure, ex->err.h2_code);
+    bool unseen =
+        ex->failure == FAILURE_NOT_SENT || (left_over && ex->body_stream && exchange_has_body(ex));
 
     return (ex->events & EXCHANGE_DONE) && unseen && ex->n_moves < MOVES_MAX &&
            atomic_load(&ex->cancel_class) == 0;

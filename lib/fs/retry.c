@@ -62,12 +62,6 @@ static struct retry_verdict budget(const struct retry_facts *f, enum pfs_outcome
         .again = true, .delay_ns = delay, .outcome = outcome, .evidence = evidence};
 }
 
-/* The peer closes the connection in order: it says itself which requests it will not serve. */
-static bool is_orderly(const struct retry_facts *f)
-{
-    return f->failure == FAILURE_GOAWAY && f->h2_code == 0;
-}
-
 /*
  * A connection that served its share (nginx: keepalive_requests) ends, and others take its place:
  * no failure of the peer. With many callers one may meet that again and again; it then pauses.
@@ -88,13 +82,14 @@ static struct retry_verdict move(const struct retry_facts *f, const char *eviden
  */
 static struct retry_verdict unprocessed(const struct retry_facts *f, const char *evidence)
 {
-    bool is_proof = f->safety != SAFETY_Q || f->attested || is_orderly(f);
+    bool is_orderly = failure_is_orderly(f->failure, f->h2_code);
+    bool is_proof = f->safety != SAFETY_Q || f->attested || is_orderly;
     enum pfs_outcome outcome = is_proof ? PFS_OUTCOME_NA : PFS_OUTCOME_UN;
 
     if (!is_proof && !f->dedupe) {
         return no(outcome, evidence);
     }
-    if (is_orderly(f) && f->others_served && !f->body_gone) {
+    if (is_orderly && f->others_served && !f->body_gone) {
         return move(f, evidence);
     }
     if (!f->used_free_retry && !f->body_gone) {

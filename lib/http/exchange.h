@@ -33,6 +33,12 @@ enum failure_point {
     FAILURE_LOCAL      /* P13 */
 };
 
+/* The peer ended the connection in order, without a look at the request (RFC 9113 section 6.8). */
+static inline bool failure_is_orderly(enum failure_point failure, uint32_t h2_code)
+{
+    return failure == FAILURE_GOAWAY && h2_code == 0;
+}
+
 enum exchange_event {
     EXCHANGE_HEAD = 1,     /* the final reply header is there (reply_stream only) */
     EXCHANGE_DATA = 2,     /* more reply body in `reply` (reply_stream only) */

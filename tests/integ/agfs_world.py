@@ -10,6 +10,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 import urllib.error
@@ -29,6 +30,15 @@ def wait_for(what, condition, seconds=DEADLINE):
             return value
         time.sleep(0.01)
     raise AssertionError("not within %g s: %s" % (seconds, what))
+
+
+def at_once(*works):
+    """Each in a thread of its own; returns when all have ended."""
+    threads = [threading.Thread(target=work) for work in works]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
 
 
 class Server:
@@ -64,6 +74,11 @@ class Server:
             if line.startswith(key + ":"):
                 return int(line.split()[1])
         raise AssertionError("no " + key)
+
+    def processor_time(self):
+        """Clock ticks so far, of user and system."""
+        with open("/proc/%d/stat" % self.process.pid) as f:
+            return sum(int(n) for n in f.read().rsplit(")", 1)[1].split()[11:13])
 
     def n_threads(self):
         return len(os.listdir("/proc/%d/task" % self.process.pid))

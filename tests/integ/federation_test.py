@@ -12,8 +12,9 @@ import socket
 import subprocess
 import threading
 import time
+from functools import partial
 
-from agfs_world import Api, run, wait_for
+from agfs_world import Api, at_once, run, wait_for
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -137,11 +138,7 @@ def test_many_small_operations(world):
             if st.get("size") != len(b"content %d" % ((first + i) % 1000)):
                 errors.append(st)
 
-    threads = [threading.Thread(target=stats, args=(k * 250,)) for k in range(4)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
+    at_once(*(partial(stats, k * 250) for k in range(4)))
     assert not errors, errors[:3]
     assert len(check(api.get("directories", path="/remote/memfs")).json()["files"]) == 1001  # with README
 
@@ -191,13 +188,9 @@ def test_uploads_beside_many_calls(world):
             if r.status != 200:
                 failed.append(r.body)
 
-    threads = [threading.Thread(target=upload, args=(k,)) for k in range(4)]
     with subprocess.Popen(bench, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as load:
         wait_for("calls", lambda: b"agfs-bench-" in check(api.get("directories", path="/remote/memfs")).body)
-        for t in threads:
-            t.start()
-        for t in threads:
-            t.join()
+        at_once(*(partial(upload, k) for k in range(4)))
         load.send_signal(signal.SIGINT)
         out, err = load.communicate(timeout=30)
     assert not failed and "FAILED" not in out, (failed[:3], out, err)

@@ -13,9 +13,10 @@ import signal
 import socket
 import subprocess
 import threading
+from functools import partial
 
 from agfs_fronts import Caddy, Nghttpx, NghttpxReloading, Nginx
-from agfs_world import Api, Skip, run, wait_for
+from agfs_world import Api, Skip, at_once, run, wait_for
 
 MIB = 1024 * 1024
 FAULTS = (500, 502, 503, 504)  # a front's own 502 is class io, outcome unknown, and stays a fault on its way
@@ -282,12 +283,8 @@ def test_A039_nginx_closes_after_five_requests(world):
             r = mine.put("/r/q/enqueue", name.encode())
             told[name] = "OK" if r.status == 200 else r.body
 
-    threads = [threading.Thread(target=calls, args=(i,)) for i in range(n)]
     try:
-        for t in threads:
-            t.start()
-        for t in threads:
-            t.join()
+        at_once(*(partial(calls, i) for i in range(n)))
         near.stop()
     finally:
         front.stop()
@@ -319,12 +316,8 @@ def test_A011_idle_close_races_with_the_request(world):
             told[name] = "OK" if r.status == 200 else r.json()["outcome"]
             threading.Event().wait(0.095 + (k % 10) / 1000)
 
-    threads = [threading.Thread(target=calls, args=(i,)) for i in range(n)]
     try:
-        for t in threads:
-            t.start()
-        for t in threads:
-            t.join()
+        at_once(*(partial(calls, i) for i in range(n)))
         seen = {}
         while data := check(Api(far.clear).read("/queue/q/dequeue")).json().get("data"):
             seen[data] = seen.get(data, 0) + 1

@@ -13,9 +13,10 @@ import signal
 import socket
 import subprocess
 import threading
+from functools import partial
 
 from agfs_fronts import Nginx
-from agfs_world import Api, run, wait_for
+from agfs_world import Api, at_once, run, wait_for
 
 KIB, MIB = 1024, 1024 * 1024
 SIZES = (1 * KIB, 300 * KIB, 1100 * KIB, 2 * MIB, 5 * MIB)  # beyond 1 MiB a body is streamed
@@ -71,11 +72,7 @@ class Mix:
 
     def run(self):
         parts = [self.upload] * 4 + [self.leave] * 2 + [self.download] * 2 + [self.reload]
-        threads = [threading.Thread(target=part, args=(k,)) for k, part in enumerate(parts)]
-        for t in threads:
-            t.start()
-        for t in threads:
-            t.join()
+        at_once(*(partial(part, k) for k, part in enumerate(parts)))
 
 
 def small_calls(world, near):
@@ -87,16 +84,10 @@ def small_calls(world, near):
                              stderr=subprocess.STDOUT) for what, callers in workloads]
 
 
-def processor_time(server):
-    with open("/proc/%d/stat" % server.process.pid) as f:
-        fields = f.read().rsplit(")", 1)[1].split()
-    return int(fields[11]) + int(fields[12])
-
-
 def is_quiet(servers):
-    before = [processor_time(s) for s in servers]
+    before = [s.processor_time() for s in servers]
     threading.Event().wait(0.5)
-    return all(processor_time(s) - b <= 2 for s, b in zip(servers, before))
+    return all(s.processor_time() - b <= 2 for s, b in zip(servers, before))
 
 
 def everything(world, servers):

@@ -51,7 +51,6 @@ Test(stream, A046_an_early_success_is_none)
     }
 }
 
-/* Ends a download in its middle when told to. */
 /* The first connection ends in order when so many bytes of the body have come. */
 struct closing {
     size_t after;
@@ -119,6 +118,7 @@ Test(stream, A039_an_upload_whose_beginning_is_gone_is_refused)
     world_close(&w);
 }
 
+/* Ends a download in its middle when told to. */
 static void cut_download(struct h2server *s, struct h2peer *p)
 {
     h2peer_hello(p, 0, NULL);

@@ -137,8 +137,7 @@ Test(retry, A042_A043_the_free_retry_is_one)
     cr_assert_not(retry_decide(&f).again, "425: once");
 }
 
-/* nginx after keepalive_requests: the calls it did not take go elsewhere, as often as that happens.
- */
+/* nginx after keepalive_requests: calls it did not take go elsewhere, as often as that happens. */
 Test(retry, A039_a_connection_that_served_its_share_costs_no_attempt)
 {
     struct retry_facts f = facts(SAFETY_Q);
