@@ -62,6 +62,7 @@ struct h2_peer {
     struct h2_result results[PEER_STREAMS]; /* by (stream id - 1) / 2 */
     bool drip;
     bool ended;
+    bool ponged;          /* the last PING came back */
     uint32_t goaway;      /* code of the last GOAWAY, */
     unsigned n_goaway;    /* and how many */
     int32_t goaway_last;  /* stream id in it */
@@ -80,6 +81,8 @@ bool h2_peer_until(struct h2_peer *p, const bool *flag);
 bool h2_peer_finish(struct h2_peer *p, int index);
 /* Sends all that is queued. */
 void h2_peer_flush(struct h2_peer *p);
+/* ... and waits until the server has taken it: a PING comes back after it. */
+bool h2_peer_settle(struct h2_peer *p);
 /* Reads once, if anything comes within ms. False: nothing did, or the end. */
 bool h2_peer_read(struct h2_peer *p, int ms);
 

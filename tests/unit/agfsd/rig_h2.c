@@ -56,6 +56,8 @@ static int on_frame(nghttp2_session *s, const nghttp2_frame *f, void *user)
         p->goaway = f->goaway.error_code;
         p->goaway_last = f->goaway.last_stream_id;
         p->n_goaway++;
+    } else if (f->hd.type == NGHTTP2_PING) {
+        p->ponged = f->hd.flags & NGHTTP2_FLAG_ACK;
     } else if (f->hd.type == NGHTTP2_SETTINGS) {
         p->max_streams =
             nghttp2_session_get_remote_settings(s, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
@@ -141,6 +143,14 @@ bool h2_peer_until(struct h2_peer *p, const bool *flag)
 bool h2_peer_finish(struct h2_peer *p, int index)
 {
     return h2_peer_until(p, &p->results[index].closed);
+}
+
+bool h2_peer_settle(struct h2_peer *p)
+{
+    h2_peer_flush(p); /* nghttp2 lets a PING overtake what is queued */
+    p->ponged = false;
+    nghttp2_submit_ping(p->s, NGHTTP2_FLAG_NONE, NULL);
+    return h2_peer_until(p, &p->ponged);
 }
 
 /* ---- requests ---- */
