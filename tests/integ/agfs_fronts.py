@@ -7,13 +7,7 @@ import signal
 import socket
 import subprocess
 
-from agfs_world import Skip, wait_for
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+from agfs_world import Skip, free_port, wait_for
 
 
 def listening(port):

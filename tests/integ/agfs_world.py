@@ -4,8 +4,10 @@
 import concurrent.futures
 import json
 import os
+import random
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -32,6 +34,21 @@ def wait_for(what, condition, seconds=DEADLINE):
     raise AssertionError("not within %g s: %s" % (seconds, what))
 
 
+def free_port():
+    """A port that nobody gets by chance, for a server that starts later or comes back: not one of those that the
+    kernel hands out to clients and to servers on port 0."""
+    first_of_the_kernel = int(open("/proc/sys/net/ipv4/ip_local_port_range").read().split()[0])
+    while True:
+        port = random.randrange(first_of_the_kernel // 2, first_of_the_kernel)
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass
+
+
 def at_once(*works):
     """Each in a thread of its own; returns when all have ended."""
     threads = [threading.Thread(target=work) for work in works]
@@ -50,9 +67,9 @@ class Server:
         addr_file = os.path.join(world.dir, name + ".addr")
         if os.path.exists(addr_file):
             os.unlink(addr_file)
-        command = list(wrapper) + [world.agfsd, "-addr", "127.0.0.1:0" if clear is True else clear or ""]
+        command = list(wrapper) + [world.agfsd, "-addr", "127.0.0.1:%d" % free_port() if clear is True else clear or ""]
         if tls:
-            command += ["--tls-addr", "127.0.0.1:0" if tls is True else tls,
+            command += ["--tls-addr", "127.0.0.1:%d" % free_port() if tls is True else tls,
                         "--tls-cert", world.pki("server.pem"), "--tls-key", world.pki("server.key"),
                         "--client-ca", world.pki("ca.pem"), "--client-cert", client_cert]
         command += ["--addr-file", addr_file] + args

@@ -14,7 +14,7 @@ import threading
 import time
 from functools import partial
 
-from agfs_world import Api, at_once, run, wait_for
+from agfs_world import Api, at_once, free_port, run, wait_for
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -373,16 +373,14 @@ def test_remote_restart_and_kill(world):
 def test_lazy_mount(world):
     local = world.start("local", ["--mount", "memfs:/local"])
     api = Api(local.clear)
-    with socket.socket() as s:  # kept, without listening: else a server of another test might get the port
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-        check(api.mount("/r", "proxyfs", base_url="http://127.0.0.1:%d" % port, lazy="true"))
-        r = api.read("/r/memfs/README")
-        assert r.status == 502 and r.json()["class"] == "conn", r.body
-        began = time.monotonic()
-        for _ in range(20):
-            api.read("/r/memfs/README")
-        assert time.monotonic() - began < 2, "an outage fails fast"
+    port = free_port()
+    check(api.mount("/r", "proxyfs", base_url="http://127.0.0.1:%d" % port, lazy="true"))
+    r = api.read("/r/memfs/README")
+    assert r.status == 502 and r.json()["class"] == "conn", r.body
+    began = time.monotonic()
+    for _ in range(20):
+        api.read("/r/memfs/README")
+    assert time.monotonic() - began < 2, "an outage fails fast"
     world.start("remote", ["--mount", "memfs:/memfs"], clear="127.0.0.1:%d" % port)
     wait_for("a success", lambda: api.read("/r/memfs/README").status == 200)
 

@@ -20,7 +20,7 @@ import threading
 import time
 
 from agfs_chain import SANITIZED
-from agfs_world import Api, run, wait_for
+from agfs_world import Api, free_port, run, wait_for
 
 UP = "silent after the TLS handshake"  # nothing wrong with TLS: s_server only does not speak HTTP/2
 SETTINGS = b"\0\0\0\4\0\0\0\0\0"  # an empty HTTP/2 SETTINGS frame
@@ -52,9 +52,7 @@ class SServer:
     """openssl s_server: what is written to it goes to the client, but for its one-letter commands."""
 
     def __init__(self, world, name, *args):
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            self.port = s.getsockname()[1]
+        self.port = free_port()
         self.log = world.path("s_server.%d.log" % self.port)
         self.process = subprocess.Popen(
             ["openssl", "s_server", "-accept", "127.0.0.1:%d" % self.port, "-cert", name + ".pem", "-key", name + ".key", "-alpn", "h2",

@@ -6,20 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A port on which nothing listens: one that was just given back. */
-static void close_port(struct world *w)
-{
-    w->server.script = world_serve;
-    h2server_start(&w->server);
-    h2server_stop(&w->server);
-}
-
 Test(connect, A001_port_closed)
 {
     struct world w = {0};
 
     w.before = leaks_now();
-    close_port(&w);
+    h2server_hold_port(&w.server);
     world_client(&w, OPTIONS("timeout", "10s"));
     world_mark(&w);
     cr_assert_eq(world_write(&w, "x"), PFS_CONN);
@@ -37,6 +29,7 @@ Test(connect, A001_port_closed)
     pfs_client_stats(w.c, &after);
     cr_assert_leq(after.connects - before.connects, 4);
     pfs_client_free(w.c);
+    h2server_let_go(&w.server);
     cr_assert(leaks_none(&w.before));
 }
 
@@ -45,10 +38,11 @@ Test(connect, A001_found_again_when_it_returns)
     struct world w = {0};
 
     w.before = leaks_now();
-    close_port(&w);
+    h2server_hold_port(&w.server);
     world_client(&w, OPTIONS("timeout", "10s"));
     cr_assert_eq(world_stat(&w), PFS_CONN);
-    h2server_start(&w.server); /* the same port */
+    w.server.script = world_serve;
+    h2server_start(&w.server);
     world_mark(&w);
     enum pfs_class cls;
     do {
@@ -80,7 +74,7 @@ Test(connect, A001_given_up_while_it_waits_for_the_remote)
     struct pfs_stats stats;
 
     w.before = leaks_now();
-    close_port(&w);
+    h2server_hold_port(&w.server);
     world_client(&w, OPTIONS("timeout", "60s"));
     req.op = PFS_OP_WRITE;
     req.path = "/f";
@@ -99,6 +93,7 @@ Test(connect, A001_given_up_while_it_waits_for_the_remote)
     cr_assert_not_null(strstr(g.err.text, "; last: "), "%s", g.err.text);
     cr_assert_null(strstr(g.err.text, "deadline"), "%s", g.err.text);
     pfs_client_free(w.c);
+    h2server_let_go(&w.server);
     cr_assert(leaks_none(&w.before));
 }
 

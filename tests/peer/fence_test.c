@@ -107,7 +107,7 @@ Test(fence, B4_a_write_waits_for_the_end_of_the_one_before)
     pfs_submit(w.c, &req, on_written, &f);
     cr_assert_eq(world_stat(&w), PFS_OK, "another call is not held up: %s", w.err.text);
     pthread_mutex_lock(&f.mu);
-    cr_assert_str_eq(f.seen, "PG", "the second write overtook");
+    cr_assert_str_eq(f.seen, "PG", "the second write overtook: %s", f.seen);
     pthread_mutex_unlock(&f.mu);
     h2server_signal(&w.server); /* 2: the PINGs may be answered */
     cr_assert(wait_for_answer(&f), "the second write never came");

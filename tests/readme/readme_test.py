@@ -7,7 +7,6 @@ Its C compiles (meson did that) and runs, its shell examples run, its tables say
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,8 @@ import time
 from extract import blocks
 
 BUILD, SOURCE = (os.path.abspath(p) for p in sys.argv[1:3])
+sys.path.append(SOURCE + '/tests/integ')
+from agfs_world import free_port  # noqa: E402
 AGFSD = BUILD + '/tools/agfsd/agfsd'
 with open(SOURCE + '/README.md', encoding='utf-8') as readme_file:
     README = readme_file.read()
@@ -58,21 +59,11 @@ def test_c_snippets():
                        stdout=subprocess.DEVNULL, timeout=120, check=True)
 
 
-def free_ports(n):
-    sockets = [socket.socket() for _ in range(n)]
-    for s in sockets:
-        s.bind(('127.0.0.1', 0))
-    ports = [str(s.getsockname()[1]) for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
-
-
 def run_shell(block):
     """Runs an example in an empty directory, with free ports in place of those printed."""
     names = sorted(set(re.findall(r'\b900\d\b', block)))
-    for name, port in zip(names, free_ports(len(names))):
-        block = re.sub(r'\b%s\b' % name, port, block)
+    for name in names:
+        block = re.sub(r'\b%s\b' % name, str(free_port()), block)
     with tempfile.TemporaryDirectory() as work:
         for tool in ('agfs', 'agfsd'):
             os.symlink(f'{BUILD}/tools/{tool}', f'{work}/{tool}')

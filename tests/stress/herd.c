@@ -88,23 +88,19 @@ static unsigned crowd(unsigned n)
 
 int main(void)
 {
-    struct h2server probe = {.script = serve}, s = {.script = serve};
+    struct h2server s = {.script = serve};
     pid_t pid[CLIENTS];
     int fds[2], status, failed = 0;
     unsigned waits[41] = {0}, same = 0;
 
-    h2server_start(&probe); /* a port that is free afterwards */
-    s.port = probe.port;
-    h2server_stop(&probe);
-    char url[64];
-    snprintf(url, sizeof url, "http://127.0.0.1:%u", s.port);
+    h2server_hold_port(&s);
     if (pipe(fds) != 0) {
         return 1;
     }
     for (int i = 0; i < CLIENTS; i++) {
         pid[i] = fork();
         if (pid[i] == 0) {
-            _exit(client_main(url, fds[1]));
+            _exit(client_main(s.url, fds[1]));
         }
     }
     for (int i = 0; i < CLIENTS; i++) {

@@ -183,24 +183,46 @@ static void *accept_main(void *arg)
     }
 }
 
-void h2server_start(struct h2server *s)
+static void give_up(void)
+{
+    perror("h2server");
+    abort();
+}
+
+void h2server_hold_port(struct h2server *s)
 {
     struct sockaddr_in a = {.sin_family = AF_INET,
                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
                             .sin_port = htons(s->port)};
     socklen_t len = sizeof a;
     int one = 1;
-    pthread_condattr_t attr;
 
     s->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     setsockopt(s->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    if (bind(s->fd, (struct sockaddr *)&a, sizeof a) != 0 || listen(s->fd, 64) != 0 ||
+    if (bind(s->fd, (struct sockaddr *)&a, sizeof a) != 0 ||
         getsockname(s->fd, (struct sockaddr *)&a, &len) != 0) {
-        perror("h2server");
-        abort();
+        give_up();
     }
     s->port = ntohs(a.sin_port);
     snprintf(s->url, sizeof s->url, "%s://127.0.0.1:%u/api/v1", s->tls ? "https" : "http", s->port);
+}
+
+void h2server_let_go(struct h2server *s)
+{
+    close(s->fd);
+    s->fd = 0;
+}
+
+void h2server_start(struct h2server *s)
+{
+    pthread_condattr_t attr;
+
+    if (s->fd == 0) {
+        h2server_hold_port(s);
+    }
+    if (listen(s->fd, 64) != 0) {
+        give_up();
+    }
     s->stopping = false;
     atomic_store(&s->n_conns, 0);
     pthread_mutex_init(&s->mu, NULL);
@@ -209,7 +231,7 @@ void h2server_start(struct h2server *s)
     pthread_cond_init(&s->changed, &attr);
     pthread_condattr_destroy(&attr);
     if (pthread_create(&s->thread, NULL, accept_main, s) != 0) {
-        abort();
+        give_up();
     }
 }
 
@@ -222,7 +244,7 @@ void h2server_stop(struct h2server *s)
     pthread_mutex_unlock(&s->mu);
     shutdown(s->fd, SHUT_RDWR);
     pthread_join(s->thread, NULL);
-    close(s->fd);
+    h2server_let_go(s);
     for (unsigned i = 0; i < atomic_load(&s->n_conns); i++) {
         struct h2server_conn *c = s->conns[i];
 

@@ -33,7 +33,7 @@ struct h2server {
     uint16_t port; /* 0 before start: any */
     char url[64];
 
-    int fd;
+    int fd; /* 0: no port */
     pthread_t thread;
     pthread_mutex_t mu;
     pthread_cond_t changed;
@@ -44,6 +44,12 @@ struct h2server {
     unsigned tick; /* under mu: h2server_signal */
 };
 
+/*
+ * Takes a port that refuses connections until h2server_start, or for good until h2server_let_go:
+ * bound without listening, so that the server of another test cannot get it meanwhile.
+ */
+void h2server_hold_port(struct h2server *s);
+void h2server_let_go(struct h2server *s);
 /* Listens on 127.0.0.1:port and accepts. Script and arg must be set. Aborts on failure. */
 void h2server_start(struct h2server *s);
 /* Closes listener and connections, joins all threads. */
