@@ -20,7 +20,8 @@ const char options_help[] =
     "Without a target: AGFS_API_URL, AGFS_SERVER_URL, http://localhost:8080.\n"
     "  --server TARGET     one more, before those that stand alone\n"
     "  --cacert FILE, --cert FILE, --key FILE, --insecure, --timeout TIME, -o KEY=VALUE\n"
-    "                      options of every target, as for agfs\n"
+    "                      options of every target, as for agfs; those of TLS where it is https,\n"
+    "                      if any is\n"
     "  --path PATH         directory to work in (a mount: /remote/memfs); default /memfs, /local\n"
     "  --queue PATH        queuefs mount for enqueue and dequeue (/queuefs)\n"
     "\n"
@@ -115,6 +116,7 @@ static const struct option long_options[] = {
 struct collected {
     struct options *o;
     struct target_spec common;
+    bool any_tls; /* of the targets; none: options of TLS are the library's to refuse */
     bool duration_given, callers_given, compare;
     const char *arrival;
     const char **servers; /* of --server */
@@ -334,13 +336,17 @@ static int add_target(struct collected *c, const char *text)
     struct options *o = c->o;
 
     o->targets = xrealloc(o->targets, (o->n_targets + 1) * sizeof *o->targets);
-    return spec_parse(text, &c->common, &o->targets[o->n_targets++]);
+    return spec_parse(text, &c->common, c->any_tls, &o->targets[o->n_targets++]);
 }
 
 static int add_targets(struct collected *c, int argc, char **argv)
 {
     int code = 0;
 
+    for (size_t i = 0; i < c->n_servers; i++)
+        c->any_tls |= spec_is_tls(c->servers[i]);
+    for (int i = optind; i < argc; i++)
+        c->any_tls |= spec_is_tls(argv[i]);
     for (size_t i = 0; i < c->n_servers && code == 0; i++)
         code = add_target(c, c->servers[i]);
     for (int i = optind; i < argc && code == 0; i++)

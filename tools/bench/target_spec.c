@@ -57,7 +57,25 @@ int spec_set_pair(struct target_spec *s, const char *pair)
     return code;
 }
 
-int spec_parse(const char *text, const struct target_spec *common, struct target_spec *ret)
+static bool is_tls_option(const char *key)
+{
+    static const char *const keys[] = {"ca_file", "client_cert", "client_key",          "crl_file",
+                                       "min_tls", "server_name", "insecure_skip_verify"};
+
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        if (strcmp(key, keys[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool spec_is_tls(const char *text)
+{
+    return strncmp(text, "https:", 6) == 0;
+}
+
+int spec_parse(const char *text, const struct target_spec *common, bool mixed,
+               struct target_spec *ret)
 {
     char *copy = xstrdup(text), *rest;
     int code = 0;
@@ -66,8 +84,12 @@ int spec_parse(const char *text, const struct target_spec *common, struct target
     replace(&ret->path, common->path);
     replace(&ret->queue, common->queue ? common->queue : "/queuefs");
     replace(&ret->name, common->name);
-    for (size_t i = 0; i < common->n_options; i++)
-        spec_set(ret, common->options[i].key, common->options[i].value);
+    for (size_t i = 0; i < common->n_options; i++) {
+        const struct pfs_option *o = &common->options[i];
+
+        if (!mixed || spec_is_tls(text) || !is_tls_option(o->key))
+            spec_set(ret, o->key, o->value);
+    }
     char *url = strtok_r(copy, ",", &rest);
     if (url == NULL || url[0] == '/' || strchr(url, '=') == url)
         code = complain(EXIT_USAGE, "target '%s': URL[,KEY=VALUE]... expected", text);

@@ -12,8 +12,14 @@
  */
 int spec_set(struct target_spec *s, const char *key, const char *value);
 int spec_set_pair(struct target_spec *s, const char *pair);
-/* Reads one; what it does not say itself is as `common` says. *ret: spec_fini, in any case. */
-int spec_parse(const char *text, const struct target_spec *common, struct target_spec *ret);
+/* The URL of the target is an https one. */
+bool spec_is_tls(const char *text);
+/*
+ * Reads one; what it does not say itself is as `common` says, but of a run with https targets and
+ * others (mixed) the options of TLS are for the former. *ret: spec_fini, in any case.
+ */
+int spec_parse(const char *text, const struct target_spec *common, bool mixed,
+               struct target_spec *ret);
 void spec_fini(struct target_spec *s);
 /*
  * A target, or any argument that may hold one, with "***" for user and password: what may be shown.

@@ -80,12 +80,14 @@ Test(bench_options, targets_have_options_of_their_own)
     struct options o;
 
     cr_assert_eq(PARSE(&o, "--cacert", "ca.pem", "--timeout", "3s", "-o", "spin=0", "--path", "/p",
-                       "a:1", "https://b:2,name=B,ca_file=other.pem,path=/remote/memfs,queue=/q",
+                       "https://a:1",
+                       "https://b:2,name=B,ca_file=other.pem,path=/remote/memfs,queue=/q",
                        "--server", "c:3"),
                  0);
     cr_assert_eq(o.n_targets, 3);
     cr_assert_str_eq(o.targets[0].url, "http://c:3");
-    cr_assert_str_eq(o.targets[1].url, "http://a:1");
+    cr_assert_null(option(&o.targets[0], "ca_file"), "others are https");
+    cr_assert_str_eq(o.targets[1].url, "https://a:1");
     cr_assert_str_eq(option(&o.targets[1], "ca_file"), "ca.pem");
     cr_assert_str_eq(option(&o.targets[1], "spin"), "0");
     cr_assert_str_eq(o.targets[1].path, "/p");
@@ -95,6 +97,19 @@ Test(bench_options, targets_have_options_of_their_own)
     cr_assert_str_eq(option(&o.targets[2], "timeout"), "3s");
     cr_assert_str_eq(o.targets[2].path, "/remote/memfs");
     cr_assert_str_eq(o.targets[2].queue, "/q");
+    options_fini(&o);
+}
+
+/* That they make no sense there is told by the library, as anywhere. */
+Test(bench_options, options_of_tls_that_are_for_no_target_stay)
+{
+    struct options o;
+
+    cr_assert_eq(PARSE(&o, "--cacert", "ca.pem", "a:1", "http://b:2"), 0);
+    cr_assert_str_eq(option(&o.targets[1], "ca_file"), "ca.pem");
+    options_fini(&o);
+    cr_assert_eq(PARSE(&o, "--cacert", "ca.pem", "https://a:1", "http://b:2,ca_file=b.pem"), 0);
+    cr_assert_str_eq(option(&o.targets[1], "ca_file"), "b.pem");
     options_fini(&o);
 }
 
