@@ -19,7 +19,8 @@ struct generation {
     pthread_cond_t freed; /* n_alive fell to 0 */
     /* under mu */
     struct list conns;       /* CONNECTING and READY ones, by gen_node; each a reference */
-    unsigned n_conns;        /* length of conns */
+    unsigned n_conns;        /* length of conns, */
+    unsigned n_most;         /* and how many there may be */
     struct list draining;    /* the other ones that are not yet DEAD, likewise */
     unsigned n_connecting;   /* of those, CONNECTING */
     unsigned n_alive;        /* connections whose memory is not yet given back */

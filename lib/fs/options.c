@@ -46,7 +46,7 @@ static const struct option_row {
     TIME(keepalive_interval, "10s", PFS_SEC, 3600 * PFS_SEC),
     TIME(keepalive_timeout, "5s", 100 * PFS_MS, 300 * PFS_SEC),
     TIME(spin, "200us", 0, PFS_MS),
-    ROW(max_connections, COUNT, "4", 1, 64),
+    ROW(max_connections, COUNT, "0", 0, 64),
     ROW(max_streams, COUNT, "100", 1, 1000),
     ROW(transfer_streams, COUNT, "0", 0, 16),
     ROW(workers, COUNT, "16", 1, 1024),

@@ -332,6 +332,7 @@ static void h2_free(struct session *s)
 
 static const struct session_ops h2_ops = {
     .name = "h2",
+    .multiplexes = true,
     .feed = h2_feed,
     .drain = h2_drain,
     .wants_drain = h2_wants_drain,

@@ -35,6 +35,7 @@ struct session;
 
 struct session_ops {
     const char *name; /* "h2" */
+    bool multiplexes; /* the protocol carries many exchanges at a time */
     /* Takes n bytes from the peer. An error ends the connection: *err has class and text. */
     enum pfs_class (*feed)(struct session *s, const void *data, size_t n, int64_t now_ns,
                            struct pfs_error *err);

@@ -13,7 +13,7 @@ import json
 import threading
 import time
 
-from agfs_world import Api, run, wait_for
+from agfs_world import Api, at_once, run, wait_for
 
 
 class Remote(http.server.ThreadingHTTPServer):
@@ -158,8 +158,8 @@ def test_every_endpoint_in_chunks(world):
 
 
 def test_connections_are_few(world):
-    """64 calls at once share four connections, each of which has one at a time; the others wait their turn."""
-    remote, far, near = start(world)
+    """64 calls at once share the connections allowed, each of which has one at a time; the others wait their turn."""
+    remote, far, near = start(world, max_connections=4)
     remote.behave["GET files"] = ["wait"] * 4
     got = []
     threads = [threading.Thread(target=lambda: got.append(near.read("/r/memfs/README").status)) for _ in range(64)]
@@ -176,6 +176,20 @@ def test_connections_are_few(world):
     assert remote.connections == before, "kept"
     remote.cut_idle()
     assert near.get("stat", path="/r/memfs/README").status == 200, "an idle connection that the remote ends fails nobody"
+
+
+def test_all_calls_are_under_way(world):
+    """Without a limit there are as many connections as calls, up to 64: a far remote is not asked four things at a time."""
+    remote, far, near = start(world)
+    remote.behave["GET files"] = ["wait"] * 64
+    got = []
+    read = lambda: got.append(near.read("/r/memfs/README").status)
+    work = threading.Thread(target=at_once, args=[read] * 70)
+    work.start()
+    wait_for("64 at work", lambda: remote.seen["GET files"] == 64)
+    remote.release.set()
+    work.join()
+    assert got == [200] * 70 and remote.most_open == 64, (got, remote.most_open)
 
 
 def test_what_is_repeated(world):
@@ -224,4 +238,4 @@ def test_http2_only_when_told(world):
     assert near.read("/h1/memfs/README").status == 200
 
 
-run([test_every_endpoint_in_chunks, test_connections_are_few, test_what_is_repeated, test_http2_only_when_told])
+run([test_every_endpoint_in_chunks, test_connections_are_few, test_all_calls_are_under_way, test_what_is_repeated, test_http2_only_when_told])
