@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* Defaults and bounds are the driver's own for these options. */
-#define WORKERS_DEFAULT 16
+#define WORKERS_DEFAULT 64
 #define WORKERS_MAX 1024
 #define QUEUE_DEPTH_DEFAULT 1024
 #define QUEUE_DEPTH_MAX 1000000

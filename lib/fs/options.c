@@ -49,7 +49,7 @@ static const struct option_row {
     ROW(max_connections, COUNT, "0", 0, 64),
     ROW(max_streams, COUNT, "100", 1, 1000),
     ROW(transfer_streams, COUNT, "0", 0, 16),
-    ROW(workers, COUNT, "16", 1, 1024),
+    ROW(workers, COUNT, "64", 1, 1024),
     ROW(queue_depth, COUNT, "1024", 0, 1000000),
     ROW(retries, COUNT, "3", 1, 10),
     ROW(retry_writes, BOOL, "false", 0, 0),

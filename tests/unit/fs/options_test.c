@@ -27,7 +27,7 @@ Test(options, defaults)
     cr_assert_eq(parse(NULL, NULL, &o, &err), PFS_OK, "%s", err.text);
     cr_assert(o.timeout_ns == 30 * PFS_SEC && o.connect_timeout_ns == 5 * PFS_SEC &&
               o.keepalive_interval_ns == 10 * PFS_SEC && o.keepalive_timeout_ns == 5 * PFS_SEC);
-    cr_assert(o.max_connections == 0 && o.max_streams == 100 && o.workers == 16 &&
+    cr_assert(o.max_connections == 0 && o.max_streams == 100 && o.workers == 64 &&
               o.queue_depth == 1024 && o.retries == 3);
     cr_assert(!o.insecure_skip_verify && !o.retry_writes && !o.read_only && !o.lazy);
     cr_assert_str_eq(o.remote_path, "/");
