@@ -238,29 +238,69 @@ static int check_target(const struct lfs_put *p, const struct write_plan *plan, 
     return S_ISREG(st->st_mode) ? 0 : EACCES;
 }
 
-/*
- * A link is written through, like everywhere, so the file to replace is the one it leads to: false
- * when that is outside the base directory or missing.
- */
-static bool follow_link(const struct localfs *fs, const char *path, char dst[PFS_PATH_MAX + 1])
+static bool is_link(const struct localfs *fs, const char *path)
+{
+    struct stat st;
+    int fd = lfs_open(fs, path, O_PATH | O_NOFOLLOW, 0);
+    bool is = fd >= 0 && fstat(fd, &st) == 0 && S_ISLNK(st.st_mode);
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    return is;
+}
+
+/* What the open file is called now, below the base directory; it may just lose that name. */
+static bool name_of(const struct localfs *fs, int fd, char dst[PFS_PATH_MAX + 1])
 {
     char proc[40], host[PFS_PATH_MAX + 1];
     const char *rest;
-    int fd = lfs_open(fs, path, O_PATH, 0);
 
-    if (fd < 0) {
-        return false;
-    }
     snprintf(proc, sizeof proc, "/proc/self/fd/%d", fd);
     ssize_t n = readlink(proc, host, sizeof host - 1);
 
-    close(fd);
     host[n > 0 ? n : 0] = '\0';
     if (n <= 0 || !pfs_path_below(host, fs->dir_name, &rest)) {
         return false;
     }
     memmove(dst, rest, strlen(rest) + 1);
     return true;
+}
+
+static bool is_same_file(const struct localfs *fs, const char *path, int fd)
+{
+    struct stat a, b;
+    int other = lfs_open(fs, path, O_PATH | O_NOFOLLOW, 0);
+    bool same = other >= 0 && fstat(other, &a) == 0 && fstat(fd, &b) == 0 && a.st_dev == b.st_dev &&
+                a.st_ino == b.st_ino;
+
+    if (other >= 0) {
+        close(other);
+    }
+    return same;
+}
+
+/*
+ * A link is written through, like everywhere, so the file to replace is the one it leads to: false
+ * when that is outside the base directory or missing. A file that was replaced since it was opened
+ * is called "name (deleted)" by the kernel, so what the name means is looked up, and else the link
+ * once more.
+ */
+static bool follow_link(const struct localfs *fs, const char *path, char dst[PFS_PATH_MAX + 1])
+{
+    bool found = false, again = true;
+
+    for (int i = 0; again && i < OPEN_TRIES; i++) {
+        int fd = lfs_open(fs, path, O_PATH, 0);
+
+        again = fd >= 0 && name_of(fs, fd, dst);
+        found = again && is_same_file(fs, dst, fd);
+        again = again && !found;
+        if (fd >= 0) {
+            close(fd);
+        }
+    }
+    return found;
 }
 
 enum pfs_class lfs_put_begin(const struct localfs *fs, const char *path,
@@ -274,7 +314,7 @@ enum pfs_class lfs_put_begin(const struct localfs *fs, const char *path,
     const char *base;
     int eno = EISDIR;
 
-    if (!plan->exclusive && follow_link(fs, path, target)) {
+    if (!plan->exclusive && is_link(fs, path) && follow_link(fs, path, target)) {
         path = target;
     }
     if (path[1]) {

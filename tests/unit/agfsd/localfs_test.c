@@ -2,6 +2,7 @@
  * Copyright the ProxyFS authors */
 #include "driver_rig.h"
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -184,6 +185,33 @@ Test(localfs, replacing_keeps_the_mode_and_goes_through_links)
     r = rig_call(d, PFS_OP_STAT, "/");
     cr_assert_eq(r.stat.mode, 0x80000000u | 0755);
     pfs_reply_fini(&r);
+}
+
+#define WRITERS 4
+
+static void *write_often(void *by_link)
+{
+    for (int i = 0; i < 1000; i++) {
+        rig_put(d, by_link ? "/ln" : "/f", "new");
+    }
+    return NULL;
+}
+
+/* Each replaces the file under the hands of the others, by its name and through a link. */
+Test(localfs, writers_of_one_file_make_no_other)
+{
+    pthread_t threads[WRITERS];
+
+    rig_put(d, "/f", "old");
+    cr_assert_eq(symlink("f", host("base/ln")), 0);
+    for (int i = 0; i < WRITERS; i++) {
+        cr_assert_eq(pthread_create(&threads[i], NULL, write_often, i % 2 ? d : NULL), 0);
+    }
+    for (int i = 0; i < WRITERS; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    cr_expect_str_eq(rig_ls(d, "/"), "f ln ");
+    cr_expect_str_eq(rig_cat(d, "/f"), "new");
 }
 
 Test(localfs, a_failed_write_leaves_the_old_content)
