@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
 #include "fake_pfs.h"
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -313,7 +314,7 @@ static void do_file(struct pfs_client *c, const struct pfs_request *q, struct no
         refuse(&r->err, PFS_UNSUPPORTED, "operation not supported");
 }
 
-enum pfs_class pfs_call(struct pfs_client *c, const struct pfs_request *q, struct pfs_reply *r)
+static enum pfs_class call(struct pfs_client *c, const struct pfs_request *q, struct pfs_reply *r)
 {
     *r = (struct pfs_reply){0};
     if (c->fail_op == q->op) {
@@ -335,4 +336,14 @@ enum pfs_class pfs_call(struct pfs_client *c, const struct pfs_request *q, struc
     else
         do_file(c, q, n, r);
     return r->err.cls;
+}
+
+enum pfs_class pfs_call(struct pfs_client *c, const struct pfs_request *q, struct pfs_reply *r)
+{
+    static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
+
+    pthread_mutex_lock(&one_at_a_time);
+    enum pfs_class cls = call(c, q, r);
+    pthread_mutex_unlock(&one_at_a_time);
+    return cls;
 }

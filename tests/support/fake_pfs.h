@@ -5,7 +5,8 @@
 
 /*
  * The client API of proxyfs.h over a small tree in memory, for tests of programs that use only that
- * API. Linked instead of the library's own functions. One thread.
+ * API. Linked instead of the library's own functions. Calls may come from any thread, all else from
+ * one.
  *
  * Paths with different first components are different mounts (no rename between them); a file
  * called "reload" is a control file that answers a write with a message.

@@ -1,16 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
 #include "cancel.h"
+#include "crowd.h"
 #include "util.h"
+#include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 static bool is_interactive;
-static volatile sig_atomic_t asked, changing, has_file;
-static char file[PATH_MAX];
+static volatile sig_atomic_t asked, changing;
+/*
+ * Half-written files. Changed under the lock; the handler takes those whose flag is set. One that
+ * is made right now is not among them yet: the handler waits for it, on a thread that makes none.
+ */
+#define MAKING_MS 1000 /* not for ever, should a file system hang */
+static atomic_uint n_making;
+static atomic_bool is_ending;
+static pthread_mutex_t files_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct {
+    atomic_bool is_set;
+    char path[PATH_MAX];
+} files[CROWD_MAX];
 
 static void say(const char *s)
 {
@@ -25,8 +43,13 @@ static void on_signal(int sig)
         asked = 1;
         return;
     }
-    if (has_file)
-        unlink(file);
+    atomic_store(&is_ending, true);
+    for (int i = 0; i < MAKING_MS && atomic_load(&n_making) > 0; i++)
+        poll(NULL, 0, 1);
+    for (size_t i = 0; i < CROWD_MAX; i++) {
+        if (atomic_load(&files[i].is_set))
+            unlink(files[i].path);
+    }
     say("\nagfs: cancelled");
     if (changing)
         say("; it is not known whether the remote did what was under way");
@@ -57,11 +80,48 @@ bool cancel_asked(void)
     return asked != 0;
 }
 
-void cancel_file(const char *path)
+static void remember(const char *path)
 {
-    has_file = 0;
-    if (path && strlen(path) < sizeof(file)) {
-        memcpy(file, path, strlen(path) + 1);
-        has_file = 1;
+    size_t i = 0;
+    pthread_mutex_lock(&files_lock);
+    while (i < CROWD_MAX && atomic_load(&files[i].is_set))
+        i++;
+    if (i < CROWD_MAX && strlen(path) < PATH_MAX) {
+        memcpy(files[i].path, path, strlen(path) + 1);
+        atomic_store(&files[i].is_set, true);
     }
+    pthread_mutex_unlock(&files_lock);
+}
+
+int cancel_file(char *name)
+{
+    sigset_t ours, before;
+    sigemptyset(&ours);
+    sigaddset(&ours, SIGINT);
+    sigaddset(&ours, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &ours, &before);
+    atomic_fetch_add(&n_making, 1);
+    if (atomic_load(&is_ending)) {
+        atomic_fetch_sub(&n_making, 1);
+        for (;;)
+            pause(); /* the handler, on another thread, ends us all */
+    }
+    int fd = mkostemp(name, O_CLOEXEC);
+    int eno = errno;
+    if (fd >= 0)
+        remember(name);
+    atomic_fetch_sub(&n_making, 1);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = eno;
+    return fd;
+}
+
+void cancel_file_done(const char *name)
+{
+    pthread_mutex_lock(&files_lock);
+    for (size_t i = 0; i < CROWD_MAX; i++) {
+        if (atomic_load(&files[i].is_set) && strcmp(files[i].path, name) == 0)
+            atomic_store(&files[i].is_set, false);
+    }
+    pthread_mutex_unlock(&files_lock);
 }

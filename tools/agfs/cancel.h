@@ -6,17 +6,21 @@
 /*
  * Ctrl-C. One command or a script ends at once with exit code 130; the half-written local file is
  * removed. In the interactive shell the first Ctrl-C asks the running command to stop at the next
- * step, a second one ends the tool. Main thread only.
+ * step, a second one ends the tool.
  */
 #include <stdbool.h>
 
-/* Catches SIGINT and SIGTERM from now on. */
+/* Catches SIGINT and SIGTERM from now on. Main thread, as cancel_begin. */
 void cancel_install(bool interactive);
 /* A command begins that `changes` something on the remote (cancelling it leaves that open). */
 void cancel_begin(bool changes);
-/* True when the running command was asked to stop. */
+/* True when the running command was asked to stop. Any thread. */
 bool cancel_asked(void);
-/* Names the local file to remove when the tool is cancelled; NULL: none any more. */
-void cancel_file(const char *path);
+/*
+ * Makes a file as mkostemp(3) does, which is removed when the tool is cancelled before
+ * cancel_file_done. -1: errno tells why not. Any thread.
+ */
+int cancel_file(char *name);
+void cancel_file_done(const char *name);
 
 #endif

@@ -4,12 +4,17 @@
 #define AGFS_CLI_H
 
 /*
- * What a run of the tool is: its client, where it prints, where it stands. One thread. Every
- * function of this header prints errors to cli->err and returns an exit code.
+ * What a run of the tool is: its client, where it prints, where it stands. One thread, but for the
+ * files that are copied together (crowd.h): their threads change nothing of it but what is said to
+ * be for them, and report errors, each in one piece. Every function of this header prints errors to
+ * cli->err and returns an exit code.
  */
 #include "util.h"
 #include <proxyfs/proxyfs.h>
+#include <stdatomic.h>
 #include <stdio.h>
+
+struct progress;
 
 struct cli {
     struct pfs_client *client; /* borrowed */
@@ -17,7 +22,7 @@ struct cli {
     FILE *out, *err;           /* borrowed */
     char *cwd, *old_cwd;       /* owned */
     const char *command;       /* name of the running command, for error lines; borrowed */
-    unsigned n_errors;         /* error lines printed so far */
+    unsigned n_errors;         /* error lines printed so far; under the lock of err */
     int status;                /* $? */
     bool json;                 /* --json */
     bool quiet;                /* -q: neither hints nor progress */
@@ -25,7 +30,8 @@ struct cli {
     bool terminal;             /* out is a terminal: names are made harmless */
     bool progress;             /* err is a terminal: show long transfers */
     bool quit;                 /* `exit` was given */
-    bool no_copy;              /* the server has no operation to copy by itself */
+    atomic_bool no_copy;       /* the server has no operation to copy by itself; any thread */
+    struct progress *together; /* of the files that are copied together; NULL: each has its own */
 };
 
 /* Fills *cli for `client`, with cwd "/"; cli_fini frees what cli owns (not the client). */

@@ -6,6 +6,8 @@
  */
 #include "cancel.h"
 #include "commands.h"
+#include "crowd.h"
+#include "progress.h"
 #include "transfer.h"
 #include <dirent.h>
 #include <errno.h>
@@ -16,13 +18,15 @@
 #include <unistd.h>
 
 #define COPY_DEPTH_MAX 64 /* a directory below itself ends here */
+#define AT_ONCE 8         /* files of a directory, without -j: each waits for the server mostly */
 
 enum kind { KIND_NONE, KIND_FILE, KIND_DIR, KIND_OTHER };
 
 struct job {
     struct cli *cli;
     bool recursive;
-    bool move; /* verify each copy, then remove its source */
+    bool move;        /* verify each copy, then remove its source */
+    unsigned at_once; /* so many files of a directory at a time */
 };
 
 static int kind_of(struct cli *cli, const struct place *p, enum kind *ret)
@@ -170,6 +174,59 @@ static int copy_entry(struct job *job, const struct place *dir, const struct pla
     return code;
 }
 
+/* The files of one directory. */
+struct batch {
+    struct job *job;
+    const struct place *from, *to;
+    const struct entries *entries;
+    int *codes; /* of each entry */
+};
+
+static void copy_if_file(void *arg, size_t i)
+{
+    const struct batch *b = arg;
+    const struct entry *e = &b->entries->v[i];
+    if (e->kind != KIND_FILE)
+        return;
+    b->codes[i] = copy_entry(b->job, b->from, b->to, e, 0);
+    progress_file(b->job->cli->together);
+}
+
+static void copy_together(struct batch *b, size_t n_files)
+{
+    struct cli *cli = b->job->cli;
+    struct progress progress;
+    char *show = place_show(b->from);
+    progress_begin_files(&progress, cli, show, n_files);
+    cli->together = &progress;
+    crowd_run(b->entries->n, b->job->at_once, copy_if_file, b);
+    cli->together = NULL;
+    progress_hide(&progress);
+    free(show);
+}
+
+/* Files first, then what is none, one by one. Of several failures the first in their order counts.
+ */
+static int copy_entries(struct job *job, const struct place *from, const struct place *to,
+                        const struct entries *entries, int depth)
+{
+    struct batch b = {job, from, to, entries, xcalloc(entries->n + 1, sizeof(int))};
+    size_t n_files = 0;
+    int code = 0;
+    for (size_t i = 0; i < entries->n; i++)
+        n_files += entries->v[i].kind == KIND_FILE;
+    bool together = n_files > 1 && job->at_once > 1;
+    if (together)
+        copy_together(&b, n_files);
+    for (size_t i = 0; i < entries->n; i++) {
+        if (!together || entries->v[i].kind != KIND_FILE)
+            b.codes[i] = copy_entry(job, from, to, &entries->v[i], depth);
+        keep_first(&code, b.codes[i]);
+    }
+    free(b.codes);
+    return code;
+}
+
 static int copy_tree(struct job *job, const struct place *from, const struct place *to, int depth)
 {
     struct entries entries;
@@ -181,8 +238,7 @@ static int copy_tree(struct job *job, const struct place *from, const struct pla
         code = read_entries(job->cli, from, &entries);
     if (code)
         return code;
-    for (size_t i = 0; i < entries.n; i++)
-        keep_first(&code, copy_entry(job, from, to, &entries.v[i], depth));
+    code = copy_entries(job, from, to, &entries, depth);
     entries_fini(&entries);
     if (code == 0 && job->move)
         code = remove_place(job->cli, from);
@@ -263,12 +319,31 @@ static int one_source(struct job *job, const struct place *from, const struct pl
     return code;
 }
 
+/* What -j says: how many files at a time. */
+static int take_at_once(struct job *job, const struct args *a)
+{
+    const char *value = a->value['j'];
+    char *end;
+    unsigned long n = AT_ONCE;
+    if (value) {
+        n = strtoul(value, &end, 10);
+        if (value[0] < '0' || value[0] > '9' || *end || n < 1 || n > CROWD_MAX)
+            return cli_error(job->cli, EXIT_USAGE, "-j %s: a number from 1 to %d is expected",
+                             value, CROWD_MAX);
+    }
+    job->at_once = (unsigned)n;
+    return 0;
+}
+
 static int copy_or_move(struct job *job, const struct args *a)
 {
     struct cli *cli = job->cli;
+    int code = take_at_once(job, a);
+    if (code)
+        return code;
     struct place target = place_of(cli, a->v[a->n - 1]);
     enum kind kind;
-    int code = kind_of(cli, &target, &kind);
+    code = kind_of(cli, &target, &kind);
     if (code == 0 && a->n > 2 && kind != KIND_DIR)
         code = cli_error(cli, EXIT_USAGE, "%s: is no directory, but there are several sources",
                          a->v[a->n - 1]);

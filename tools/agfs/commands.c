@@ -21,15 +21,17 @@ const struct command_spec commands[] = {
      "make directories\n-p makes missing parents too and accepts existing ones."},
     {"rm", cmd_rm, "rRf", 1, -1, true, "[-r] [-f] PATH...",
      "remove files and empty directories\n-r removes everything below, -f accepts missing files."},
-    {"cp", cmd_cp, "rR", 2, -1, true, "[-r] SOURCE... TARGET",
+    {"cp", cmd_cp, "rRj:", 2, -1, true, "[-r] [-j N] SOURCE... TARGET",
      "copy\nlocal:PATH names a file of this machine on either side. Within the server the "
      "content\nstays there where the server can; else it is streamed. A target is replaced only by "
-     "a\ncomplete copy."},
-    {"mv", cmd_mv, "", 2, -1, true, "SOURCE... TARGET",
+     "a\ncomplete copy. Of a directory N files are copied at a time (8)."},
+    {"mv", cmd_mv, "j:", 2, -1, true, "[-j N] SOURCE... TARGET",
      "move or rename\nBetween mounts, and from or to local:PATH: a copy that is compared, then "
      "the\nremoval of the source."},
-    {"upload", cmd_upload, "rR", 2, 2, true, "[-r] LOCALPATH PATH", "cp local:LOCALPATH PATH"},
-    {"download", cmd_download, "rR", 2, 2, false, "[-r] PATH LOCALPATH", "cp PATH local:LOCALPATH"},
+    {"upload", cmd_upload, "rRj:", 2, 2, true, "[-r] [-j N] LOCALPATH PATH",
+     "cp local:LOCALPATH PATH"},
+    {"download", cmd_download, "rRj:", 2, 2, false, "[-r] [-j N] PATH LOCALPATH",
+     "cp PATH local:LOCALPATH"},
     {"touch", cmd_touch, "", 1, -1, true, "PATH...", "set the time to now, create when missing"},
     {"truncate", cmd_truncate, "s:", 1, -1, true, "-s SIZE PATH...",
      "cut or extend files to SIZE\nSIZE is in bytes or has a unit: 64KiB, 1M."},

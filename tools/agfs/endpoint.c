@@ -5,6 +5,7 @@
 #include "transfer.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -72,19 +73,26 @@ void source_close(struct source *s)
 
 /* ---- sink ---------------------------------------------------------------------------------- */
 
+/* umask can only be read by setting it, for all threads: once, before any of them makes a file. */
+static pthread_once_t mask_once = PTHREAD_ONCE_INIT;
+static mode_t mask;
+
+static void read_mask(void)
+{
+    mask = umask(0);
+    umask(mask);
+}
+
 static int open_temporary(struct cli *cli, const struct stat *old, struct sink *s)
 {
-    /* umask can only be read by setting it. */
-    mode_t mask = umask(0);
-    umask(mask);
+    pthread_once(&mask_once, read_mask);
     s->temporary = xasprintf("%s.agfs-XXXXXX", s->target);
-    s->fd = mkostemp(s->temporary, O_CLOEXEC);
+    s->fd = cancel_file(s->temporary);
     if (s->fd < 0) {
         free(s->temporary);
         s->temporary = NULL;
         return cli_fail_local(cli, s->target, errno);
     }
-    cancel_file(s->temporary);
     if (fchmod(s->fd, old ? old->st_mode & 07777 : 0666 & ~mask) != 0)
         return cli_fail_local(cli, s->target, errno);
     return 0;
@@ -159,7 +167,7 @@ int sink_finish(struct cli *cli, struct sink *s)
         return 0;
     if (fsync(s->fd) != 0 || rename(s->temporary, s->target) != 0)
         return cli_fail_local(cli, s->target, errno);
-    cancel_file(NULL);
+    cancel_file_done(s->temporary);
     free(s->temporary);
     s->temporary = NULL;
     return 0;
@@ -173,7 +181,7 @@ void sink_close(struct sink *s)
         close(s->fd);
     if (s->temporary) {
         unlink(s->temporary);
-        cancel_file(NULL);
+        cancel_file_done(s->temporary);
     }
     free(s->temporary);
     free(s->target);

@@ -3,6 +3,7 @@
 /* How things look: error lines, names, stat values. Nothing else prints an error. */
 #include "cli.h"
 #include "doc.h"
+#include "progress.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -26,14 +27,23 @@ void cli_fini(struct cli *cli)
 
 /* ---- errors -------------------------------------------------------------------------------- */
 
-/* "agfs: ls: " with whatever was printed before it in place. */
+/* "agfs: ls: " with whatever was printed before it in place; the line is ours until end_error. */
 static void begin_error(struct cli *cli)
 {
     fflush(cli->out);
+    flockfile(cli->err);
+    if (cli->together)
+        progress_hide(cli->together);
     cli->n_errors++;
     fputs("agfs: ", cli->err);
     if (cli->command)
         fprintf(cli->err, "%s: ", cli->command);
+}
+
+static void end_error(struct cli *cli)
+{
+    putc('\n', cli->err);
+    funlockfile(cli->err);
 }
 
 int cli_error(struct cli *cli, int code, const char *format, ...)
@@ -43,7 +53,7 @@ int cli_error(struct cli *cli, int code, const char *format, ...)
     va_start(ap, format);
     vfprintf(cli->err, format, ap);
     va_end(ap);
-    putc('\n', cli->err);
+    end_error(cli);
     return code;
 }
 
@@ -101,7 +111,7 @@ static int fail(struct cli *cli, const char *what, const struct pfs_error *e, bo
         else if (e->cls == PFS_OVERLOAD || e->cls == PFS_BUSY)
             fputs("; try again later", cli->err);
     }
-    putc('\n', cli->err);
+    end_error(cli);
     return pfs_class_exit(e->cls);
 }
 

@@ -14,9 +14,8 @@ static int64_t now_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-void progress_begin(struct progress *p, struct cli *cli, const char *name, int64_t total)
+static void begin(struct progress *p, struct cli *cli)
 {
-    *p = (struct progress){.name = name, .total = total};
     if (cli->progress && !cli->quiet) {
         p->cli = cli;
         p->start_ms = now_ms();
@@ -24,27 +23,63 @@ void progress_begin(struct progress *p, struct cli *cli, const char *name, int64
     }
 }
 
-void progress_step(struct progress *p, int64_t done)
+void progress_begin(struct progress *p, struct cli *cli, const char *name, int64_t total)
 {
-    int64_t now = p->cli ? now_ms() : 0;
-    if (p->cli == NULL || now < p->next_ms)
-        return;
-    p->next_ms = now + STEP_MS;
-    p->shown = true;
-    double mib = (double)done / (1 << 20);
+    *p = (struct progress){.name = name, .total = total};
+    begin(p, cli);
+}
+
+void progress_begin_files(struct progress *p, struct cli *cli, const char *name, size_t n_files)
+{
+    *p = (struct progress){.name = name, .total = -1, .n_files = n_files};
+    begin(p, cli);
+}
+
+static void draw(const struct progress *p, int64_t now)
+{
+    double mib = (double)p->done / (1 << 20);
     double rate = mib * 1000 / (double)(now - p->start_ms);
-    if (p->total > 0 && done <= p->total) {
-        int full = (int)(done * BAR_WIDTH / p->total);
+    if (p->total > 0 && p->done <= p->total) {
+        int full = (int)(p->done * BAR_WIDTH / p->total);
         fprintf(p->cli->err, "\r\033[K%s [%.*s%*s] %3d%% %.1f MiB %.1f MiB/s", p->name, full,
-                "####################", BAR_WIDTH - full, "", (int)(done * 100 / p->total), mib,
+                "####################", BAR_WIDTH - full, "", (int)(p->done * 100 / p->total), mib,
                 rate);
+    } else if (p->n_files > 0) {
+        fprintf(p->cli->err, "\r\033[K%s %zu of %zu files, %.1f MiB %.1f MiB/s", p->name,
+                p->n_ended, p->n_files, mib, rate);
     } else {
         fprintf(p->cli->err, "\r\033[K%s %.1f MiB %.1f MiB/s", p->name, mib, rate);
     }
     fflush(p->cli->err);
 }
 
-void progress_end(struct progress *p)
+static void step(struct progress *p, size_t bytes, size_t files)
+{
+    if (p->cli == NULL)
+        return;
+    flockfile(p->cli->err);
+    int64_t now = now_ms();
+    p->done += (int64_t)bytes;
+    p->n_ended += files;
+    if (now >= p->next_ms) {
+        p->next_ms = now + STEP_MS;
+        p->shown = true;
+        draw(p, now);
+    }
+    funlockfile(p->cli->err);
+}
+
+void progress_bytes(struct progress *p, size_t n)
+{
+    step(p, n, 0);
+}
+
+void progress_file(struct progress *p)
+{
+    step(p, 0, 1);
+}
+
+void progress_hide(struct progress *p)
 {
     if (p->shown)
         fputs("\r\033[K", p->cli->err);

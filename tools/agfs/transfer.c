@@ -15,12 +15,13 @@ static int stop_if_cancelled(struct cli *cli, const char *show)
 
 static int pump(struct cli *cli, struct source *in, struct sink *out, int64_t *ret_total)
 {
-    struct progress progress;
+    struct progress own, *progress = cli->together ? cli->together : &own;
     char *buf = xcalloc(1, TRANSFER_CHUNK);
     size_t n = 1;
     int code = 0;
     *ret_total = 0;
-    progress_begin(&progress, cli, in->show, in->size);
+    if (progress == &own)
+        progress_begin(&own, cli, in->show, in->size);
     while (code == 0 && n > 0) {
         code = stop_if_cancelled(cli, in->show);
         if (code == 0)
@@ -28,9 +29,10 @@ static int pump(struct cli *cli, struct source *in, struct sink *out, int64_t *r
         if (code == 0 && n > 0)
             code = sink_write(cli, out, buf, n);
         *ret_total += (int64_t)n;
-        progress_step(&progress, *ret_total);
+        progress_bytes(progress, n);
     }
-    progress_end(&progress);
+    if (progress == &own)
+        progress_hide(&own);
     free(buf);
     return code;
 }

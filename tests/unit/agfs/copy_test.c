@@ -122,6 +122,35 @@ Test(copy, trees_both_ways)
     run_end(&r);
 }
 
+/* Each failure is a line of its own; the exit code is that of the first in the order of names. */
+Test(copy, files_of_a_directory_go_together)
+{
+    struct run r;
+    char name[32];
+    run_begin(&r);
+    mkdir("t", 0755);
+    for (int i = 0; i < 50; i++) {
+        snprintf(name, sizeof(name), "t/f%02d", i);
+        put_file(name, name);
+    }
+    expect_out(&r, "cp -r -j 16 local:t /m2; cat /m2/t/f00 /m2/t/f49", "t/f00t/f49");
+    mkdir("back", 0755);
+    mkdir("back/t", 0755);
+    mkdir("back/t/f07", 0755);
+    mkdir("back/t/f31", 0755);
+    expect_fail(&r, "download -r /m2/t back", 1,
+                "agfs: download: local:back/t/f07: Is a directory\n");
+    expect_fail(&r, "download -r /m2/t back", 1,
+                "agfs: download: local:back/t/f31: Is a directory\n");
+    expect_file("back/t/f32", "t/f32");
+    expect_out(&r, "mv -j 3 /m2/t /m1/moved; ls /m2; cat /m1/moved/f11", "t/f11");
+    expect_fail(&r, "cp -j 0 -r local:t /m2", 2, "-j 0: a number from 1 to 64");
+    expect_fail(&r, "cp -j 65 -r local:t /m2", 2, "-j 65");
+    expect_fail(&r, "cp -j x -r local:t /m2", 2, "-j x");
+    expect_fail(&r, "cp -r local:t /m2 -j", 2, "its value is missing");
+    run_end(&r);
+}
+
 Test(copy, a_name_cannot_lead_out)
 {
     struct run r;

@@ -1,0 +1,90 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the ProxyFS authors
+"""Directories that agfs copies, many files at a time, between this machine and a remote through a mount.
+
+usage: trees_test.py BUILDDIR [TEST...]
+"""
+import glob
+import os
+import signal
+import subprocess
+
+from agfs_chain import chain
+from agfs_world import run, wait_for
+
+MIB = 1 << 20
+
+
+def tree(top, files, content):
+    for name in files:
+        path = os.path.join(top, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as f:
+            f.write(content(name))
+
+
+def found(top):
+    """Every file below, with its content."""
+    at = {}
+    for where, _, names in os.walk(top):
+        for name in names:
+            with open(os.path.join(where, name), "rb") as f:
+                at[os.path.relpath(os.path.join(where, name), top)] = f.read()
+    return at
+
+
+def agfs(world, server, *words):
+    return subprocess.run([world.agfs, "--server", server.clear, *words], capture_output=True, text=True, timeout=120)
+
+
+def test_up_and_back(world):
+    servers, api, at = chain(world)
+    names = ["f%d" % n for n in range(300)] + ["sub/deep/g%d" % n for n in range(30)] + ["sub/empty"]
+    tree(world.path("t"), names, lambda name: b"" if name == "sub/empty" else name.encode() * 700)
+    os.umask(0o027)
+    for word, source, target in (("upload", world.path("t"), at + "/store/t"), ("cp", at + "/store/t", at + "/store/u"),
+                                 ("download", at + "/store/u", world.path("back"))):
+        p = agfs(world, servers[0], word, "-r", "-j", "16", source, target)
+        assert (p.returncode, p.stderr) == (0, ""), p
+    assert found(world.path("t")) == found(world.path("store/t")) == found(world.path("back"))
+    modes = {os.stat(path).st_mode & 0o777 for path in glob.glob(world.path("back") + "/f*")}
+    assert modes == {0o640}, modes
+    p = agfs(world, servers[0], "mv", "local:" + world.path("back"), at + "/store/v")
+    assert (p.returncode, p.stderr) == (0, ""), p
+    assert found(world.path("store/v")) == found(world.path("t")) and not os.path.exists(world.path("back"))
+
+
+def test_what_fails_is_said_and_the_rest_is_there(world):
+    servers, api, at = chain(world)
+    tree(world.path("t"), ["f%03d" % n for n in range(100)], str.encode)
+    for name in ("f000", "f050", "f099"):  # cannot be replaced by a file
+        os.makedirs(world.path("store/t/" + name))
+    p = agfs(world, servers[0], "upload", "-r", world.path("t"), at + "/store")
+    said = sorted(p.stderr.splitlines())
+    assert p.returncode != 0 and len(said) == 3, p
+    for name, line in zip(("f000", "f050", "f099"), said):
+        assert line.startswith("agfs: upload: %s/store/t/%s: " % (at, name)) and line.count("agfs: ") == 1, line
+    assert len(found(world.path("store/t"))) == 97
+
+
+def test_cancelled(world):
+    """Ctrl-C while several files come in: none is half there, and no temporary one."""
+    servers, api, at = chain(world)
+    tree(world.path("store"), ["t/f%d" % n for n in range(8)], lambda name: os.urandom(32 * MIB))
+    env = dict(os.environ)
+    if "TSAN_OPTIONS" in env:  # who ends so joins no thread
+        env["TSAN_OPTIONS"] += ":report_thread_leaks=0"
+    for sig, code in ((signal.SIGINT, 130), (signal.SIGTERM, 128 + signal.SIGTERM)):
+        back = world.path("back%d" % sig)
+        p = subprocess.Popen([world.agfs, "--server", servers[0].clear, "download", "-r", at + "/store/t", back],
+                             stderr=subprocess.PIPE, text=True, env=env)
+        wait_for("several files to come in", lambda: len(glob.glob(back + "/*.agfs-*")) > 3 or p.poll() is not None)
+        p.send_signal(sig)
+        said = p.communicate(timeout=20)[1]
+        assert p.returncode == code and "cancelled" in said, (p.returncode, said)
+        left = {name: len(data) for name, data in found(back).items()}
+        assert all(size == 32 * MIB and "." not in name for name, size in left.items()), left
+
+
+run([test_up_and_back, test_what_fails_is_said_and_the_rest_is_there, test_cancelled])
