@@ -179,17 +179,17 @@ def test_connections_are_few(world):
 
 
 def test_all_calls_are_under_way(world):
-    """Without a limit there are as many connections as calls, up to 64: a far remote is not asked four things at a time."""
+    """Without a limit there are as many connections as calls, up to 32: a far remote is not asked four things at a time."""
     remote, far, near = start(world)
-    remote.behave["GET files"] = ["wait"] * 64
+    remote.behave["GET files"] = ["wait"] * 32
     got = []
     read = lambda: got.append(near.read("/r/memfs/README").status)
-    work = threading.Thread(target=at_once, args=[read] * 70)
+    work = threading.Thread(target=at_once, args=[read] * 40)
     work.start()
-    wait_for("64 at work", lambda: remote.seen["GET files"] == 64)
+    wait_for("32 at work", lambda: remote.seen["GET files"] == 32)
     remote.release.set()
     work.join()
-    assert got == [200] * 70 and remote.most_open == 64, (got, remote.most_open)
+    assert got == [200] * 40 and remote.most_open == 32, (got, remote.most_open)
 
 
 def test_what_is_repeated(world):
