@@ -175,15 +175,21 @@ static bool may_move(const struct exchange *ex)
 /* Takes one exchange with events into the batch. */
 static void collect_one(struct conn *c, struct exchange *ex, struct batch *b)
 {
-    list_remove(&ex->ready);
-    if (may_move(ex)) {
+    bool moves = may_move(ex);
+
+    if (moves && !(ex->events & EXCHANGE_WRITABLE)) {
+        list_remove(&ex->ready);
         ex->events = 0;
         exchange_rewind(ex);
         reject(c, ex);
         return;
     }
-    ex->notify_events = ex->events;
-    ex->events = 0;
+    /* Before it moves the owner gets its chunk back; what is left to do is collected after that. */
+    ex->notify_events = moves ? EXCHANGE_WRITABLE : ex->events;
+    ex->events &= ~ex->notify_events;
+    if (ex->events == 0) {
+        list_remove(&ex->ready);
+    }
     if (ex->notify_events & EXCHANGE_DONE) {
         b->n_done++;
         b->n_streams_done += exchange_is_stream(ex);

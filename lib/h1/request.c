@@ -121,10 +121,9 @@ bool h1_request_wants_drain(const struct h1_session *h)
     if (pfs_buf_len(&h->out) > 0) {
         return true;
     }
-    if (!ex->body_stream) {
-        return body_left(ex) > 0;
-    }
-    return ex->chunk.n > 0 || (ex->chunk.last && !ex->request_sent);
+    struct http_chunk left = exchange_body_left(ex);
+
+    return left.n > 0 || (ex->body_stream && left.last && !ex->request_sent);
 }
 
 /* A body that breaks the Content-Length sent before would be taken for the next request. */
@@ -136,38 +135,37 @@ static bool keeps_length(const struct h1_session *h)
         return true;
     }
     size_t left = body_left(ex);
+    struct http_chunk next = exchange_body_left(ex);
 
-    return ex->chunk.n <= left && !(ex->chunk.last && ex->chunk.n < left);
+    return next.n <= left && !(next.last && next.n < left);
 }
 
 /* Writes the framing that must go before the next byte of the body; false: out of memory. */
 static bool write_framing(struct h1_session *h)
 {
-    const struct exchange *ex = h->ex;
+    struct http_chunk next = exchange_body_left(h->ex);
 
     if (!h->is_chunked || pfs_buf_len(&h->out) > 0 || h->in_chunk) {
         return true;
     }
-    if (ex->chunk.n > 0) {
+    if (next.n > 0) {
         h->in_chunk = true;
-        return pfs_buf_printf(&h->out, "%zx\r\n", ex->chunk.n);
+        return pfs_buf_printf(&h->out, "%zx\r\n", next.n);
     }
     h->end_framed = true;
     return pfs_buf_add_str(&h->out, "0\r\n\r\n");
 }
 
-static size_t take_body(struct h1_session *h, char *buf, size_t cap)
+/* Its next piece; *ret_ends: the piece, which is a chunk where there are chunks, ends with that. */
+static size_t take_body(struct h1_session *h, char *buf, size_t cap, bool *ret_ends)
 {
-    struct exchange *ex = h->ex;
-    const char *from = ex->body_stream ? ex->chunk.at : (const char *)ex->body + ex->body_sent;
-    size_t left = ex->body_stream ? ex->chunk.n : body_left(ex);
-    size_t n = left < cap ? left : cap;
+    struct http_chunk left = exchange_body_left(h->ex);
+    size_t n = left.n < cap ? left.n : cap;
 
-    memcpy(buf, from, n);
-    ex->body_sent += n;
-    if (ex->body_stream) {
-        ex->chunk.at += n;
-        ex->chunk.n -= n;
+    memcpy(buf, left.at, n);
+    *ret_ends = n == left.n;
+    if (exchange_body_sent(h->ex, n, false)) {
+        session_note(&h->base, h->ex, EXCHANGE_WRITABLE);
     }
     return n;
 }
@@ -206,10 +204,11 @@ enum pfs_class h1_request_drain(struct h1_session *h, char *buf, size_t cap, siz
         if (pfs_buf_len(&h->out) > 0) {
             len += take_out(h, buf + len, cap - len);
         } else {
-            len += take_body(h, buf + len, cap - len);
-            if (ex->body_stream && ex->chunk.n == 0) {
-                session_note(&h->base, ex, EXCHANGE_WRITABLE);
-                if (h->in_chunk && !pfs_buf_add_str(&h->out, "\r\n")) {
+            bool ends;
+
+            len += take_body(h, buf + len, cap - len, &ends);
+            if (ends && h->in_chunk) {
+                if (!pfs_buf_add_str(&h->out, "\r\n")) {
                     return pfs_nomem(err, "HTTP/1.1 output");
                 }
                 h->in_chunk = false;

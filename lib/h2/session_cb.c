@@ -329,33 +329,23 @@ static ssize_t data_length_cb(nghttp2_session *ng, uint8_t frame_type, int32_t i
     return room > FRAME_HEAD + DATA_LEAST ? (ssize_t)(room - FRAME_HEAD) : DATA_LEAST;
 }
 
-/* What of the body can go now. */
-static const char *body_left(const struct exchange *ex, size_t *ret_n, bool *ret_last)
-{
-    *ret_n = ex->body_stream ? ex->chunk.n : ex->body_len - ex->body_sent;
-    *ret_last = !ex->body_stream || ex->chunk.last;
-    return ex->body_stream ? ex->chunk.at : (const char *)ex->body + ex->body_sent;
-}
-
 ssize_t h2_read_body_cb(nghttp2_session *ng, int32_t id, uint8_t *buf, size_t cap, uint32_t *flags,
                         nghttp2_data_source *source, void *arg)
 {
     const struct exchange *ex = h2_exchange(arg, id); /* not source->ptr: it may be gone */
-    size_t left;
-    bool last;
 
     if (!ex) {
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     }
-    body_left(ex, &left, &last);
-    if (left == 0 && !last) {
+    struct http_chunk left = exchange_body_left(ex);
+    if (left.n == 0 && !left.last) {
         return NGHTTP2_ERR_DEFERRED;
     }
     *flags |= NGHTTP2_DATA_FLAG_NO_COPY; /* send_data_cb follows at once */
-    if (left <= cap && last) {
+    if (left.n <= cap && left.last) {
         *flags |= NGHTTP2_DATA_FLAG_EOF;
     }
-    return (ssize_t)(left < cap ? left : cap);
+    return (ssize_t)(left.n < cap ? left.n : cap);
 }
 
 /* Afterwards nghttp2 pauses: whoever drains sees whether there is room for the next frame. */
@@ -364,20 +354,12 @@ static int send_data_cb(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t
 {
     struct h2_session *h = arg;
     struct exchange *ex = h2_exchange(h, frame->hd.stream_id);
-    size_t left;
-    bool last;
-    const char *from = body_left(ex, &left, &last);
 
-    if (!h2_emit(h, head, FRAME_HEAD) || !h2_emit(h, from, n)) {
+    if (!h2_emit(h, head, FRAME_HEAD) || !h2_emit(h, exchange_body_left(ex).at, n)) {
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     }
-    ex->body_sent += n;
-    if (ex->body_stream) {
-        ex->chunk.at += n;
-        ex->chunk.n -= n;
-        if (ex->chunk.n == 0 && n > 0) {
-            session_note(&h->base, ex, EXCHANGE_WRITABLE);
-        }
+    if (exchange_body_sent(ex, n, !ex->header_ended)) {
+        session_note(&h->base, ex, EXCHANGE_WRITABLE);
     }
     return NGHTTP2_ERR_PAUSE;
 }

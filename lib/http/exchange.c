@@ -2,6 +2,7 @@
  * Copyright the ProxyFS authors */
 /* The exchange's own bookkeeping; called by the sessions of h2 and h1 and by conn. */
 #include "http/exchange.h"
+#include "base/alloc.h"
 #include "base/err.h"
 #include "base/reply.h"
 #include <stdlib.h>
@@ -14,6 +15,8 @@
 #define INFORMATIONAL_MAX 16
 /* A peer that says it will send more gets room as it does. */
 #define ROOM_MAX (64 << 20)
+/* So much is sent to a peer that has not taken the request: its first window, 64 KiB as a rule. */
+#define KEPT_MAX (256u << 10)
 
 /* As before the first field; what follows the end of a string does not matter. */
 static void forget_head(struct reply_head *h)
@@ -34,9 +37,19 @@ void exchange_init(struct exchange *ex)
     ex->body_stream_len = ex->range_first = ex->range_last = -1;
 }
 
+static void forget_kept(struct exchange *ex)
+{
+    if (ex->kept) {
+        pfs_buf_fini(ex->kept);
+        pfs_free(ex->kept);
+        ex->kept = NULL;
+    }
+}
+
 void exchange_fini(struct exchange *ex)
 {
     pfs_buf_fini(&ex->reply);
+    forget_kept(ex);
 }
 
 void exchange_take_offer(struct exchange *ex)
@@ -46,18 +59,61 @@ void exchange_take_offer(struct exchange *ex)
     }
 }
 
+static size_t n_kept(const struct exchange *ex)
+{
+    return ex->kept ? pfs_buf_len(ex->kept) : 0;
+}
+
+struct http_chunk exchange_body_left(const struct exchange *ex)
+{
+    size_t kept = n_kept(ex);
+
+    if (!ex->body_stream) {
+        const char *body = ex->body;
+
+        return (struct http_chunk){body ? body + ex->body_sent : NULL, ex->body_len - ex->body_sent,
+                                   true};
+    }
+    if (ex->body_sent < kept) {
+        return (struct http_chunk){pfs_buf_data(ex->kept) + ex->body_sent, kept - ex->body_sent,
+                                   ex->chunk.last && ex->chunk.n == 0};
+    }
+    return ex->chunk;
+}
+
+/* Copies n bytes that follow what is kept already; no memory: nothing is kept any more. */
+static void keep_body(struct exchange *ex, const char *at, size_t n)
+{
+    if (!ex->kept && ex->body_sent == 0) {
+        ex->kept = pfs_calloc(1, sizeof *ex->kept);
+    }
+    if (ex->kept && (ex->body_sent + n > KEPT_MAX || !pfs_buf_add(ex->kept, at, n))) {
+        forget_kept(ex);
+    }
+}
+
+bool exchange_body_sent(struct exchange *ex, size_t n, bool keep)
+{
+    bool again = ex->body_stream && ex->body_sent < n_kept(ex);
+
+    if (ex->body_stream && !again) {
+        if (keep) {
+            keep_body(ex, ex->chunk.at, n);
+        }
+        ex->chunk.at += n;
+        ex->chunk.n -= n;
+    }
+    ex->body_sent += n;
+    return ex->body_stream && !again && ex->chunk.n == 0 && n > 0;
+}
+
 bool exchange_has_body(const struct exchange *ex)
 {
-    bool is_in_first_chunk = ex->chunk.n > 0 && ex->body_sent + ex->chunk.n == ex->offer.n;
-
-    return !ex->body_stream || ex->body_sent == 0 || is_in_first_chunk;
+    return !ex->body_stream || ex->body_sent <= n_kept(ex);
 }
 
 void exchange_rewind(struct exchange *ex)
 {
-    if (ex->body_stream && ex->body_sent > 0) {
-        ex->chunk = ex->offer;
-    }
     ex->body_sent = 0;
     ex->header_sent = ex->request_sent = false;
     ex->stream_id = 0;

@@ -131,6 +131,7 @@ struct exchange {
     bool lost_interest; /* reply_stream: the consumer closed; drop what comes */
     size_t body_sent;
     struct http_chunk chunk; /* streamed body: what is left of the one being sent */
+    struct pfs_buf *kept;    /* its beginning, all that was sent once; NULL: nothing, or too much */
     /* Given by the owner, wherever the exchange is; whose lock guards it takes it over. */
     struct http_chunk offer;
     size_t n_header_bytes, n_header_fields, n_informational;
@@ -187,6 +188,13 @@ bool exchange_add_field(struct exchange *ex, const char *name, const char *value
 /* A chunk that was offered becomes the one being sent; under the lock that guards the progress. */
 void exchange_take_offer(struct exchange *ex);
 
+/* What of the body can go now, and whether it ends with that; at: valid until it was sent. */
+struct http_chunk exchange_body_left(const struct exchange *ex);
+/*
+ * n bytes of that were sent; keep: they may have to be sent once more, while the peer has not taken
+ * the request, so they are copied as long as they are few. True: the owner's chunk is used up now.
+ */
+bool exchange_body_sent(struct exchange *ex, size_t n, bool keep);
 /* True: all that was sent of the body, if anything, is still at hand. */
 bool exchange_has_body(const struct exchange *ex);
 /* The peer has not looked at it, and exchange_has_body: makes it ready to be submitted again. */

@@ -54,7 +54,10 @@ Test(stream, A046_an_early_success_is_none)
 /* The first connection ends in order when so many bytes of the body have come. */
 struct closing {
     size_t after;
-    size_t taken; /* the length of the body that was answered */
+    bool gives_credit;
+    const char *body; /* that must come, */
+    size_t len;
+    bool is_whole; /* and did, to the next connection */
 };
 
 static void close_under_the_upload(struct h2server *s, struct h2peer *p)
@@ -62,13 +65,14 @@ static void close_under_the_upload(struct h2server *s, struct h2peer *p)
     struct closing *plan = s->arg;
     struct h2frame f;
 
-    p->gives_credit = p->index > 0;
+    p->gives_credit = p->index > 0 || plan->gives_credit;
     h2peer_hello(p, 0, NULL);
     if (p->index > 0) {
         struct h2req *r = h2peer_request(p);
 
         if (r) {
-            plan->taken = pfs_buf_len(&r->body);
+            plan->is_whole = pfs_buf_len(&r->body) == plan->len &&
+                             memcmp(pfs_buf_data(&r->body), plan->body, plan->len) == 0;
             world_reply(p, r);
             h2peer_forget(r);
         }
@@ -81,35 +85,66 @@ static void close_under_the_upload(struct h2server *s, struct h2peer *p)
     h2peer_drain(p);
 }
 
-/* As long as the first chunk is at hand the upload goes to another connection, whole. */
+/*
+ * What was sent of an upload is kept as long as it is little, and goes to another connection then,
+ * however the owner cut it into pieces, and how many of them it got back.
+ */
 Test(stream, A039_an_upload_survives_an_orderly_close)
 {
+    static const struct {
+        size_t len, piece, after;
+        bool declared;
+    } rows[] = {
+        {100000, 100000, 65535, true}, /* in the first piece */
+        {100000, 1000, 65535, true},   /* in one of many */
+        {100000, 1000, 65535, false},
+        {10, 5, 5, true}, /* between two */
+        {10, 10, 10, true},
+        {60000, 20000, 60000, false}, /* after the last */
+    };
     static char body[100000];
-    struct closing plan = {.after = 65535};
+
+    for (size_t i = 0; i < sizeof body; i++) {
+        body[i] = (char)(i * 7 / 3);
+    }
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct closing plan = {.after = rows[i].after, .body = body, .len = rows[i].len};
+        struct world w = {0};
+        struct pfs_stream *s;
+
+        world_open(&w, close_under_the_upload, &plan, OPTIONS("max_connections", "1"));
+        int64_t length = rows[i].declared ? (int64_t)rows[i].len : -1;
+        cr_assert_eq(pfs_open_write(w.c, "/f", length, 0, &s, &w.err), PFS_OK);
+        for (size_t n = 0; n < rows[i].len; n += rows[i].piece) {
+            cr_assert_eq(pfs_stream_write(s, body + n, rows[i].piece, &w.err), PFS_OK,
+                         "row %zu at %zu: %s", i, n, w.err.text);
+            if (n + rows[i].piece == rows[i].after) {
+                cr_assert(h2server_await(&w.server, 1));
+            }
+        }
+        cr_assert_eq(pfs_stream_finish(s, &w.err), PFS_OK, "row %zu: %s", i, w.err.text);
+        pfs_stream_close(s);
+        world_close(&w);
+        cr_assert(plan.is_whole, "row %zu", i);
+    }
+}
+
+Test(stream, A039_an_upload_of_which_too_much_was_sent_is_refused)
+{
+    static char body[1 << 20];
+    struct closing plan = {.after = 300000, .gives_credit = true};
     struct world w = {0};
     struct pfs_stream *s;
 
     world_open(&w, close_under_the_upload, &plan, OPTIONS("max_connections", "1"));
     cr_assert_eq(pfs_open_write(w.c, "/f", sizeof body, 0, &s, &w.err), PFS_OK);
-    cr_assert_eq(pfs_stream_write(s, body, sizeof body, &w.err), PFS_OK, "%s", w.err.text);
-    cr_assert_eq(pfs_stream_finish(s, &w.err), PFS_OK, "%s", w.err.text);
-    pfs_stream_close(s);
-    world_close(&w);
-    cr_assert_eq(plan.taken, sizeof body);
-}
+    enum pfs_class cls = pfs_stream_write(s, body, 400000, &w.err);
 
-Test(stream, A039_an_upload_whose_beginning_is_gone_is_refused)
-{
-    struct closing plan = {.after = 5};
-    struct world w = {0};
-    struct pfs_stream *s;
-
-    world_open(&w, close_under_the_upload, &plan, OPTIONS("max_connections", "1"));
-    cr_assert_eq(pfs_open_write(w.c, "/f", 10, 0, &s, &w.err), PFS_OK);
-    cr_assert_eq(pfs_stream_write(s, "first", 5, &w.err), PFS_OK, "%s", w.err.text);
     cr_assert(h2server_await(&w.server, 1));
-    enum pfs_class cls = pfs_stream_write(s, "again", 5, &w.err);
     if (cls == PFS_OK) { /* taken before the news came */
+        cls = pfs_stream_write(s, body, sizeof body - 400000, &w.err);
+    }
+    if (cls == PFS_OK) {
         cls = pfs_stream_finish(s, &w.err);
     }
     cr_assert_eq(cls, PFS_REFUSED, "%s", w.err.text);
