@@ -7,6 +7,7 @@ usage: trees_test.py BUILDDIR [TEST...]
 """
 import glob
 import os
+import re
 import signal
 import subprocess
 
@@ -68,6 +69,21 @@ def test_what_fails_is_said_and_the_rest_is_there(world):
     assert len(found(world.path("store/t"))) == 97
 
 
+def test_the_server_goes_away(world):
+    """What was under way is told of, a line each; what comes after is counted."""
+    servers, api, at = chain(world)
+    tree(world.path("t"), ["f%d" % n for n in range(5000)], str.encode)
+    p = subprocess.Popen([world.agfs, "--server", servers[0].clear, "upload", "-r", world.path("t"), at + "/store"],
+                         stderr=subprocess.PIPE, text=True)
+    wait_for("some files", lambda: os.path.isdir(world.path("store/t")) and len(os.listdir(world.path("store/t"))) > 20)
+    servers[0].stop(signal.SIGKILL)
+    said = [line for line in p.communicate(timeout=60)[1].splitlines() if not re.match(r"agfs: c\d+ ", line)]  # the log
+    last = re.fullmatch(r"agfs: upload: (\d+) more were not tried: the server cannot be reached", said[-1])
+    assert p.returncode == 8 and last and len(said) < 60, (p.returncode, len(said), said[-3:])
+    assert all(line.startswith("agfs: upload: %s/store/t/f" % at) for line in said[:-1]), said[:-1]
+    assert len(found(world.path("store/t"))) + len(said) - 1 + int(last.group(1)) >= 5000
+
+
 def test_cancelled(world):
     """Ctrl-C while several files come in: none is half there, and no temporary one."""
     servers, api, at = chain(world)
@@ -87,4 +103,4 @@ def test_cancelled(world):
         assert all(size == 32 * MIB and "." not in name for name, size in left.items()), left
 
 
-run([test_up_and_back, test_what_fails_is_said_and_the_rest_is_there, test_cancelled])
+run([test_up_and_back, test_what_fails_is_said_and_the_rest_is_there, test_the_server_goes_away, test_cancelled])

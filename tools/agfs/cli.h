@@ -31,6 +31,7 @@ struct cli {
     bool progress;             /* err is a terminal: show long transfers */
     bool quit;                 /* `exit` was given */
     atomic_bool no_copy;       /* the server has no operation to copy by itself; any thread */
+    atomic_bool unreachable;   /* nobody answers at the server's address any more; any thread */
     struct progress *together; /* of the files that are copied together; NULL: each has its own */
 };
 
@@ -50,6 +51,11 @@ int cli_fail_change(struct cli *cli, const char *what, const struct pfs_error *e
 int cli_fail_local(struct cli *cli, const char *path, int eno);
 /* Any other error line; returns `code`. */
 int cli_error(struct cli *cli, int code, const char *format, ...) PFS_PRINTF(3, 4);
+
+/* What is printed to cli->err piece by piece, and n_errors, are of whoever holds this; any thread.
+ */
+void cli_lock_err(void);
+void cli_unlock_err(void);
 
 /* The exit code of several steps: the first failure counts. */
 static inline void keep_first(int *status, int step)

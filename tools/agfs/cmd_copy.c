@@ -25,8 +25,9 @@ enum kind { KIND_NONE, KIND_FILE, KIND_DIR, KIND_OTHER };
 struct job {
     struct cli *cli;
     bool recursive;
-    bool move;        /* verify each copy, then remove its source */
-    unsigned at_once; /* so many files of a directory at a time */
+    bool move;          /* verify each copy, then remove its source */
+    unsigned at_once;   /* so many files of a directory at a time */
+    atomic_uint n_left; /* what was not tried, since the server is gone; any thread */
 };
 
 static int kind_of(struct cli *cli, const struct place *p, enum kind *ret)
@@ -161,6 +162,10 @@ static int copy_entry(struct job *job, const struct place *dir, const struct pla
     int code;
     if (cancel_asked())
         return EXIT_CANCEL;
+    if (atomic_load(&job->cli->unreachable)) { /* a line for each of thousands would help nobody */
+        atomic_fetch_add(&job->n_left, 1);
+        return pfs_class_exit(PFS_CONN);
+    }
     struct place source = place_inside(dir, e->name), target = place_inside(to, e->name);
     if (e->kind == KIND_DIR)
         code = copy_tree(job, &source, &target, depth + 1);
@@ -341,6 +346,7 @@ static int copy_or_move(struct job *job, const struct args *a)
     int code = take_at_once(job, a);
     if (code)
         return code;
+    atomic_store(&cli->unreachable, false); /* it may have come back since the last command */
     struct place target = place_of(cli, a->v[a->n - 1]);
     enum kind kind;
     code = kind_of(cli, &target, &kind);
@@ -353,6 +359,8 @@ static int copy_or_move(struct job *job, const struct args *a)
         place_fini(&from);
     }
     place_fini(&target);
+    if (atomic_load(&job->n_left) > 0)
+        cli_error(cli, code, "%u more were not tried: the server cannot be reached", job->n_left);
     return code;
 }
 

@@ -6,6 +6,7 @@
 #include "progress.h"
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,11 +28,24 @@ void cli_fini(struct cli *cli)
 
 /* ---- errors -------------------------------------------------------------------------------- */
 
+/* Not flockfile: sanitizers do not know it for a lock. */
+static pthread_mutex_t err_lock = PTHREAD_MUTEX_INITIALIZER;
+
+void cli_lock_err(void)
+{
+    pthread_mutex_lock(&err_lock);
+}
+
+void cli_unlock_err(void)
+{
+    pthread_mutex_unlock(&err_lock);
+}
+
 /* "agfs: ls: " with whatever was printed before it in place; the line is ours until end_error. */
 static void begin_error(struct cli *cli)
 {
     fflush(cli->out);
-    flockfile(cli->err);
+    cli_lock_err();
     if (cli->together)
         progress_hide(cli->together);
     cli->n_errors++;
@@ -43,7 +57,7 @@ static void begin_error(struct cli *cli)
 static void end_error(struct cli *cli)
 {
     putc('\n', cli->err);
-    funlockfile(cli->err);
+    cli_unlock_err();
 }
 
 int cli_error(struct cli *cli, int code, const char *format, ...)
@@ -112,6 +126,8 @@ static int fail(struct cli *cli, const char *what, const struct pfs_error *e, bo
             fputs("; try again later", cli->err);
     }
     end_error(cli);
+    if (e->hop == 0 && (e->cls == PFS_CONN || e->cls == PFS_DNS))
+        atomic_store(&cli->unreachable, true);
     return pfs_class_exit(e->cls);
 }
 

@@ -57,7 +57,7 @@ static void step(struct progress *p, size_t bytes, size_t files)
 {
     if (p->cli == NULL)
         return;
-    flockfile(p->cli->err);
+    cli_lock_err();
     int64_t now = now_ms();
     p->done += (int64_t)bytes;
     p->n_ended += files;
@@ -66,7 +66,7 @@ static void step(struct progress *p, size_t bytes, size_t files)
         p->shown = true;
         draw(p, now);
     }
-    funlockfile(p->cli->err);
+    cli_unlock_err();
 }
 
 void progress_bytes(struct progress *p, size_t n)

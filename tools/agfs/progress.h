@@ -5,7 +5,8 @@
 
 /*
  * One line on a terminal's stderr that shows how far a long transfer is, of one file or of several
- * at a time; those may step from any thread, and whoever holds the lock of cli->err may hide it.
+ * at a time; those may step from any thread, and whoever holds the lock of cli->err may hide it
+ * (cli_lock_err).
  */
 #include "cli.h"
 
