@@ -11,10 +11,8 @@ import re
 import signal
 import subprocess
 
-from agfs_chain import chain
+from agfs_chain import MIB, chain
 from agfs_world import run, wait_for
-
-MIB = 1 << 20
 
 
 def tree(top, files, content):

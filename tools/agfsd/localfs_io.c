@@ -238,18 +238,6 @@ static int check_target(const struct lfs_put *p, const struct write_plan *plan, 
     return S_ISREG(st->st_mode) ? 0 : EACCES;
 }
 
-static bool is_link(const struct localfs *fs, const char *path)
-{
-    struct stat st;
-    int fd = lfs_open(fs, path, O_PATH | O_NOFOLLOW, 0);
-    bool is = fd >= 0 && fstat(fd, &st) == 0 && S_ISLNK(st.st_mode);
-
-    if (fd >= 0) {
-        close(fd);
-    }
-    return is;
-}
-
 /* What the open file is called now, below the base directory; it may just lose that name. */
 static bool name_of(const struct localfs *fs, int fd, char dst[PFS_PATH_MAX + 1])
 {
@@ -303,27 +291,39 @@ static bool follow_link(const struct localfs *fs, const char *path, char dst[PFS
     return found;
 }
 
+/* Opens the directory of path and looks at what the last name is there. Returns an errno. */
+static int aim(struct lfs_put *p, const struct localfs *fs, const char *path,
+               const struct write_plan *plan, struct stat *st, bool *ret_there)
+{
+    const char *base;
+
+    *p = (struct lfs_put){.dir = -1, .fd = -1, .exclusive = plan->exclusive, .sync = plan->sync};
+    *ret_there = false;
+    if (!path[1]) {
+        return EISDIR;
+    }
+    p->dir = lfs_open_parent(fs, path, &base);
+    if (p->dir < 0) {
+        return errno;
+    }
+    p->name = pfs_strdup(base);
+    return p->name ? check_target(p, plan, st, ret_there) : ENOMEM;
+}
+
 enum pfs_class lfs_put_begin(const struct localfs *fs, const char *path,
                              const struct write_plan *plan, struct lfs_put *ret,
                              struct pfs_error *err)
 {
     char target[PFS_PATH_MAX + 1];
-    struct lfs_put p = {.dir = -1, .fd = -1, .exclusive = plan->exclusive, .sync = plan->sync};
+    struct lfs_put p;
     struct stat st;
     bool there;
-    const char *base;
-    int eno = EISDIR;
+    int eno = aim(&p, fs, path, plan, &st, &there);
 
-    if (!plan->exclusive && is_link(fs, path) && follow_link(fs, path, target)) {
+    if (there && S_ISLNK(st.st_mode) && !plan->exclusive && follow_link(fs, path, target)) {
+        lfs_put_abort(&p);
         path = target;
-    }
-    if (path[1]) {
-        p.dir = lfs_open_parent(fs, path, &base);
-        eno = p.dir < 0 ? errno : 0;
-    }
-    if (eno == 0) {
-        p.name = pfs_strdup(base);
-        eno = p.name ? check_target(&p, plan, &st, &there) : ENOMEM;
+        eno = aim(&p, fs, path, plan, &st, &there);
     }
     if (eno == 0) {
         p.fd = open_temp(&p);

@@ -85,7 +85,7 @@ static enum pfs_class open_remote(struct target *t, unsigned number, struct pfs_
 static const char *find_protocol(const struct target_spec *spec)
 {
     const char *wanted = option(spec, "protocol");
-    bool tls = strncmp(spec->url, "https:", 6) == 0, h2 = wanted && strcmp(wanted, "h2") == 0;
+    bool tls = spec_is_tls(spec->url), h2 = wanted && strcmp(wanted, "h2") == 0;
 
     if (tls && !h2 && spec->file == NULL && (wanted == NULL || strcmp(wanted, "auto") == 0)) {
         struct pfs_option extra[2] = {{"protocol", "h2"}, {NULL, NULL}};
