@@ -315,7 +315,7 @@ static void h2_rest(struct session *s)
 {
     struct h2_session *h = h2_of(s);
 
-    h2_mem_trim(&h->mem);
+    h2_mem_rest(&h->mem, nghttp2_session_want_write(h->ng));
     if (pfs_buf_len(&h->out.rest) == 0) {
         pfs_buf_fini(&h->out.rest);
     }

@@ -24,11 +24,10 @@ static char *put(char *to, const char *s)
 }
 
 /* RFC 3986 unreserved and '/': everything else is encoded, so no reader can take it otherwise. */
-static bool is_raw(unsigned char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '.' || c == '_' || c == '~' || c == '/';
-}
+static const bool is_raw[256] = {
+    ['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['0' ... '9'] = true, ['-'] = true,
+    ['.'] = true,         ['_'] = true,         ['~'] = true,         ['/'] = true,
+};
 
 static char *put_encoded(char *to, const char *s)
 {
@@ -37,7 +36,7 @@ static char *put_encoded(char *to, const char *s)
     for (; *s; s++) {
         unsigned char c = (unsigned char)*s;
 
-        if (is_raw(c)) {
+        if (is_raw[c]) {
             *to++ = (char)c;
         } else {
             *to++ = '%';

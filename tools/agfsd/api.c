@@ -139,13 +139,14 @@ static const char *clean_path(struct api_call *c, const char *path)
 
 void api_on_request(struct http_req *r)
 {
-    struct api_call *c = pfs_calloc(1, sizeof *c);
+    struct api_call *c = http_alloc(http_loop(r), sizeof *c);
     const char *path = http_path(r);
 
     if (!c) {
         http_respond(r, 503, NULL, NULL, 0, NULL, 0);
         return;
     }
+    memset(c, 0, sizeof *c);
     c->http = r;
     c->api = the_api;
     c->since_ns = pfs_now();

@@ -48,14 +48,11 @@ static bool h2_open(struct conn *c)
     int64_t now = loop_now_ms(c->loop);
 
     pthread_once(&once, make_shared);
-    if (h) {
-        h2_idle_init(h);
-    }
-    if (!h || !callbacks ||
-        nghttp2_session_server_new3(&h->s, callbacks, h, option, &h->mem) != 0) {
+    if (!h || !callbacks) {
         pfs_free(h);
         return false;
     }
+    h2_mem_init(&h->mem);
     h->c = c;
     list_init(&h->reqs);
     list_init(&h->waiting);
@@ -63,8 +60,9 @@ static bool h2_open(struct conn *c)
     h->tick_at_ms = now + c->loop->limits->tick_ms;
     h->guard.settings_since_ms = now;
     h->first_window = H2_STREAM_WINDOW;
-    if (!say_hello(h)) {
-        nghttp2_session_del(h->s);
+    if (nghttp2_session_server_new3(&h->s, callbacks, h, option, &h->mem.face) != 0 ||
+        !say_hello(h)) {
+        h2_mem_fini(&h->mem);
         pfs_free(h);
         return false;
     }
@@ -77,7 +75,7 @@ static void h2_close(struct conn *c)
     struct h2 *h = c->session;
     struct list *node;
 
-    nghttp2_session_del(h->s);
+    h2_mem_fini(&h->mem);
     list_move_all(&h->reqs, &h->waiting);
     list_for_each (it, &h->reqs) /* all, before the first callback of the API */
     {
@@ -171,8 +169,8 @@ static void take_input(struct h2 *h, const char *p, size_t n)
     }
     ssize_t rc = nghttp2_session_mem_recv(h->s, (const uint8_t *)p, n);
 
-    if (rc < 0) {
-        conn_log(h->c, "%s", nghttp2_strerror((int)rc));
+    if (rc < 0 || h->mem.lacked) {
+        conn_log(h->c, "%s", nghttp2_strerror(rc < 0 ? (int)rc : NGHTTP2_ERR_NOMEM));
         conn_break(h->c);
     } else if (!nghttp2_session_want_read(h->s)) {
         say_last(h); /* the client's GOAWAY: what it may have sent meanwhile is not carried out */
@@ -244,6 +242,13 @@ static void look_at(struct h2 *h, struct http_req *r, int64_t now_ms)
         conn_trip(h->c, METER_BODY_RATE);
         req_body_fail(r, req_too_slow);
     }
+}
+
+static void h2_cool(struct conn *c)
+{
+    struct h2 *h = c->session;
+
+    h2_mem_rest(&h->mem, nghttp2_session_want_write(h->s));
 }
 
 static void h2_tick(struct conn *c, int64_t now_ms)

@@ -11,6 +11,7 @@
  * second, so that resetting streams does not make room for more work.
  */
 #include "conn.h"
+#include "h2/mem.h"
 #include "h2_guard.h"
 #include "req.h"
 #include <nghttp2/nghttp2.h>
@@ -31,9 +32,7 @@ struct h2 {
     uint32_t first_window; /* what further streams begin with */
     char *dst;             /* during h2_drain: cap bytes, n used */
     size_t cap, n;
-    nghttp2_mem mem;
-    void *frame_buffer; /* of nghttp2, n_frame_buffer bytes; NULL: not known */
-    size_t n_frame_buffer;
+    struct h2_mem mem; /* all that nghttp2 has */
 };
 
 extern const struct req_ops h2_req_ops;
@@ -49,9 +48,6 @@ void h2_note(struct h2 *h, enum h2_event ev);
 /* A response of that status without a body, for a request that the API never sees. */
 void h2_answer_bare(struct http_req *r, int status);
 size_t h2_drain(struct conn *c, char *dst, size_t cap);
-/* h2_idle.c: nghttp2's memory, and what is given back of it while the connection is idle. */
-void h2_idle_init(struct h2 *h);
-void h2_cool(struct conn *c);
 /* h2_window.c: the API wants the body. */
 void h2_window_wanted(struct h2 *h, struct http_req *r);
 /* n bytes of a body came. */

@@ -70,7 +70,7 @@ size_t h2_drain(struct conn *c, char *dst, size_t cap)
     while (h->cap - h->n >= FRAME_ROOM) {
         ssize_t n = nghttp2_session_mem_send(h->s, &p);
 
-        if (n < 0) {
+        if (n < 0 || h->mem.lacked) {
             conn_break(c);
             break;
         }

@@ -119,6 +119,13 @@ void http_post(struct loop *l, struct post *p);
  */
 void http_complete(struct loop *l, struct post *p);
 
+/*
+ * Memory for what lives about as long as a request: n bytes, not zeroed; NULL: out of memory.
+ * Blocks are used again, without malloc's searches. On the loop's thread.
+ */
+void *http_alloc(struct loop *l, size_t n);
+void http_free(struct loop *l, void *p);
+
 /* What the layer below calls for each request whose header is complete: implemented in api.c. */
 void api_on_request(struct http_req *r);
 

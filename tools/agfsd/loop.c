@@ -13,6 +13,7 @@
 
 /* So often in a row is looked for posts that posts have made. */
 #define POSTS_PER_TURN 8
+#define BLOCKS_KEPT 256 /* of each size: 2 MiB in all */
 
 static _Thread_local const struct loop *here;
 
@@ -55,6 +56,16 @@ static void run_posts(struct loop *l)
         in_order->fn(in_order);
         in_order = next;
     }
+}
+
+void *http_alloc(struct loop *l, size_t n)
+{
+    return blocks_get(&l->blocks, n);
+}
+
+void http_free(struct loop *l, void *p)
+{
+    blocks_put(&l->blocks, p);
 }
 
 /* A post often leads to another: it need not wake the loop that runs already. */
@@ -244,7 +255,7 @@ void loop_stop(struct loop *l, int64_t grace_ms)
 
 static void free_buffers(struct loop *l)
 {
-    req_free_spares(l);
+    blocks_fini(&l->blocks);
     pfs_free(l->rbuf);
     pfs_free(l->wbuf);
 }
@@ -284,7 +295,7 @@ enum pfs_class loop_init(struct loop *l, unsigned index, struct pfs_error *err)
     list_init(&l->bulk);
     list_init(&l->fed);
     list_init(&l->dead_reqs);
-    list_init(&l->spare_reqs);
+    blocks_init(&l->blocks, BLOCKS_KEPT);
     l->rbuf = pfs_malloc(READ_CHUNK);
     l->wbuf = pfs_malloc(WRITE_CHUNK);
     enum pfs_class cls = l->rbuf && l->wbuf ? init_uv(l, err) : pfs_nomem(err, "buffers of a loop");

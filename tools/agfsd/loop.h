@@ -11,6 +11,7 @@
  * the end of each turn, so that what is small goes first. All functions belong to the loop's thread
  * unless they say otherwise.
  */
+#include "base/blocks.h"
 #include "base/spin.h"
 #include "http.h"
 #include "limits.h"
@@ -65,8 +66,9 @@ struct loop {
     bool in_host;        /* the host calls back, and nothing else is on the stack */
     bool cut;            /* something had to be broken off at the end */
     struct wheel wheel;
-    struct list listeners, conns, touched, bulk, fed, dead_reqs, spare_reqs;
-    unsigned n_conns, n_spare_reqs, n_ios;
+    struct list listeners, conns, touched, bulk, fed, dead_reqs;
+    unsigned n_conns, n_ios;
+    struct blocks blocks; /* of requests and what the API has for them */
     struct loop_spin spin;
     unsigned n_reqs; /* requests not yet given back, also those whose connection is gone */
     char *rbuf;      /* READ_CHUNK bytes, for the duration of one read */

@@ -17,6 +17,9 @@ bool query_unescape(char *s, size_t *n, bool plus)
 {
     size_t to = 0;
 
+    if (!memchr(s, '%', *n) && !(plus && memchr(s, '+', *n))) {
+        return true; /* as nearly always */
+    }
     for (size_t i = 0; i < *n; i++) {
         if (s[i] == '%') {
             int hi = i + 2 < *n ? hex_value(s[i + 1]) : -1;
@@ -70,19 +73,21 @@ static bool is_escaped_well(const char *s, size_t n)
 /* The value of the first good pair with that key, still escaped; NULL: none, or it is empty. */
 static const char *find(const char *raw, const char *key, size_t *ret_len)
 {
-    while (*raw) {
-        size_t n = strcspn(raw, "&");
+    for (const char *end; *raw; raw = *end ? end + 1 : end) {
+        end = strchrnul(raw, '&');
+        if (*raw != *key && *raw != '%') {
+            continue; /* nearly every pair of another key shows it in its first byte */
+        }
+        size_t n = (size_t)(end - raw);
         const char *eq = memchr(raw, '=', n);
         size_t n_key = eq ? (size_t)(eq - raw) : n;
         size_t n_value = eq ? n - n_key - 1 : 0;
 
-        /* Nearly every pair of another key shows it in its first byte. */
-        if ((*raw == *key || *raw == '%') && is_key(raw, n_key, key) && !memchr(raw, ';', n) &&
+        if (is_key(raw, n_key, key) && !memchr(raw, ';', n) &&
             (!eq || is_escaped_well(eq + 1, n_value))) {
             *ret_len = n_value;
             return n_value ? eq + 1 : NULL;
         }
-        raw += n + (raw[n] == '&');
     }
     return NULL;
 }

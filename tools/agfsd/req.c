@@ -6,23 +6,14 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SPARES_MAX 256 /* per loop: ~2.5 KiB each */
-
 /* ---- life ---- */
 
 struct http_req *req_new(struct loop *l, struct conn *c, const struct req_ops *ops)
 {
-    struct list *node = list_take_first(&l->spare_reqs);
-    struct http_req *r;
+    struct http_req *r = http_alloc(l, sizeof(*r));
 
-    if (node) {
-        r = list_entry(node, struct http_req, node);
-        l->n_spare_reqs--;
-    } else {
-        r = pfs_malloc(sizeof(*r));
-        if (!r) {
-            return NULL;
-        }
+    if (!r) {
+        return NULL;
     }
     memset(r, 0, offsetof(struct http_req, fields));
     list_init(&r->node);
@@ -72,26 +63,8 @@ void req_bury(struct loop *l)
             pfs_free(r->arena);
         }
         l->n_reqs--;
-        if (l->n_spare_reqs < SPARES_MAX) {
-            l->n_spare_reqs++;
-            node->next = l->spare_reqs.next; /* in front: the one most likely in the cache */
-            node->prev = &l->spare_reqs;
-            node->next->prev = node;
-            l->spare_reqs.next = node;
-        } else {
-            pfs_free(r);
-        }
+        http_free(l, r);
     }
-}
-
-void req_free_spares(struct loop *l)
-{
-    struct list *node;
-
-    while ((node = list_take_first(&l->spare_reqs))) {
-        pfs_free(list_entry(node, struct http_req, node));
-    }
-    l->n_spare_reqs = 0;
 }
 
 void req_start(struct http_req *r)
@@ -228,7 +201,10 @@ const char *http_query(const struct http_req *r)
 const char *http_field(const struct http_req *r, const char *name)
 {
     for (unsigned i = 0; i < r->n_fields; i++) {
-        if (strcmp(r->arena + r->fields[i].name, name) == 0) {
+        const char *own = r->arena + r->fields[i].name;
+
+        if (*own == *name &&
+            strcmp(own, name) == 0) { /* of a dozen names that are looked for few are there */
             return r->arena + r->fields[i].value;
         }
     }

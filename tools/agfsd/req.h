@@ -51,7 +51,7 @@ enum resp_state { RESP_NONE, RESP_BLOCK, RESP_STREAM, RESP_END, RESP_FAILED };
 #define REQ_ARENA 1024 /* header text that fits without another allocation: nearly all */
 
 struct http_req {
-    struct list node; /* of the protocol, or of the loop's dead or spare requests */
+    struct list node; /* of the protocol, or of the loop's dead requests */
     const struct req_ops *ops;
     struct conn *conn; /* NULL: gone */
     struct loop *loop;
@@ -115,7 +115,7 @@ struct http_req {
 
 /* ---- making ---- */
 
-/* A request from the loop's spares. NULL: out of memory. */
+/* NULL: out of memory. */
 struct http_req *req_new(struct loop *l, struct conn *c, const struct req_ops *ops);
 void req_set_method(struct http_req *r, const char *name, size_t n);
 /* Splits at '?'. False: out of memory or over REQ_LINE_MAX. */
@@ -177,6 +177,5 @@ void req_block_drop(struct http_req *r);
 void req_pump_fed(struct loop *l);
 /* Recycles what was given back during the turn. */
 void req_bury(struct loop *l);
-void req_free_spares(struct loop *l);
 
 #endif

@@ -19,8 +19,14 @@ static void deliver(struct post *p)
 {
     struct vcall *c = (struct vcall *)p;
 
+    struct loop *loop = c->loop;
+
     c->done(c->arg, &c->reply);
-    pfs_free(c);
+    if (loop) {
+        http_free(loop, c);
+    } else {
+        pfs_free(c);
+    }
 }
 
 static void close_orphan(struct vcall *c)
@@ -357,7 +363,8 @@ static struct vcall *call_new(struct vfs *v, struct loop *loop, const struct pfs
                               const char *asked, const char *full, const char *second)
 {
     size_t n_asked = strlen(asked) + 1, n_full = strlen(full) + 1, n_second = strlen(second) + 1;
-    struct vcall *c = pfs_malloc(sizeof *c + n_asked + n_full + n_second);
+    size_t size = sizeof(struct vcall) + n_asked + n_full + n_second;
+    struct vcall *c = loop ? http_alloc(loop, size) : pfs_malloc(size);
 
     if (!c) {
         return NULL;

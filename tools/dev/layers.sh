@@ -20,7 +20,7 @@ declare -A may=(
     [tools/agfs]=''
     [tools/bench]=''
     [tools/bench/limits]='base/ net/ wire/' # servers and loads to compare with
-    [tools/agfsd]='base/ net/ wire/'
+    [tools/agfsd]='base/ net/ wire/ h2/mem'
 )
 # Header of a foreign library: the rooms that may include it.
 foreign=(

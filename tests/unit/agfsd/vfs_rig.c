@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
 #include "vfs_rig.h"
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "drivers.h"
@@ -39,6 +40,16 @@ void http_post(struct loop *l, struct post *p)
     l->last = &p->next;
     pthread_cond_signal(&l->cond);
     pthread_mutex_unlock(&l->mu);
+}
+
+void *http_alloc(struct loop *l, size_t n)
+{
+    return pfs_malloc(n);
+}
+
+void http_free(struct loop *l, void *p)
+{
+    pfs_free(p);
 }
 
 static struct timespec deadline(void)
