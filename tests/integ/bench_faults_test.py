@@ -195,6 +195,78 @@ def test_a_server_that_dies_leaves_a_report(world):
         assert 0 < sum(s["errors"].values()) < 500, s["errors"]
 
 
+def test_steps_that_were_measured_are_not_lost(world):
+    turns = []
+
+    def first_steps_only(handler):
+        turns.append(1)
+        handler.answer(*((200, FOUND) if len(turns) <= 80 else (500, {"error": "the disk is on fire"})))
+
+    server, url = stub(first_steps_only)
+    report = world.path("r.json")
+    expect(bench(world, url, "--sweep", "callers=1,2,4,8", "-n", "40", "--rounds", "1", "--warmup", "0", "--json", report),
+           1, "ENDED EARLY", "every one of 40 calls failed", "the disk is on fire")
+    r = load(report)
+    steps = r["targets"][0]["steps"]
+    assert r["ended_early"] and [s["calls"] for s in steps] == [40, 40, 0], steps
+    assert steps[2]["errors"] == {"io": 40}
+    server.shutdown()
+
+
+def test_one_target_of_two_that_fails(world):
+    good, good_url = stub(lambda h: h.answer(200, FOUND))
+    bad, bad_url = stub(lambda h: h.answer(500, {"error": "the disk is on fire"}))
+    report = world.path("r.json")
+    expect(bench(world, good_url, bad_url, *SHORT, "--json", report), 1, "every one of", "calls FAILED: io")
+    a, b = (t["steps"][0] for t in load(report)["targets"])
+    assert a["calls"] > 0 and a["errors"] == {} and b["calls"] == 0 and b["errors"]["io"] > 0
+    assert len(a["rates_per_round"]) == len(b["rates_per_round"]) == len(a["ops"][0]["p50_per_round_us"]) == 4
+    good.shutdown()
+    bad.shutdown()
+
+
+def hangs_after(n, callers):
+    """A server that answers n calls and no more; all of the callers are stuck, and that for a while?"""
+    turns, stuck_at, end = [], [], threading.Event()
+
+    def on_stat(handler):
+        turns.append(1)
+        if len(turns) == n + callers:
+            stuck_at.append(time.monotonic())
+        if len(turns) > n:
+            end.wait(60)
+        handler.answer(200, FOUND)
+
+    return (*stub(on_stat), lambda: stuck_at and time.monotonic() - stuck_at[0] > 0.2, end)
+
+
+def test_ctrl_c_loses_no_planned_call(world):
+    server, url, are_stuck, end = hangs_after(100, 8)
+    report = world.path("r.json")
+    result = interrupted(world, url, "-r", "400", "-c", "8", "--warmup", "0", "--json", report, after=are_stuck)
+    expect(result, 130, "8 calls were under way at Ctrl-C")
+    s = only(load(report))
+    assert s["errors"] == {} and s["calls"] == 100 and s["cut_by_interrupt"] == 8, s
+    planned = 400 * s["seconds"]
+    assert s["unstarted"] > 40, s
+    assert abs(s["calls"] + 8 + s["unstarted"] - planned) <= 1, (s["unstarted"], planned)
+    assert s["ops"][0]["max_us"] < s["seconds"] * 1e6 + 1000, "nothing waited for longer than was measured"
+    end.set()
+    server.shutdown()
+
+
+def test_ctrl_c_fails_no_call_that_hangs(world):
+    server, url, are_stuck, end = hangs_after(100, 4)
+    report = world.path("r.json")
+    result = interrupted(world, url, "-c", "4", "--warmup", "0", "--json", report, after=are_stuck)
+    expect(result, 130)
+    s = only(load(report))
+    assert s["errors"] == {} and s["calls"] == 100 and s["cut_by_interrupt"] == 4, s
+    assert sum(p["calls"] for p in s["timeline"]) == 100
+    end.set()
+    server.shutdown()
+
+
 def test_ctrl_c_does_not_wait_for_a_call_that_hangs(world):
     hanging, end = threading.Event(), threading.Event()
 

@@ -75,7 +75,7 @@ SCHEMA = {
              "cpu_client_s": is_number, "cpu_server_s": number_or_null, "context_switches_per_call": number_or_null,
              "instructions_per_call": number_or_null, "rates_per_round": numbers, "ops": list, "timeline": list},
     "op": {"op": text, "calls": is_number, "errors": is_number, "min_us": number_or_null, "mean_us": number_or_null,
-           "sd_us": number_or_null, "max_us": number_or_null, "percentiles_us": dict, "p50_per_round_us": numbers,
+           "sd_us": number_or_null, "max_us": number_or_null, "percentiles_us": dict, "p50_per_round_us": lambda v: isinstance(v, list) and all(number_or_null(x) for x in v),
            "curve": list, "hdr": text_or_null},
     "timeline": {"t_s": is_number, "calls": is_number, "errors": is_number, "p50_us": number_or_null,
                  "p99_us": number_or_null, "max_us": number_or_null},

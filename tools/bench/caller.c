@@ -44,28 +44,24 @@ static void hand_over_slot(struct caller *c)
     if (c->slot_calls + c->slot_errors == 0)
         return;
     pthread_mutex_lock(&run->mu);
-    struct timeline_point *p = &run->step->timeline[c->slot];
+    struct timeline_point *p = timeline_at(&run->step->timeline, c->slot);
     p->calls += c->slot_calls;
     p->errors += c->slot_errors;
     if (p->hist == NULL)
         p->hist = hist_new(2);
     for (unsigned i = 0; i < c->slot_calls; i++)
         hist_record(p->hist, c->slot_took[i]);
-    if (c->slot >= run->step->n_timeline)
-        run->step->n_timeline = c->slot + 1;
     pthread_mutex_unlock(&run->mu);
     c->slot_calls = c->slot_errors = 0;
 }
 
 static void note_slot(struct caller *c, int64_t due, int64_t took, bool ok)
 {
-    uint64_t slot = (uint64_t)((due - c->run->begin_ns) / c->run->slot_ns);
-    unsigned last = c->run->first_slot + c->run->load->slots - 1;
+    int64_t since = due - c->run->begin_ns, slot = since - since % c->run->step->timeline.slot_ns;
 
-    slot = c->run->first_slot + slot < last ? c->run->first_slot + slot : last;
     if (slot != c->slot || c->slot_calls == SLOT_CALLS) {
         hand_over_slot(c);
-        c->slot = (unsigned)slot;
+        c->slot = slot;
     }
     if (ok)
         c->slot_took[c->slot_calls++] = took;
@@ -105,7 +101,7 @@ static bool wait_until(struct run *run, int64_t due)
  * Calls that fail at once, because nobody listens, would be made as fast as this machine can: that
  * is no measurement and a burden for a server that starts again. False: the caller gives up.
  */
-static bool back_off(struct caller *c, int64_t now)
+static bool back_off(struct caller *c, int64_t now, bool measured)
 {
     int64_t wait = BACK_OFF_NS_MIN;
 
@@ -115,15 +111,34 @@ static bool back_off(struct caller *c, int64_t now)
         return true;
     for (unsigned i = FAILURES_FREE + 1; i < c->failed_in_a_row && wait < BACK_OFF_NS_MAX; i++)
         wait *= 2;
-    c->backed_off++;
+    c->backed_off += measured;
     wait_until(c->run, now + (wait < BACK_OFF_NS_MAX ? wait : BACK_OFF_NS_MAX));
     return c->run->load->duration_ns > 0 || now - c->failing_since_ns < GIVE_UP_NS;
+}
+
+/*
+ * Open loop: nobody was free in time for a planned call, which waited until the end at least; that
+ * must not be lost.
+ */
+static void note_unstarted(struct caller *c, int64_t due)
+{
+    const struct run *run = c->run;
+    const struct workload *w = run->load->workload;
+    int64_t cut = atomic_load(&run->cut_ns), end = cut < run->end_ns ? cut : run->end_ns;
+
+    if (due < run->begin_ns || due >= end || end == INT64_MAX)
+        return;
+    hist_record(c->hists[w->parts[workload_pick(w, rng_next(&c->rng))].op], end - due);
+    c->unstarted++;
 }
 
 /* Takes the next planned call and waits for its time. False: there is none any more. */
 static bool wait_for_turn(struct caller *c, int64_t *ret_due)
 {
     struct run *run = c->run;
+
+    if (atomic_load(&run->stop))
+        return false; /* what nobody takes is counted together */
     int64_t due = schedule_take(&run->schedule), now = now_ns();
 
     if (due < run->begin_ns && now >= run->begin_ns) { /* what the warm-up left is not measured */
@@ -138,13 +153,7 @@ static bool wait_for_turn(struct caller *c, int64_t *ret_due)
         if (due >= run->begin_ns)
             hist_record(c->late, now_ns() - due);
     } else if (now >= run->end_ns) {
-        /* Nobody was free in time. It waited at least that long, and that must not be lost. */
-        if (due >= run->begin_ns) {
-            const struct workload *w = run->load->workload;
-            enum bench_op op = w->parts[workload_pick(w, rng_next(&c->rng))].op;
-            hist_record(c->hists[op], run->end_ns - due);
-            c->unstarted++;
-        }
+        note_unstarted(c, due);
         return false;
     }
     *ret_due = due;
@@ -152,22 +161,45 @@ static bool wait_for_turn(struct caller *c, int64_t *ret_due)
 }
 
 /*
- * A closed loop is over when the caller has called for the whole duration; its first measured call
- * may begin late, since the last one of the warm-up has to end before.
+ * Closed loop: the warm-up is over for this caller; the measured time begins for all at once, when
+ * it is for all.
  */
+static void end_warm_up(struct caller *c)
+{
+    struct run *run = c->run;
+
+    c->warm = true;
+    pthread_mutex_lock(&run->mu);
+    run->warm++;
+    pthread_cond_broadcast(&run->changed);
+    while (!run->measuring)
+        pthread_cond_wait(&run->changed, &run->mu);
+    pthread_mutex_unlock(&run->mu);
+}
+
+/* A caller of a closed loop makes one call at least. */
 static bool is_over(const struct caller *c, int64_t start)
 {
-    const struct run *run = c->run;
-    int64_t late = c->first_ns && !run->open_loop ? c->first_ns - run->begin_ns : 0;
+    return start >= c->run->end_ns && (c->first_ns || c->run->open_loop);
+}
 
-    return run->end_ns != INT64_MAX && start >= run->end_ns + late &&
-           (c->first_ns || run->open_loop);
+/* Ctrl-C came while it was under way: how it ends is not of the run, that it took so long is. */
+static void note_cut(struct caller *c, enum bench_op op, int64_t due, int64_t cut)
+{
+    hist_record(c->hists[op], cut > due ? cut - due : 0);
+    c->cut++;
 }
 
 /* err NULL: it succeeded. */
 static void note_call(struct caller *c, enum bench_op op, const struct pfs_error *err, int64_t due,
                       int64_t end)
 {
+    int64_t cut = atomic_load_explicit(&c->run->cut_ns, memory_order_relaxed);
+
+    if (end > cut) {
+        note_cut(c, op, due, cut);
+        return;
+    }
     c->last_ns = end;
     if (err == NULL) {
         hist_record(c->hists[op], end - due);
@@ -202,13 +234,21 @@ static bool make_call(struct caller *c)
 
     if (run->open_loop && !wait_for_turn(c, &due))
         return false;
+    if (!run->open_loop && !c->warm && now_ns() >= run->warm_ns)
+        end_warm_up(c);
     enum bench_op op = session_next(&c->session, part);
     int64_t start = now_ns();
     if (!run->open_loop)
         due = start;
-    bool measured = due >= run->begin_ns;
-    if (is_over(c, start) || atomic_load_explicit(&run->stop, memory_order_relaxed) ||
-        (measured && l->duration_ns == 0 && !take_ticket(run)))
+    bool measured = run->open_loop ? due >= run->begin_ns : c->warm;
+    if (is_over(c, start))
+        return false;
+    if (atomic_load(&run->stop)) {
+        if (run->open_loop)
+            note_unstarted(c, due);
+        return false;
+    }
+    if (measured && l->duration_ns == 0 && !take_ticket(run))
         return false;
     if (measured && c->first_ns == 0) {
         c->first_ns = start;
@@ -220,7 +260,7 @@ static bool make_call(struct caller *c)
     if (measured)
         note_call(c, op, ok ? NULL : &err, due, end);
     if (!ok)
-        return back_off(c, end);
+        return back_off(c, end, measured);
     c->failed_in_a_row = 0;
     return true;
 }
@@ -251,11 +291,12 @@ void *caller_main(void *arg)
 
     prctl(PR_SET_TIMERSLACK, 1ul); /* planned times are to be kept */
     session_open(&c->session, run->load->target, run->load->setup, c->number, &err);
-    c->slot = run->first_slot;
     if (wait_for_go(c, &err)) {
         while (make_call(c)) {
         }
     }
+    if (!run->open_loop && !c->warm)
+        end_warm_up(c); /* it gave up: the others need not wait */
     hand_over_slot(c);
     if (c->first_ns == 0)
         c->session.bytes_read = c->session.bytes_written = 0;
@@ -287,6 +328,7 @@ void caller_add_up(const struct caller *c, struct step *s, struct hist *round[N_
     s->n_errors += atomic_load(&c->failures);
     s->calls += atomic_load(&c->calls);
     s->unstarted += c->unstarted;
+    s->cut += c->cut;
     s->backed_off += c->backed_off;
     s->bytes_read += c->session.bytes_read;
     s->bytes_written += c->session.bytes_written;

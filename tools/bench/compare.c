@@ -62,14 +62,19 @@ static size_t array_of(json_object *o, const char *key, json_object **ret)
                : 0;
 }
 
+/* null: a round that has none. */
 static double *numbers_of(json_object *o, const char *key, size_t *ret_n)
 {
     json_object *list;
+    size_t n = array_of(o, key, &list);
+    double *v = xcalloc(n, sizeof *v);
 
-    *ret_n = array_of(o, key, &list);
-    double *v = xcalloc(*ret_n, sizeof *v);
-    for (size_t i = 0; i < *ret_n; i++)
-        v[i] = json_object_get_double(json_object_array_get_idx(list, i));
+    *ret_n = 0;
+    for (size_t i = 0; i < n; i++) {
+        json_object *one = json_object_array_get_idx(list, i);
+        if (one)
+            v[(*ret_n)++] = json_object_get_double(one);
+    }
     return v;
 }
 
@@ -104,7 +109,8 @@ static json_object *read_report(const char *path)
     json_object *o = text ? json_tokener_parse_verbose(text, &why) : NULL;
 
     if (text && o == NULL)
-        complain(EXIT_USAGE, "%s is no report: %s", path, json_tokener_error_desc(why));
+        complain(EXIT_USAGE, "%s is no report: %s", path,
+                 why == json_tokener_success ? "it holds null" : json_tokener_error_desc(why));
     if (o && strcmp(text_of(o, "schema"), "agfs-bench/1") != 0) {
         complain(EXIT_USAGE, "%s is no report: its schema is not agfs-bench/1", path);
         json_object_put(o);
@@ -237,13 +243,52 @@ static void compare_row(struct totals *t, json_object *a, json_object *b, const 
     }
 }
 
+/* The failed calls of a step, and of how many. */
+static double failed_of(json_object *step, double *ret_calls)
+{
+    json_object *errors;
+    double failed = 0;
+
+    if (json_object_object_get_ex(step, "errors", &errors) &&
+        json_object_is_type(errors, json_type_object)) {
+        json_object_object_foreach(errors, key, count)
+        {
+            (void)key;
+            failed += json_object_get_double(count);
+        }
+    }
+    *ret_calls = failed + number_of(step, "calls");
+    return failed;
+}
+
+/* Two shares of failed calls: the test of proportions. A first failure is always a difference. */
+static void compare_errors(struct totals *t, json_object *a, json_object *b)
+{
+    double n_a, n_b, failed_a = failed_of(a, &n_a), failed_b = failed_of(b, &n_b);
+    double share_a = failed_a / n_a, share_b = failed_b / n_b;
+    double both = (failed_a + failed_b) / (n_a + n_b);
+    double z = (share_b - share_a) / sqrt(both * (1 - both) * (1 / n_a + 1 / n_b));
+    bool is_first = (failed_a == 0) != (failed_b == 0);
+
+    if (failed_a + failed_b == 0 || !(n_a > 0 && n_b > 0))
+        return;
+    bool differs = is_first || erfc(fabs(z) / sqrt(2)) <= STATS_SIGNIFICANT;
+    bool worse = differs && share_b > share_a;
+    t->figures++;
+    t->worse += worse;
+    t->better += differs && !worse;
+    fprintf(t->out, "  %-22s %.0f of %.0f -> %.0f of %.0f  %s\n", "failed calls", failed_a, n_a,
+            failed_b, n_b,
+            !differs ? "no difference beyond chance"
+            : worse  ? "B is WORSE"
+                     : "B is better");
+}
+
 static void compare_step(struct totals *t, const char *name, json_object *a, json_object *b)
 {
     json_object *ops;
     size_t n = array_of(a, "ops", &ops);
     double planned = number_of(a, "planned_rate_per_s"), value = number_of(a, "value");
-    double errors = 0;
-
     double callers = number_of(a, "callers");
 
     fprintf(t->out, "%s, %.0f caller%s", name, callers, callers == 1 ? "" : "s");
@@ -258,13 +303,13 @@ static void compare_step(struct totals *t, const char *name, json_object *a, jso
         snprintf(what, sizeof what, "%s p50", text_of(op, "op"));
         if (other && has_p50(op) && has_p50(other))
             compare_row(t, op, other, "p50_per_round_us", what, true);
-        if (other)
-            errors += number_of(other, "errors") - number_of(op, "errors");
+        else if (has_p50(op) || (other && has_p50(other)))
+            fprintf(t->out, "  %-22s only %c has enough calls of it that succeeded\n", what,
+                    has_p50(op) ? 'A' : 'B');
     }
     if (!isfinite(planned)) /* else the rate is what was asked for */
         compare_row(t, a, b, "rates_per_round", "calls/s", false);
-    if (errors != 0)
-        fprintf(t->out, "  errors: %+.0f in B\n", errors);
+    compare_errors(t, a, b);
 }
 
 /* Bare TLS in both runs: what the machine itself changed by is no merit of the program. */
@@ -283,6 +328,19 @@ static void note_machine(struct totals *t, json_object *a, json_object *b)
         fputs("the machine itself changed; less than that counts as noise\n", t->out);
     } else {
         fputs("the machine is the same\n", t->out);
+    }
+}
+
+static void note_ended(FILE *out, const char *which, json_object *report)
+{
+    static const char *const keys[] = {"interrupted", "ended_early"}, *const how[] = {
+                                                                          "was interrupted",
+                                                                          "ended early"};
+    json_object *v;
+
+    for (int i = 0; i < 2; i++) {
+        if (json_object_object_get_ex(report, keys[i], &v) && json_object_get_boolean(v))
+            fprintf(out, "NOTE: %s %s\n", which, how[i]);
     }
 }
 
@@ -305,6 +363,32 @@ static void note_workload(FILE *out, json_object *a, json_object *b)
     }
 }
 
+/* other NULL: B does not have it. */
+static void compare_target(struct totals *t, json_object *mine, json_object *other)
+{
+    json_object *steps;
+    size_t n = array_of(mine, "steps", &steps),
+           n_other = other ? array_of(other, "steps", &steps) : 0;
+    size_t matched = 0;
+
+    if (other == NULL) {
+        fprintf(t->out, "NOTE: only A has the target %s\n", text_of(mine, "name"));
+        return;
+    }
+    array_of(mine, "steps", &steps);
+    for (size_t i = 0; i < n; i++) {
+        json_object *step = json_object_array_get_idx(steps, i), *match = find_step(other, step);
+        if (match)
+            compare_step(t, text_of(mine, "name"), step, match);
+        matched += match != NULL;
+    }
+    if (matched < n || matched < n_other)
+        fprintf(t->out,
+                "NOTE: of %s %zu of %zu steps of A and %zu of B are compared: the others have no "
+                "like\n",
+                text_of(mine, "name"), matched, n, n_other);
+}
+
 static int sum_up(const struct totals *t)
 {
     if (t->figures == 0)
@@ -325,7 +409,7 @@ static int sum_up(const struct totals *t)
 int compare_files(const char *path_a, const char *path_b, FILE *out)
 {
     struct totals t = {.out = out, .floor = NOISE_FLOOR};
-    json_object *a = read_report(path_a), *b = a ? read_report(path_b) : NULL, *targets, *steps;
+    json_object *a = read_report(path_a), *b = a ? read_report(path_b) : NULL, *targets;
     int code = EXIT_USAGE;
 
     if (a && b) {
@@ -333,18 +417,20 @@ int compare_files(const char *path_a, const char *path_b, FILE *out)
         size_t n = array_of(a, "targets", &targets);
         fprintf(out, "A: %s %s\nB: %s %s\n", path_a, text_of(a, "started"), path_b,
                 text_of(b, "started"));
+        note_ended(out, "A", a);
+        note_ended(out, "B", b);
         note_workload(out, a, b);
         note_machine(&t, a, b);
         for (size_t i = 0; i < n; i++) {
             json_object *mine = json_object_array_get_idx(targets, i);
-            json_object *other = is_remote(mine) ? find_target(b, mine, only_one) : NULL;
-            size_t n_steps = other ? array_of(mine, "steps", &steps) : 0;
-            for (size_t k = 0; k < n_steps; k++) {
-                json_object *step = json_object_array_get_idx(steps, k),
-                            *match = find_step(other, step);
-                if (match)
-                    compare_step(&t, text_of(mine, "name"), step, match);
-            }
+            if (is_remote(mine))
+                compare_target(&t, mine, find_target(b, mine, only_one));
+        }
+        n = only_one ? 0 : array_of(b, "targets", &targets);
+        for (size_t i = 0; i < n; i++) {
+            json_object *theirs = json_object_array_get_idx(targets, i);
+            if (is_remote(theirs) && find_target(a, theirs, false) == NULL)
+                fprintf(out, "NOTE: only B has the target %s\n", text_of(theirs, "name"));
         }
         code = sum_up(&t);
     }

@@ -12,10 +12,9 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#define LOOK_NS (50 * NS_PER_MS)      /* how often the waiting thread looks at the connections */
-#define END_LOOK_NS NS_PER_MS         /* and at the callers, when they should be about to end */
-#define PATIENCE_NS (2 * NS_PER_S)    /* with calls that hang, after Ctrl-C */
-#define SLOT_NS_MIN (100 * NS_PER_MS) /* of the timeline */
+#define LOOK_NS (50 * NS_PER_MS)   /* how often the waiting thread looks at the connections */
+#define END_LOOK_NS NS_PER_MS      /* and at the callers, when they should be about to end */
+#define PATIENCE_NS (2 * NS_PER_S) /* with calls that hang, after Ctrl-C */
 #define LEFT_WEIGHED 10000 /* calls that were never started: looked at one by one, up to this */
 
 /* ---- what processes and connections used ---- */
@@ -81,17 +80,47 @@ static void count_so_far(const struct caller *callers, unsigned n, uint64_t *ret
     }
 }
 
+/* Waits until every caller of a closed loop has ended its warm-up; then all begin together. */
+static struct usage begin_together(struct run *run)
+{
+    const struct load *l = run->load;
+
+    pthread_mutex_lock(&run->mu);
+    while (run->warm < l->callers && !interrupted()) {
+        int64_t until = now_ns() + LOOK_NS; /* a signal wakes nobody here */
+        struct timespec t = {.tv_sec = until / NS_PER_S, .tv_nsec = until % NS_PER_S};
+        pthread_cond_clockwait(&run->changed, &run->mu, CLOCK_MONOTONIC, &t);
+    }
+    struct usage u = usage_now(l);
+    run->begin_ns = now_ns();
+    run->end_ns = l->duration_ns ? run->begin_ns + l->duration_ns : INT64_MAX;
+    run->measuring = true;
+    if (interrupted())
+        atomic_store(&run->stop, true);
+    pthread_cond_broadcast(&run->changed);
+    pthread_mutex_unlock(&run->mu);
+    return u;
+}
+
+static struct usage await_begin(struct run *run)
+{
+    int64_t now;
+
+    if (!run->open_loop)
+        return begin_together(run);
+    while (!interrupted() && (now = now_ns()) < run->begin_ns)
+        interrupt_sleep(run->begin_ns - now);
+    return usage_now(run->load);
+}
+
 /* Waits until the measured time is over; the callers stop by themselves. */
 static void watch(struct run *run, const struct caller *callers, struct step *s)
 {
     const struct load *l = run->load;
-    struct usage before, u = {0};
+    struct usage before = await_begin(run), u = {0};
     uint64_t calls, errors;
-    int64_t now = now_ns();
+    int64_t now;
 
-    while (!interrupted() && (now = now_ns()) < run->begin_ns)
-        interrupt_sleep(run->begin_ns - now);
-    before = usage_now(l);
     while (!interrupted() && atomic_load(&run->finished) < l->callers) {
         int64_t left = run->end_ns - now_ns();
         interrupt_sleep(left < END_LOOK_NS ? END_LOOK_NS : left < LOOK_NS ? left : LOOK_NS);
@@ -107,9 +136,10 @@ static void watch(struct run *run, const struct caller *callers, struct step *s)
     note_usage(s, &before, &u);
     run->ended_ns = run->end_ns;
     if (interrupted()) {
-        atomic_store(&run->stop, true);
         now = now_ns();
         run->ended_ns = now < run->end_ns ? now : run->end_ns;
+        atomic_store(&run->cut_ns, run->ended_ns);
+        atomic_store(&run->stop, true);
     }
 }
 
@@ -163,10 +193,12 @@ static bool say_go(struct run *run, unsigned n)
                  n, l->callers);
     }
     int64_t now = now_ns();
-    run->begin_ns = now + l->warmup_ns;
-    run->end_ns = l->duration_ns ? run->begin_ns + l->duration_ns : INT64_MAX;
-    if (run->open_loop)
+    run->warm_ns = now + l->warmup_ns;
+    if (run->open_loop) {
+        run->begin_ns = run->warm_ns;
+        run->end_ns = l->duration_ns ? run->begin_ns + l->duration_ns : INT64_MAX;
         schedule_init(&run->schedule, l->arrival, l->rate, now, l->seed);
+    }
     run->go = true;
     bool ok = run->error.cls == PFS_OK;
     pthread_cond_broadcast(&run->changed);
@@ -182,11 +214,11 @@ static void count_left(struct run *run, struct step *s, struct hist *round[N_OPS
     int64_t first;
     uint64_t left;
 
-    if (!run->open_loop || run->load->duration_ns == 0)
+    if (!run->open_loop || run->load->duration_ns == 0 || run->ended_ns <= run->begin_ns)
         return;
+    schedule_skip(&run->schedule, run->begin_ns); /* what the warm-up left is not measured */
     left = schedule_left(&run->schedule, run->ended_ns);
     first = schedule_take(&run->schedule);
-    first = first > run->begin_ns ? first : run->begin_ns;
     uint64_t n = left < LEFT_WEIGHED ? left : LEFT_WEIGHED;
     rng_seed(&rng, run->load->seed);
     for (uint64_t i = 0; i < n; i++) {
@@ -197,31 +229,36 @@ static void count_left(struct run *run, struct step *s, struct hist *round[N_OPS
     s->unstarted += left;
 }
 
+/*
+ * Calls a second, and how long was measured. A call of a closed loop may outlast the round, so each
+ * caller has its own time; a number of planned calls takes as long as its plan.
+ */
 static double rate_of(const struct run *run, const struct caller *callers, unsigned n,
                       double *ret_s)
 {
     int64_t last = 0;
-    double sum = 0;
+    double sum = 0, plan_s = run->open_loop ? (double)run->load->count / run->load->rate : 0;
     uint64_t calls = 0;
+    bool is_cut = atomic_load(&run->cut_ns) != INT64_MAX;
 
     for (unsigned i = 0; i < n; i++) {
         const struct caller *c = &callers[i];
-        double mine = (double)(c->last_ns - c->first_ns) / 1e9;
+        int64_t end = is_cut ? run->ended_ns : c->last_ns;
         uint64_t made = atomic_load(&callers[i].calls);
         last = c->last_ns > last ? c->last_ns : last;
         calls += made;
-        sum += made ? (double)made / mine : 0; /* a call may outlast the round */
+        sum += made && end > c->first_ns ? (double)made * 1e9 / (double)(end - c->first_ns) : 0;
     }
-    int64_t end = run->load->duration_ns && !interrupted() ? run->ended_ns : last;
+    int64_t end = is_cut || run->load->duration_ns ? run->ended_ns : last;
     *ret_s = end > run->begin_ns ? (double)(end - run->begin_ns) / 1e9 : 0;
+    *ret_s = is_cut || *ret_s > plan_s ? *ret_s : plan_s;
     return !run->open_loop ? sum : *ret_s > 0 ? (double)calls / *ret_s : 0;
 }
 
 /* Takes the histogram of a round. */
 static void add_round(struct op_result *o, struct hist *round)
 {
-    if (round->total)
-        per_round_add(&o->p50_us, (double)hist_percentile(round, 50) / 1e3);
+    per_round_add(&o->p50_us, round->total ? (double)hist_percentile(round, 50) / 1e3 : NAN);
     if (o->hist == NULL) {
         o->hist = round;
     } else {
@@ -242,6 +279,7 @@ static void add_up(struct run *run, const struct caller *callers, unsigned n, st
     count_left(run, s, round);
     double rate = rate_of(run, callers, n, &took);
     s->seconds += took;
+    timeline_end(&s->timeline, (int64_t)(took * 1e9));
     if (took > 0)
         per_round_add(&s->rates, rate);
     struct hist *all = hist_new(3);
@@ -260,15 +298,12 @@ enum pfs_class load_run(const struct load *l, struct step *into, struct pfs_erro
                       .step = into,
                       .open_loop = l->arrival != ARRIVAL_CLOSED,
                       .tickets = (long long)l->count,
-                      .first_slot = into->n_timeline,
+                      .cut_ns = INT64_MAX,
                       .mu = PTHREAD_MUTEX_INITIALIZER,
                       .changed = PTHREAD_COND_INITIALIZER};
     struct caller *callers = xcalloc(l->callers, sizeof *callers);
 
-    if (run.first_slot > TIMELINE_MAX - l->slots) /* more rounds than that share the last ones */
-        run.first_slot = TIMELINE_MAX - l->slots;
-    run.slot_ns = l->duration_ns / l->slots > SLOT_NS_MIN ? l->duration_ns / l->slots : SLOT_NS_MIN;
-    into->timeline_interval_s = (double)run.slot_ns / 1e9;
+    timeline_begin(&into->timeline, l->duration_ns, l->slots);
     unsigned n = start_callers(callers, &run);
     bool ok = say_go(&run, n);
     if (ok) {

@@ -45,7 +45,9 @@ static int open_outputs(const struct options *o, struct outputs *out)
 /* What the exit code says of a run that has a report. */
 static int verdict(const struct report *r)
 {
-    int code = r->interrupted ? EXIT_INTERRUPTED : r->left_behind ? EXIT_OTHER : 0;
+    int code = r->interrupted                     ? EXIT_INTERRUPTED
+               : r->left_behind || r->ended_early ? EXIT_OTHER
+                                                  : 0;
 
     for (size_t i = 0; i < r->n_targets; i++) {
         const struct report_target *t = &r->targets[i];

@@ -37,8 +37,7 @@ void step_fini(struct step *s)
     op_fini(&s->all);
     hist_free(s->late);
     free(s->rates.v);
-    for (unsigned i = 0; i < s->n_timeline; i++)
-        hist_free(s->timeline[i].hist);
+    timeline_fini(&s->timeline);
 }
 
 void report_fini(struct report *r)
@@ -116,8 +115,10 @@ static void find_limits(struct report *r)
         for (size_t k = 0; k < r->targets[i].n_steps; k++) {
             const struct step *s = &r->targets[i].steps[k];
             const struct op_result *ping = &s->ops[OP_PING];
-            for (size_t n = 0; n < ping->p50_us.n; n++)
-                per_round_add(&trips, ping->p50_us.v[n]);
+            for (size_t n = 0; n < ping->p50_us.n; n++) {
+                if (isfinite(ping->p50_us.v[n]))
+                    per_round_add(&trips, ping->p50_us.v[n]);
+            }
             for (size_t n = 0; s->ops[OP_PIPE].hist && n < s->rates.n; n++)
                 per_round_add(&pipes, s->rates.v[n] * LIMIT_PIECE / 1e6);
         }
@@ -170,19 +171,24 @@ void report_finish(struct report *r)
 
 struct ratio ratio_of(const struct per_round *a, const struct per_round *b)
 {
-    size_t n = a->n < b->n ? a->n : b->n;
+    size_t rounds = a->n < b->n ? a->n : b->n, n = 0;
     struct ratio r = {NAN, NAN, NAN, false, false};
-    double *v = xcalloc(n, sizeof *v);
+    double *v = xcalloc(3 * rounds, sizeof *v), *of_a = v + rounds, *of_b = of_a + rounds;
 
-    for (size_t i = 0; i < n; i++) {
-        v[i] = b->v[i] / a->v[i];
-        r.least = i == 0 || v[i] < r.least ? v[i] : r.least;
-        r.greatest = i == 0 || v[i] > r.greatest ? v[i] : r.greatest;
+    for (size_t i = 0; i < rounds; i++) {
+        if (!isfinite(a->v[i]) || !isfinite(b->v[i]) || !(a->v[i] > 0))
+            continue;
+        of_a[n] = a->v[i];
+        of_b[n] = b->v[i];
+        v[n] = b->v[i] / a->v[i];
+        r.least = n == 0 || v[n] < r.least ? v[n] : r.least;
+        r.greatest = n == 0 || v[n] > r.greatest ? v[n] : r.greatest;
+        n++;
     }
     if (n) {
         r.median = stats_median(v, n);
         r.enough = stats_least_p(n, n) <= STATS_SIGNIFICANT;
-        r.more_than_noise = stats_rank_sum_p(a->v, n, b->v, n) <= STATS_SIGNIFICANT &&
+        r.more_than_noise = stats_rank_sum_p(of_a, n, of_b, n) <= STATS_SIGNIFICANT &&
                             fabs(r.median - 1) > RATIO_FLOOR;
     }
     free(v);

@@ -10,6 +10,7 @@
 #include "hist.h"
 #include "schedule.h"
 #include "sweep.h"
+#include "timeline.h"
 #include "workload.h"
 #include <proxyfs/error.h>
 #include <stdio.h>
@@ -21,7 +22,7 @@
     }
 #define REPORT_N_PERCENTILES 7
 
-/* A row of numbers, one per round. */
+/* A row of numbers, one per round; NAN: that round has none. */
 struct per_round {
     double *v;
     size_t n;
@@ -35,13 +36,6 @@ struct op_result {
     struct per_round p50_us;
 };
 
-struct timeline_point {
-    uint64_t calls, errors;
-    struct hist *hist; /* NULL: no call */
-};
-
-#define TIMELINE_MAX 600
-
 struct step {
     double value; /* of the sweep; NAN: no sweep */
     unsigned callers, remotes;
@@ -53,6 +47,7 @@ struct step {
     uint64_t errors[PFS_N_CLASSES], outcomes[3];
     struct pfs_error first_error; /* of class OK when there was none */
     uint64_t unstarted;           /* open loop: due, but no caller was free before the end */
+    uint64_t cut;                 /* under way at Ctrl-C: in the times, with what they had taken */
     uint64_t backed_off;          /* closed loop: times that a caller waited after failures */
     struct hist *late;            /* open loop: how late a waiting caller started; NULL */
     uint64_t bytes_read, bytes_written, wire_in, wire_out, connects;
@@ -61,9 +56,7 @@ struct step {
     double switches;
     struct per_round rates;
     struct op_result ops[N_OPS], all;
-    struct timeline_point timeline[TIMELINE_MAX];
-    unsigned n_timeline;
-    double timeline_interval_s;
+    struct timeline timeline;
 };
 
 struct queue_result {
@@ -84,6 +77,7 @@ struct report {
     char started[32]; /* UTC, RFC 3339 */
     double started_s; /* since 1970 */
     bool interrupted;
+    bool ended_early; /* a target failed altogether: the steps that follow were not measured */
     bool left_behind; /* something could not be removed from a server */
     char **command;   /* owned, without secrets */
     size_t n_command;

@@ -85,11 +85,11 @@ static void write_ops(struct json_out *j, const struct step *s)
 static void write_timeline(struct json_out *j, const struct step *s)
 {
     json_begin(j, "timeline", '[');
-    for (unsigned i = 0; i < s->n_timeline; i++) {
-        const struct timeline_point *p = &s->timeline[i];
+    for (unsigned i = 0; i < s->timeline.n; i++) {
+        const struct timeline_point *p = &s->timeline.points[i];
         const struct hist *h = p->hist && p->hist->total ? p->hist : NULL;
         json_begin(j, NULL, '{');
-        json_number(j, "t_s", i * s->timeline_interval_s);
+        json_number(j, "t_s", i * timeline_interval_s(&s->timeline));
         json_count(j, "calls", p->calls);
         json_count(j, "errors", p->errors);
         json_number(j, "p50_us",
@@ -143,6 +143,7 @@ static void write_step(struct json_out *j, const struct step *s)
     json_number(j, "planned_rate_per_s", s->planned_rate > 0 ? s->planned_rate : NAN);
     json_number(j, "reached_rate_per_s", s->reached_rate);
     json_count(j, "unstarted", s->unstarted);
+    json_count(j, "cut_by_interrupt", s->cut);
     write_late(j, s);
     json_number(j, "seconds", s->seconds);
     json_count(j, "calls", s->calls);
@@ -258,6 +259,7 @@ void report_write_json(FILE *f, const struct report *r)
     json_text(j, "schema", "agfs-bench/1");
     json_text(j, "started", r->started);
     json_bool(j, "interrupted", r->interrupted);
+    json_bool(j, "ended_early", r->ended_early);
     json_begin(j, "command", '[');
     for (size_t i = 0; i < r->n_command; i++)
         json_text(j, NULL, r->command[i]);

@@ -110,6 +110,10 @@ static void write_details(FILE *f, const struct step *s, bool is_limit)
             "%14s this machine itself began calls late by p50 %s, p99 %s: that is in the times\n",
             "", format_us(a, (double)hist_percentile(s->late, 50) / 1e3),
             format_us(b, (double)hist_percentile(s->late, 99) / 1e3));
+    if (s->cut)
+        fprintf(
+            f, "%14s %llu calls were under way at Ctrl-C: in the times, with what they had taken\n",
+            "", (unsigned long long)s->cut);
     step_warning(s, warning, sizeof warning);
     if (warning[0])
         fprintf(f, "%14s WARNING: %s\n", "", warning);
@@ -240,6 +244,8 @@ static void write_head(FILE *f, const struct report *r)
         fprintf(f, "%.3g s in %u round%s\n", r->duration_s, r->rounds, r->rounds == 1 ? "" : "s");
     if (r->interrupted)
         fputs("INTERRUPTED: this is what was measured so far\n", f);
+    if (r->ended_early)
+        fputs("ENDED EARLY: a target failed altogether, what follows was not measured\n", f);
 }
 
 static void write_target(FILE *f, const struct report *r, const struct report_target *t,

@@ -12,6 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* So many calls of a target fail, and none works, before it is given up. */
+#define FAILURES_ENOUGH 10
+
 struct bench {
     const struct options *o;
     struct report *r;
@@ -202,10 +205,21 @@ static int measure_round(struct bench *b, size_t target, size_t step, const stru
     return complain(pfs_class_exit(err.cls), "%s: %s", l.target->name, err.text);
 }
 
+static bool any_success(const struct report *r)
+{
+    for (size_t i = 0; i < r->n_targets; i++) {
+        for (size_t k = 0; k < r->targets[i].n_steps; k++) {
+            if (r->targets[i].steps[k].calls)
+                return true;
+        }
+    }
+    return false;
+}
+
 /* A target at which nothing works is no measurement. */
 static int check_step(const struct report_target *t, const struct step *s, bool last_round)
 {
-    if (s->calls > 0 || (s->n_errors == 0 && !last_round))
+    if (s->calls > 0 || (s->n_errors < FAILURES_ENOUGH && !last_round))
         return 0;
     if (s->n_errors == 0)
         return complain(EXIT_OTHER, "%s: no call began in the measured time: raise --duration",
@@ -234,6 +248,23 @@ static int prepare(struct bench *b, size_t i, const struct point *p)
     return 0;
 }
 
+/*
+ * One round of every target. What has failed altogether ends the run at once while nothing has
+ * worked anywhere: nothing is lost by it. Else it stays in the report beside what has worked.
+ */
+static int measure_all_once(struct bench *b, size_t step, const struct point *p, unsigned round)
+{
+    bool last = round + 1 == b->o->rounds;
+    int code = 0;
+
+    for (size_t i = 0; i < b->n && code == 0 && !interrupted(); i++)
+        code = measure_round(b, i, step, p, round);
+    progress_clear(&b->progress);
+    for (size_t i = 0; i < b->n && code == 0 && !interrupted() && (last || !any_success(b->r)); i++)
+        code = check_step(&b->r->targets[i], &b->r->targets[i].steps[step], last);
+    return code;
+}
+
 static int measure_step(struct bench *b, size_t step)
 {
     struct point p = point_at(b, step);
@@ -245,23 +276,23 @@ static int measure_step(struct bench *b, size_t step)
         begin_step(b, b->targets[i], &p, &b->r->targets[i].steps[step]);
         b->r->targets[i].n_steps = step + 1;
     }
-    for (unsigned round = 0; round < b->o->rounds && code == 0 && !interrupted(); round++) {
-        for (size_t i = 0; i < b->n && code == 0 && !interrupted(); i++) {
-            code = measure_round(b, i, step, &p, round);
-            if (code == 0 && !interrupted())
-                code = check_step(&b->r->targets[i], &b->r->targets[i].steps[step],
-                                  round + 1 == b->o->rounds);
-        }
-    }
+    for (unsigned round = 0; round < b->o->rounds && code == 0 && !interrupted(); round++)
+        code = measure_all_once(b, step, &p, round);
     return code;
 }
 
+/* Where a target fails altogether the steps that follow are left out, and what there is is
+ * reported. */
 static int measure(struct bench *b)
 {
     int code = 0;
 
     for (size_t step = 0; step < n_steps(b->o) && code == 0 && !interrupted(); step++) {
         code = measure_step(b, step);
+        if (code != 0 && any_success(b->r)) {
+            b->r->ended_early = true;
+            return 0;
+        }
         if (code == 0 && b->o->sweep.stop_at_knee) {
             report_finish(b->r);
             if (b->r->knee >= 0)

@@ -122,11 +122,16 @@ bool sweep_parse(const char *text, struct sweep *ret, char **ret_bad)
     return ok;
 }
 
+static bool misses_plan(const struct sweep_point *p)
+{
+    return p->rate < (0.95 - p->chance) * p->planned;
+}
+
 static char *rate_bends(const struct sweep_point *first, const struct sweep_point *p)
 {
     char a[UNIT_TEXT_MAX], b[UNIT_TEXT_MAX];
 
-    if (p->rate < (0.95 - p->chance) * p->planned)
+    if (misses_plan(p))
         return xasprintf("of %.0f planned calls/s only %.0f were reached", p->planned, p->rate);
     if (p->p99_us > 10 * first->p99_us)
         return xasprintf("at %.0f calls/s p99 rose from %s to %s", p->planned,
@@ -153,6 +158,13 @@ int sweep_knee(enum sweep_kind kind, const struct sweep_point *points, size_t n,
 {
     if (kind != SWEEP_CALLERS && kind != SWEEP_RATE && kind != SWEEP_REMOTES)
         return -1; /* sizes and entries have a cost each, but nothing that saturates */
+    if (kind == SWEEP_RATE && n && misses_plan(&points[0])) {
+        *ret_reason =
+            xasprintf("that is too much already: only %.0f calls/s were reached, so the knee is "
+                      "below these values",
+                      points[0].rate);
+        return 0;
+    }
     for (size_t i = 1; i < n; i++) {
         const struct sweep_point *a = &points[i - 1], *b = &points[i];
         /* A bend that the next value takes back was a disturbance. */

@@ -209,3 +209,17 @@ Test(bench_report, ratios_of_rounds)
     cr_assert_not(ratio_of(&a, &b).enough);
     cr_assert(isnan(ratio_of(&a, &none).median));
 }
+
+/* A round in which nothing succeeded is left out on both sides: the others stay paired. */
+Test(bench_report, ratios_pair_the_rounds)
+{
+    double v_a[] = {10, 20, 30, 40, 50}, v_b[] = {20, NAN, 60, 80, 100};
+    struct per_round a = {v_a, 5}, b = {v_b, 5};
+    struct ratio r = ratio_of(&a, &b);
+
+    cr_assert_float_eq(r.median, 2, 1e-9);
+    cr_assert_float_eq(r.least, 2, 1e-9);
+    cr_assert_float_eq(r.greatest, 2, 1e-9);
+    v_b[0] = v_b[2] = v_b[3] = v_b[4] = NAN;
+    cr_assert(isnan(ratio_of(&a, &b).median));
+}

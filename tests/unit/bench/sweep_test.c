@@ -109,6 +109,9 @@ Test(bench_sweep, the_knee_of_rates)
     const struct sweep_point poisson[] = {{10, 10, 50, 10, 0.5}, {20, 14, 50, 20, 0.4}};
     const struct sweep_point late[] = {{1000, 1000, 50, 1000}, {2000, 2000, 700, 2000}};
 
+    const struct sweep_point never[] = {{1000, 500, 50, 1000}, {2000, 510, 55, 2000}};
+
+    cr_assert_eq(knee(SWEEP_RATE, never, 2, "too much already: only 500 calls/s"), 0);
     cr_assert_eq(knee(SWEEP_RATE, slow, 3, "of 4000 planned calls/s only 3000 were reached"), 1);
     cr_assert_eq(knee(SWEEP_RATE, late, 2, "p99 rose from 50.0 us to 700 us"), 0);
     knee(SWEEP_RATE, slow, 2, NULL);
