@@ -251,9 +251,10 @@ def a_report_with_little_in_it_is_shown(world):
     for t in report["targets"]:
         for s in t["steps"]:
             s.update(cpu_client_s=None, cpu_server_s=None, timeline=[], rates_per_round=None, errors=None, outcomes=None, wire_in_bytes=None)
-    report.update(interrupted=True, machine=None, versions=None, workload=None, command=None, limits=None)
+    report.update(interrupted=True, ended_early=True, machine=None, versions=None, workload=None, command=None, limits=None)
     show(world, report)
     assert chromium.value(STATE) == "shown" and "This run was interrupted" in text()
+    assert "a target failed altogether" in text()
     assert "This run has no timeline." in text("figure[data-chart=latency]")
 
 

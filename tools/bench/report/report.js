@@ -115,6 +115,13 @@ function header(run) {
                   'This run was interrupted: it shows what had been measured until then.',
               )
             : null,
+        run.ended_early
+            ? el(
+                  'p.notice.bad',
+                  null,
+                  'This run ended early: a target failed altogether, what follows was not measured.',
+              )
+            : null,
         el('div.facts', null, workloadFacts(run), machineFacts(run)),
         el(
             'pre.command',
