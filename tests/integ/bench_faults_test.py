@@ -149,32 +149,43 @@ def test_outputs_are_tried_before_anything_is_measured(world):
     nothing_left(server)
 
 
-def interrupted(world, url, *args, after):
-    """SIGINT once after() is true."""
-    p = subprocess.Popen([os.path.join(world.build, "tools/bench/agfs-bench"), url, "-d", "50s", "--rounds", "1",
-                          *args], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+def interrupted(world, url, *args, after, by=signal.SIGINT, duration="50s", **popen):
+    """A signal once after() is true."""
+    p = subprocess.Popen([os.path.join(world.build, "tools/bench/agfs-bench"), url, "-d", duration, "--rounds", "1",
+                          *args], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **popen)
     try:
         wait_for("the run to begin", after)
-        p.send_signal(signal.SIGINT)
+        p.send_signal(by)
         out, err = p.communicate(timeout=20)
     finally:
         p.kill()
     return subprocess.CompletedProcess(p.args, p.returncode, out, err)
 
 
+def is_writing(server):
+    r = Api(server.clear).get("directories", path="/memfs").json()["files"]
+    dirs = [f["name"] for f in r if f["name"].startswith("agfs-bench-")]
+    return dirs and Api(server.clear).get("stat", path="/memfs/%s/w0" % dirs[0]).status == 200
+
+
 def test_ctrl_c_reports_what_was_measured(world):
     server = start(world)
     report = world.path("r.json")
+    for sig in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:
+        result = interrupted(world, server.clear, "-w", "write", "--warmup", "0", "--json", report, by=sig,
+                             after=lambda: is_writing(server))
+        expect(result, 130, "INTERRUPTED")
+        r = load(report)
+        assert r["interrupted"] and only(r)["calls"] > 0 and only(r)["seconds"] < 30
+        nothing_left(server)
 
-    def is_writing():
-        r = Api(server.clear).get("directories", path="/memfs").json()["files"]
-        dirs = [f["name"] for f in r if f["name"].startswith("agfs-bench-")]
-        return dirs and Api(server.clear).get("stat", path="/memfs/%s/w0" % dirs[0]).status == 200
 
-    result = interrupted(world, server.clear, "-w", "write", "--warmup", "0", "--json", report, after=is_writing)
-    expect(result, 130, "INTERRUPTED")
-    r = load(report)
-    assert r["interrupted"] and only(r)["calls"] > 0 and only(r)["seconds"] < 30
+def test_nohup_outlives_the_terminal(world):
+    server = start(world)
+    result = interrupted(world, server.clear, "-w", "write", "--warmup", "0", by=signal.SIGHUP, duration="1s",
+                         after=lambda: is_writing(server),
+                         preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    expect(result, 0)
     nothing_left(server)
 
 

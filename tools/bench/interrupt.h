@@ -4,9 +4,10 @@
 #define BENCH_INTERRUPT_H
 
 /*
- * Ctrl-C. While targets are connected to, it ends the process: nothing was made yet. From then on
- * the first one asks the run to stop: what was measured is reported, what was made on the servers
- * is removed. The second one ends the process at once. No half report is left in any case.
+ * Ctrl-C, SIGTERM, or a terminal that is closed. While targets are connected to, it ends the
+ * process: nothing was made yet. From then on the first one asks the run to stop: what was measured
+ * is reported, what was made on the servers is removed. The second one ends the process at once. No
+ * half report is left in any case.
  */
 #include <proxyfs/error.h>
 #include <stdbool.h>
@@ -14,7 +15,10 @@
 
 #define INTERRUPT_FILES_MAX 4
 
-/* Catches SIGINT and SIGTERM from now on, and ignores SIGPIPE. */
+/*
+ * Catches SIGINT, SIGTERM and, unless it is ignored, SIGHUP from now on; ignores SIGPIPE and
+ * SIGXFSZ.
+ */
 void interrupt_install(void);
 /* From now on there is something to report and to remove. */
 void interrupt_gracefully(void);

@@ -155,6 +155,7 @@ enum pfs_class limit_start(struct limit **ret, struct pfs_error *err)
     if (l->child == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         signal(SIGINT, SIG_IGN); /* Ctrl-C goes to both; this end stops when the other does */
+        signal(SIGHUP, SIG_IGN);
         signal(SIGTERM, SIG_DFL);
         signal(SIGPIPE, SIG_IGN);
         if (getppid() != parent)
