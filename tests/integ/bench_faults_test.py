@@ -8,6 +8,7 @@ usage: bench_faults_test.py BUILDDIR [TEST...]
 import http.server
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -147,6 +148,66 @@ def test_outputs_are_tried_before_anything_is_measured(world):
     result = expect(bench(world, server.clear, *SHORT, "--json", "-"), 0)
     assert json.loads(result.stdout)["schema"] == "agfs-bench/1"
     nothing_left(server)
+
+
+def test_a_link_to_a_report_stays(world):
+    server = start(world)
+    os.mkdir(world.path("d"))
+    places = {"--json": "d/r.json", "--csv": "d/r.csv"}
+    for option, place in places.items():  # the first is there already
+        os.symlink(place, world.path("link" + option))
+    with open(world.path("d/r.json"), "w") as f:
+        f.write("an old report")
+    expect(bench(world, server.clear, *SHORT, *[w for o in places for w in (o, world.path("link" + o))]), 0)
+    assert all(os.readlink(world.path("link" + o)) == place for o, place in places.items())
+    only(load(world.path("d/r.json")))
+    assert open(world.path("d/r.csv")).read().startswith("target,")
+    expect(bench(world, server.clear, "-d", "60s", "--json", world.path("d/r.csv"), "--csv", world.path("link--csv")),
+           2, "link--csv: a file takes one report only")
+    os.symlink("loop", world.path("loop"))
+    expect(bench(world, server.clear, "-d", "60s", "--json", world.path("loop")), 1, "cannot write " + world.path("loop"))
+    assert sorted(os.listdir(world.path("d"))) == ["r.csv", "r.json"]
+    nothing_left(server)
+
+
+def test_another_name_of_standard_output(world):
+    server = start(world)
+    os.symlink("/dev/stdout", world.path("out"))  # a link of its own: root could lose /dev/stdout
+    expect(bench(world, server.clear, "-d", "60s", "--json", world.path("out"), "--csv", "-"), 2,
+           "standard output: a file takes one report only")
+    result = expect(bench(world, server.clear, *SHORT, "--json", world.path("out")), 0)
+    assert json.loads(result.stdout)["schema"] == "agfs-bench/1"
+    with open(world.path("r.json"), "w") as f:
+        expect(bench(world, server.clear, *SHORT, "--json", world.path("out"), stdout=f), 0)
+    only(load(world.path("r.json")))
+    assert os.readlink(world.path("out")) == "/dev/stdout"
+    null = ["--json", "/dev/null", "--csv", "/dev/null"]
+    expect(bench(world, server.clear, *SHORT, *null, stdout=subprocess.DEVNULL), 0)
+
+
+def test_a_report_that_cannot_be_written_costs_no_other(world):
+    server = start(world)
+    page, table = world.path("r.html"), world.path("r.csv")
+
+    def small_files():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
+
+    expect(bench(world, server.clear, *SHORT, "--json", "/dev/full", "--html", page, "--csv", table, preexec_fn=small_files),
+           1, "cannot write /dev/full: No space left on device", "cannot write %s: File too large" % page)
+    assert open(table).read().count("\n") == 2
+    no_reports(world, "r.html")
+    nothing_left(server)
+
+
+def test_a_full_standard_output(world):
+    server = start(world)
+    report = world.path("r.json")
+    with open("/dev/full", "w") as full:
+        for args in (["--help"], ["--version"], [server.clear, *SHORT, "--json", report], ["--compare", report, report],
+                     [server.clear, *SHORT, "--json", "-"]):
+            result = expect(bench(world, *args, stdout=full), 1, "cannot write standard output: No space left on device")
+            assert result.stderr.count("cannot write") == 1, result.stderr
+    only(load(report))
 
 
 def interrupted(world, url, *args, after, by=signal.SIGINT, duration="50s", **popen):

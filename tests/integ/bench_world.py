@@ -17,16 +17,17 @@ def start(world):
     return server
 
 
-def bench(world, *args, timeout=60):
+def bench(world, *args, timeout=60, stdout=subprocess.PIPE, **popen):
     env = {k: v for k, v in os.environ.items() if not k.startswith("AGFS_")}
     return subprocess.run([os.path.join(world.build, "tools/bench/agfs-bench"), *args], text=True, env=env,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout)
+                          stdout=stdout, stderr=subprocess.PIPE, timeout=timeout, **popen)
 
 
 def expect(result, code, *words):
-    assert result.returncode == code, "exit code %d\n%s%s" % (result.returncode, result.stdout, result.stderr)
+    said = (result.stdout or "") + result.stderr
+    assert result.returncode == code, "exit code %d\n%s" % (result.returncode, said)
     for w in words:
-        assert w in result.stdout + result.stderr, "no %r in\n%s%s" % (w, result.stdout, result.stderr)
+        assert w in said, "no %r in\n%s" % (w, said)
     return result
 
 

@@ -8,7 +8,6 @@
 #include "run.h"
 #include "target_spec.h"
 #include "util.h"
-#include <errno.h>
 #include <proxyfs/proxyfs.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,17 +83,32 @@ static int bench(const struct options *o, struct report *command)
         r.n_command = command->n_command;
         command->n_command = 0;
         command->command = NULL;
-        if (!out.stdout_taken)
+        if (!out.stdout_taken) {
             report_write_table(stdout, &r);
-        code = outputs_write(&out, &r);
-        if (code == 0 && fflush(stdout) != 0)
-            code = complain(EXIT_OTHER, "cannot write to standard output: %s", strerror(errno));
+            code = output_flush_stdout();
+        }
+        int written = outputs_write(&out, &r);
+        code = code ? code : written;
     }
     if (code == 0)
         code = verdict(&r);
     outputs_fini(&out);
     report_fini(&r);
     return code;
+}
+
+/* What needs no server. */
+static int print(const struct options *o)
+{
+    int code = 0;
+
+    if (o->help)
+        fputs(options_help, stdout);
+    else if (o->version)
+        printf("agfs-bench %s\n%s\n", PFS_VERSION, pfs_version());
+    else
+        code = compare_files(o->compare[0], o->compare[1], stdout);
+    return output_flush_stdout() != 0 && code == 0 ? EXIT_OTHER : code;
 }
 
 int main(int argc, char **argv)
@@ -104,12 +118,8 @@ int main(int argc, char **argv)
 
     keep_command(&command, argc, argv); /* before getopt changes the order */
     int code = options_parse(argc, argv, &o);
-    if (code == 0 && o.help) {
-        fputs(options_help, stdout);
-    } else if (code == 0 && o.version) {
-        printf("agfs-bench %s\n%s\n", PFS_VERSION, pfs_version());
-    } else if (code == 0 && o.compare[0]) {
-        code = compare_files(o.compare[0], o.compare[1], stdout);
+    if (code == 0 && (o.help || o.version || o.compare[0])) {
+        code = print(&o);
     } else if (code == 0) {
         if (o.verbose)
             pfs_log_to(log_cb, NULL, o.verbose > 1 ? PFS_LOG_DEBUG : PFS_LOG_INFO);
