@@ -30,7 +30,7 @@ const char options_help[] =
     "  -s, --size SIZE     of files and messages, 0 to 1 TiB (default 4KiB)\n"
     "  --entries N         in the directory that is listed (100)\n"
     "  --files N           that are read and looked at (16)\n"
-    "  -c, --callers N     threads that call (closed loop 1, open loop 64)\n"
+    "  -c, --callers N     threads that call (1, or as many as remotes; open loop 64)\n"
     "  --remotes N         remotes that the calls are spread over (1); %n in a URL is its number\n"
     "  -r, --rate N        open loop: calls a second, times count from the plan\n"
     "  --arrival KIND      of an open loop: constant or poisson (constant)\n"
@@ -118,6 +118,7 @@ struct collected {
     struct target_spec common;
     bool any_tls; /* of the targets; none: options of TLS are the library's to refuse */
     bool duration_given, callers_given, compare;
+    int no_compare; /* the first option that --compare does not take, 0: none */
     const char *arrival;
     const char **servers; /* of --server */
     size_t n_servers;
@@ -324,6 +325,14 @@ static int take_option(int opt, struct collected *c)
     }
 }
 
+/* --compare takes none but those of what is said on stderr. */
+static int take_noted(int opt, struct collected *c)
+{
+    if (c->no_compare == 0 && opt != OPT_COMPARE && opt != 'q' && opt != 'v')
+        c->no_compare = opt;
+    return take_option(opt, c);
+}
+
 static const char *from_environment(const char *name)
 {
     const char *value = getenv(name);
@@ -359,6 +368,23 @@ static int add_targets(struct collected *c, int argc, char **argv)
     return add_target(c, server ? server : "http://localhost:8080");
 }
 
+/* A remote that no caller is there for would not be measured. */
+static int check_remotes(const struct collected *c)
+{
+    struct options *o = c->o;
+    bool swept = o->sweep.kind == SWEEP_CALLERS;
+    double fewest = swept ? o->sweep.values[0] : o->callers;
+
+    if (o->sweep.kind == SWEEP_REMOTES || fewest >= o->remotes)
+        return 0; /* a sweep of remotes adds callers where it has to */
+    if (!swept && !c->callers_given) {
+        o->callers = o->remotes;
+        return 0;
+    }
+    return complain(EXIT_USAGE, "%s: %.0f cannot call %u remotes: at least a caller for each",
+                    swept ? "--sweep callers" : "--callers", fewest, o->remotes);
+}
+
 /* What only makes sense together. */
 static int check(struct collected *c)
 {
@@ -375,6 +401,8 @@ static int check(struct collected *c)
         o->arrival = ARRIVAL_CLOSED;
     if (open_loop && !c->callers_given)
         o->callers = 64;
+    if (check_remotes(c) != 0)
+        return EXIT_USAGE;
     if (o->count)
         o->duration_ns = 0;
     if (o->n_targets == 0 && o->sweep.kind != SWEEP_NONE)
@@ -384,6 +412,13 @@ static int check(struct collected *c)
 
 static int take_compared(struct collected *c, int argc, char **argv)
 {
+    if (c->no_compare) {
+        const struct option *o = long_options;
+        while (o->name && o->val != c->no_compare)
+            o++;
+        return complain(EXIT_USAGE, "--compare measures nothing and takes no %s%s",
+                        o->name ? "--" : "-", o->name ? o->name : "o");
+    }
     if (argc - optind != 2)
         return complain(EXIT_USAGE, "--compare needs two reports: A.json B.json");
     c->o->compare[0] = argv[optind];
@@ -414,7 +449,7 @@ int options_parse(int argc, char **argv, struct options *ret)
     optind = 0;
     while (code == 0 &&
            (opt = getopt_long(argc, argv, "c:r:d:n:w:s:o:qvhV", long_options, NULL)) != -1)
-        code = take_option(opt, &c);
+        code = take_noted(opt, &c);
     if (code == 0 && !ret->help && !ret->version)
         code = c.compare ? take_compared(&c, argc, argv) : add_targets(&c, argc, argv);
     if (code == 0 && !c.compare)

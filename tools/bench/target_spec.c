@@ -83,6 +83,7 @@ int spec_parse(const char *text, const struct target_spec *common, bool mixed,
     *ret = (struct target_spec){.name = NULL};
     replace(&ret->path, common->path);
     replace(&ret->queue, common->queue ? common->queue : "/queuefs");
+    replace(&ret->file, common->file);
     replace(&ret->name, common->name);
     for (size_t i = 0; i < common->n_options; i++) {
         const struct pfs_option *o = &common->options[i];

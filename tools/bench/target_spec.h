@@ -7,8 +7,8 @@
 #include "target.h"
 
 /*
- * Sets name, path, queue or an option of the connection; a later value replaces an earlier one.
- * Both return 0, or EXIT_USAGE after an error line on stderr.
+ * Sets name, path, queue, file or an option of the connection; a later value replaces an earlier
+ * one. Both return 0, or EXIT_USAGE after an error line on stderr.
  */
 int spec_set(struct target_spec *s, const char *key, const char *value);
 int spec_set_pair(struct target_spec *s, const char *pair);

@@ -58,6 +58,7 @@ bool parse_size(const char *s, int64_t *ret)
                                         {"g", 1073741824.0},
                                         {"gib", 1073741824.0},
                                         {"t", 1099511627776.0},
+                                        {"tib", 1099511627776.0},
                                         {NULL, 0}};
     double bytes;
 

@@ -152,6 +152,63 @@ Test(bench_options, an_open_loop)
     options_fini(&o);
 }
 
+Test(bench_options, what_every_target_has_is_said_once)
+{
+    struct options o;
+
+    cr_assert_eq(PARSE(&o, "-o", "file=/x", "a:1", "b:2,file=/y"), 0);
+    cr_assert_str_eq(o.targets[0].file, "/x");
+    cr_assert_str_eq(o.targets[1].file, "/y");
+    options_fini(&o);
+    REFUSED("file=x: a path begins with '/'", "-o", "file=x", "a:1");
+}
+
+Test(bench_options, the_largest_size)
+{
+    static const char *const words[] = {"1TiB", "1t", "1024GiB", "1099511627776"};
+    struct options o;
+
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        cr_assert_eq(PARSE(&o, "-s", words[i], "x"), 0, "%s: %s", words[i], said);
+        cr_assert_eq(o.size, (int64_t)1 << 40);
+        options_fini(&o);
+    }
+    REFUSED("--size 2TiB", "-s", "2TiB", "x");
+}
+
+Test(bench_options, every_remote_has_a_caller)
+{
+    struct options o;
+
+    cr_assert_eq(PARSE(&o, "--remotes", "8", "x"), 0);
+    cr_assert_eq(o.callers, 8);
+    options_fini(&o);
+    cr_assert_eq(PARSE(&o, "--remotes", "8", "-c", "9", "x"), 0);
+    cr_assert_eq(o.callers, 9);
+    options_fini(&o);
+    cr_assert_eq(PARSE(&o, "--remotes", "8", "-r", "10", "x"), 0);
+    cr_assert_eq(o.callers, 64);
+    options_fini(&o);
+    /* A sweep of them adds callers where it has to. */
+    cr_assert_eq(PARSE(&o, "--sweep", "remotes=1,8", "-c", "4", "x"), 0);
+    cr_assert_eq(o.callers, 4);
+    options_fini(&o);
+    REFUSED("--callers: 7 cannot call 8 remotes", "--remotes", "8", "-c", "7", "x");
+    REFUSED("--sweep callers: 1 cannot call 2 remotes", "--remotes", "2", "--sweep", "callers=1,2",
+            "x");
+}
+
+Test(bench_options, a_comparison_takes_no_option_of_a_measurement)
+{
+    struct options o;
+
+    cr_assert_eq(PARSE(&o, "--compare", "-q", "a.json", "b.json"), 0);
+    options_fini(&o);
+    REFUSED("--compare measures nothing and takes no --json", "--compare", "a", "b", "--json", "z");
+    REFUSED("takes no --callers", "-c", "1", "--compare", "a", "b");
+    REFUSED("takes no -o", "--compare", "a", "b", "-o", "spin=0");
+}
+
 Test(bench_options, bad_values_are_refused_by_name)
 {
     REFUSED("--duration 0: nothing can be measured in no time", "-d", "0", "x");
