@@ -8,10 +8,12 @@ usage: bench_test.py BUILDDIR [TEST...]
 import csv
 import json
 import os
+import signal
 import subprocess
 import time
 
-from agfs_world import Api, run, wait_for
+from agfs_fronts import Front
+from agfs_world import Api, free_port, run, wait_for
 from bench_world import SHORT, bench, expect, load, nothing_left, only, start
 
 
@@ -35,6 +37,68 @@ def test_all_reports_of_a_mix(world):
     log = open(out["hdr"]).read().splitlines()
     assert log[0] == "#[Histogram log format version 1.3]" and len([l for l in log if l.startswith("Tag=direct.")]) == 6
     nothing_left(server)
+
+
+def protocol_of(world, target, *args):
+    report = world.path("r.json")
+    expect(bench(world, target, "--cacert", world.pki("ca.pem"), *SHORT, *args, "--json", report), 0)
+    return load(report)["targets"][0]["protocol"]
+
+
+def test_the_protocol_that_was_agreed_upon(world):
+    server = start(world)
+    assert protocol_of(world, server.tls + ",protocol=auto") == "HTTP/2 over TLS"
+    assert protocol_of(world, server.tls + ",protocol=h1") == "HTTP/1.1 over TLS"
+    Api(server.clear).put("/memfs/f", b"x" * 4096)
+    assert protocol_of(world, server.tls, "-o", "file=/memfs/f", "-w", "read") == "HTTP/2 over TLS"
+
+
+class Nghttpd(Front):
+    """Files over HTTP/2, and no health: what file= is for."""
+    program = "nghttpd"
+
+    def command(self):
+        os.makedirs(self.dir + "/api/v1")
+        self.write("api/v1/files", "x" * 4096)
+        return [self.path, "--address=127.0.0.1", "--htdocs=" + self.dir, str(self.port), self.world.pki("server.key"),
+                self.world.pki("server.pem")]
+
+
+def test_the_protocol_of_a_server_of_files(world):
+    front = Nghttpd(world, [])
+    try:
+        url = "https://127.0.0.1:%d" % front.port
+        assert protocol_of(world, url + ",file=/any", "-w", "read") == "HTTP/2 over TLS"
+        assert protocol_of(world, url + ",file=/any,protocol=auto", "-w", "read") == "HTTP/2 over TLS"
+    finally:
+        front.stop()
+
+
+def test_the_processor_time_is_that_of_the_server_that_is_asked(world):
+    hosts, port = ["127.0.0.1", "127.0.0.2"], free_port()
+    if os.path.exists("/proc/net/if_inet6") and " lo" in open("/proc/net/if_inet6").read():
+        hosts.append("[::1]")
+    servers = [world.start("s%d" % i, ["--mount", "memfs:/memfs"], clear="%s:%d" % (host, port))
+               for i, host in enumerate(hosts)]
+    for s in servers:
+        wait_for("the mounts", Api(s.clear).ready)
+    report = world.path("r.json")
+    for asked in servers:
+        others = [s.process for s in servers if s is not asked]
+        for p in others:
+            p.send_signal(signal.SIGSTOP)  # a process that stands still takes no time
+        try:
+            expect(bench(world, asked.clear, *SHORT, "--json", report), 0)
+        finally:
+            for p in others:
+                p.send_signal(signal.SIGCONT)
+        assert only(load(report))["cpu_server_s"] > 0, asked.clear
+    # Who listens on all addresses is asked at each, but for those that somebody else has.
+    every = world.start("every", ["--mount", "memfs:/memfs"], clear="0.0.0.0:%d" % free_port())
+    url = "http://127.0.0.3:" + every.clear.rsplit(":", 1)[1]
+    wait_for("the mounts", Api(url).ready)
+    expect(bench(world, url, *SHORT, "--json", report), 0)
+    assert only(load(report))["cpu_server_s"] > 0
 
 
 def test_targets_take_turns(world):
@@ -124,6 +188,19 @@ def test_sweeps(world):
     assert all(s["cpu_server_s"] > 0 for s in steps)
     expect(bench(world, server.clear.replace("://", "://user%n@"), "--remotes", "2", *SHORT, "--json", report), 0)
     assert only(load(report))["cpu_server_s"] is None, "these could be two servers"
+    nothing_left(server)
+
+
+def test_remotes_with_numbers(world):
+    server = start(world)
+    report = world.path("r.json")
+    for n in "12":
+        for path in "/memfs/r" + n, "/memfs/r%s/d%s" % (n, n):
+            Api(server.clear).call("POST", "directories", path=path)
+    expect(bench(world, server.tls, "--cacert", world.pki("ca.pem"), "--remotes", "2", "--path", "/memfs/r%n/d%n",
+                 *SHORT, "--json", report), 0)
+    s = only(load(report))
+    assert (s["callers"], s["remotes"], s["connections"]) == (2, 2, 2), "each remote has a caller"
     nothing_left(server)
 
 

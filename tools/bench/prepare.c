@@ -3,6 +3,7 @@
 /* What a target must hold before it is measured, and its removal. */
 #include "interrupt.h"
 #include "session.h"
+#include "target_spec.h"
 #include "util.h"
 #include <pthread.h>
 #include <stdio.h>
@@ -125,25 +126,15 @@ static char *join(const char *dir, const char *name)
     return xasprintf("%.*s/%s", (int)n, dir, name);
 }
 
-static const char *with_number(const char *path, unsigned number, char buf[SESSION_PATH_MAX])
-{
-    const char *at = strstr(path, "%n");
-
-    if (at)
-        snprintf(buf, SESSION_PATH_MAX, "%.*s%u%s", (int)(at - path), path, number, at + 2);
-    else
-        snprintf(buf, SESSION_PATH_MAX, "%s", path);
-    return buf;
-}
-
 /* Makes "PATH/agfs-bench-ID-NUMBER". */
 static enum pfs_class make_dir(struct target *t, unsigned number, const char *path, char **ret,
                                struct pfs_error *err)
 {
-    char parent[SESSION_PATH_MAX], name[64];
+    char name[64];
 
     snprintf(name, sizeof name, "agfs-bench-%s-%u", t->id, number + 1);
-    char *dir = join(with_number(path, number + 1, parent), name);
+    char *parent = spec_numbered(path, number + 1), *dir = join(parent, name);
+    free(parent);
     enum pfs_class cls = strlen(dir) + 32 > SESSION_PATH_MAX ? PFS_INVALID : PFS_OK;
     if (cls != PFS_OK) {
         *err = (struct pfs_error){.cls = cls};

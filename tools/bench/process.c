@@ -2,11 +2,13 @@
  * Copyright the ProxyFS authors */
 #include "process.h"
 #include "util.h"
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <linux/perf_event.h>
 #include <math.h>
+#include <netdb.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -21,47 +23,125 @@
 
 /* ---- who listens ---- */
 
-static unsigned port_if_here(const char *url)
-{
-    static const char *const here[] = {"127.", "localhost", "[::1]"};
-    const char *host = strstr(url, "://"), *at;
+/* IPv4 is ::ffff:a.b.c.d throughout. */
+struct place {
+    struct in6_addr address;
+    unsigned port;
+};
 
-    host = host ? host + 3 : url;
-    size_t n = strcspn(host, "/");
-    at = memchr(host, '@', n);
-    if (at) {
-        n -= (size_t)(at + 1 - host);
-        host = at + 1;
-    }
-    for (size_t i = 0; i < sizeof here / sizeof here[0]; i++) {
-        if (strncasecmp(host, here[i], strlen(here[i])) == 0) {
-            const char *colon = memrchr(host, ':', n);
-            if (colon && colon[1] && isdigit((unsigned char)colon[1]))
-                return (unsigned)strtoul(colon + 1, NULL, 10);
-            return strncmp(url, "https:", 6) == 0 ? 443 : 80;
-        }
-    }
-    return 0;
+static const struct in6_addr any_ipv4 = {.s6_addr = {[10] = 0xff, [11] = 0xff}};
+
+/* The host, without brackets, and the port. */
+static bool split(const char *url, char host[64], unsigned *ret_port)
+{
+    const char *begin = strstr(url, "://"), *at;
+
+    begin = begin ? begin + 3 : url;
+    at = memrchr(begin, '@', strcspn(begin, "/"));
+    begin = at ? at + 1 : begin;
+    *ret_port = strncmp(url, "https:", 6) == 0 ? 443 : 80;
+    return sscanf(begin, begin[0] == '[' ? "[%63[^]]]:%u" : "%63[^:/]:%u", host, ret_port) >= 1;
 }
 
-/* The inode of the socket that listens on the port, 0: none. */
-static unsigned long listener_inode(const char *table, unsigned port)
+/* False: it may be the address of another machine. */
+static bool is_loopback(const struct sockaddr *sa, struct in6_addr *ret)
 {
-    char line[512];
-    unsigned long found = 0;
+    if (sa->sa_family == AF_INET) {
+        const struct sockaddr_in *v4 = (const void *)sa;
+        *ret = any_ipv4;
+        memcpy(ret->s6_addr + 12, &v4->sin_addr, sizeof v4->sin_addr);
+        return ret->s6_addr[12] == 127;
+    }
+    const struct sockaddr_in6 *v6 = (const void *)sa;
+    *ret = v6->sin6_addr;
+    return IN6_IS_ADDR_LOOPBACK(ret);
+}
+
+/* An address as /proc/net/tcp has it: words of 32 bits, each in the order of this machine. */
+static bool parse_address(const char *hex, struct in6_addr *ret)
+{
+    size_t n = strlen(hex) / 8;
+    uint32_t words[4] = {0, 0, htonl(0xffff), 0};
+    char word[9] = "";
+
+    if (n != 1 && n != 4)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        memcpy(word, hex + 8 * i, 8);
+        words[4 - n + i] = (uint32_t)strtoul(word, NULL, 16);
+    }
+    memcpy(ret, words, sizeof *ret);
+    return true;
+}
+
+/* How well a listener fits, as the kernel chooses between them; 0: it does not. */
+static int fitness(const struct in6_addr *listener, const struct in6_addr *wanted)
+{
+    if (memcmp(listener, wanted, sizeof *wanted) == 0)
+        return 3;
+    if (IN6_IS_ADDR_V4MAPPED(wanted) && memcmp(listener, &any_ipv4, sizeof any_ipv4) == 0)
+        return 2;
+    return IN6_IS_ADDR_UNSPECIFIED(listener) ? 1 : 0;
+}
+
+/* The inode of the socket in the table that listens there, when it fits better than *best. */
+static void find_listener(const char *table, const struct place *wanted, int *best,
+                          unsigned long *ret_inode)
+{
+    char line[512], hex[33];
     FILE *f = fopen(table, "re");
 
-    while (f && found == 0 && fgets(line, sizeof line, f)) {
+    while (f && fgets(line, sizeof line, f)) {
         unsigned local, state;
         unsigned long inode;
-        if (sscanf(line, " %*d: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %*s %*s %lu",
-                   &local, &state, &inode) == 3 &&
-            local == port && state == LISTEN_STATE)
-            found = inode;
+        struct in6_addr address;
+        if (sscanf(line, " %*d: %32[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %*s %*s %lu",
+                   hex, &local, &state, &inode) != 4 ||
+            local != wanted->port || state != LISTEN_STATE || !parse_address(hex, &address))
+            continue;
+        int fits = fitness(&address, &wanted->address);
+        if (fits > *best) {
+            *best = fits;
+            *ret_inode = inode;
+        }
     }
     if (f)
         fclose(f);
-    return found;
+}
+
+/* 0: nobody listens there. */
+static unsigned long listener_inode(const struct place *wanted)
+{
+    int best = 0;
+    unsigned long inode = 0;
+
+    find_listener("/proc/net/tcp", wanted, &best, &inode);
+    find_listener("/proc/net/tcp6", wanted, &best, &inode);
+    return inode;
+}
+
+/*
+ * 0: nobody listens where the URL points to, or it is not this machine. What localhost is, and in
+ * which order, is up to the machine, as for the library.
+ */
+static unsigned long inode_of_url(const char *url)
+{
+    char host[64];
+    struct place p;
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list = NULL;
+    unsigned long inode = 0;
+
+    if (!split(url, host, &p.port))
+        return 0;
+    hints.ai_flags = strcasecmp(host, "localhost") == 0 ? 0 : AI_NUMERICHOST;
+    if (getaddrinfo(host, NULL, &hints, &list) != 0)
+        return 0;
+    for (struct addrinfo *a = list; a && inode == 0; a = a->ai_next) {
+        if (is_loopback(a->ai_addr, &p.address))
+            inode = listener_inode(&p);
+    }
+    freeaddrinfo(list);
+    return inode;
 }
 
 static bool has_socket(const char *pid, unsigned long inode)
@@ -84,12 +164,8 @@ static bool has_socket(const char *pid, unsigned long inode)
 
 pid_t process_of_url(const char *url)
 {
-    unsigned port = port_if_here(url);
-    unsigned long inode = port ? listener_inode("/proc/net/tcp", port) : 0;
+    unsigned long inode = inode_of_url(url);
     pid_t found = 0;
-
-    if (port && inode == 0)
-        inode = listener_inode("/proc/net/tcp6", port);
     DIR *d = inode ? opendir("/proc") : NULL;
     for (struct dirent *e; d && !found && (e = readdir(d));) {
         if (isdigit((unsigned char)e->d_name[0]) && has_socket(e->d_name, inode))

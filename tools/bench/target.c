@@ -11,19 +11,6 @@
 #include <string.h>
 #include <sys/random.h>
 
-/* The text with each "%n" replaced by the number. */
-static char *numbered(const char *text, unsigned number)
-{
-    const char *at = strstr(text, "%n");
-
-    if (at == NULL)
-        return xstrdup(text);
-    char *rest = numbered(at + 2, number);
-    char *whole = xasprintf("%.*s%u%s", (int)(at - text), text, number, rest);
-    free(rest);
-    return whole;
-}
-
 static const char *option(const struct target_spec *spec, const char *key)
 {
     for (size_t i = 0; i < spec->n_options; i++) {
@@ -65,7 +52,7 @@ static enum pfs_class open_remote(struct target *t, unsigned number, struct pfs_
     struct pfs_option extra[2] = {{NULL, NULL}, {NULL, NULL}};
 
     r->account = &t->account;
-    char *url = numbered(t->spec->url, number + 1);
+    char *url = spec_numbered(t->spec->url, number + 1);
     if (number && strstr(t->spec->url, "%n") == NULL) {
         snprintf(apart, sizeof apart, "%ums", 10000 + number);
         extra[0] = (struct pfs_option){"keepalive_interval", apart};
@@ -81,24 +68,37 @@ static enum pfs_class open_remote(struct target *t, unsigned number, struct pfs_
     return cls;
 }
 
+/* With file= it may be no AGFS server: what it answers does not matter, only that it does. */
+static bool answers_h2(const struct target_spec *spec)
+{
+    struct pfs_option extra[2] = {{"protocol", "h2"}, {NULL, NULL}};
+    struct target_spec trial = *spec;
+    struct pfs_client *c = NULL;
+    struct pfs_error err;
+    char *url = spec_numbered(spec->url, 1);
+
+    trial.options = xcalloc(spec->n_options, sizeof *trial.options);
+    trial.n_options = 0;
+    for (size_t i = 0; i < spec->n_options; i++) { /* one that is given would win over the extra */
+        if (strcmp(spec->options[i].key, "protocol") != 0)
+            trial.options[trial.n_options++] = spec->options[i];
+    }
+    bool h2 = new_client(&trial, url, extra, &c, &err) == PFS_OK &&
+              (pfs_health(c, &err) == PFS_OK || (spec->file && err.http_status != 0));
+    pfs_client_free(c);
+    free(trial.options);
+    free(url);
+    return h2;
+}
+
 /* The library does not say what was negotiated, so it is tried out. */
 static const char *find_protocol(const struct target_spec *spec)
 {
     const char *wanted = option(spec, "protocol");
     bool tls = spec_is_tls(spec->url), h2 = wanted && strcmp(wanted, "h2") == 0;
 
-    if (tls && !h2 && spec->file == NULL && (wanted == NULL || strcmp(wanted, "auto") == 0)) {
-        struct pfs_option extra[2] = {{"protocol", "h2"}, {NULL, NULL}};
-        struct target_spec plain = *spec;
-        struct pfs_client *c = NULL;
-        struct pfs_error err;
-        char *url = numbered(spec->url, 1);
-
-        h2 = wanted == NULL && new_client(&plain, url, extra, &c, &err) == PFS_OK &&
-             pfs_health(c, &err) == PFS_OK;
-        pfs_client_free(c);
-        free(url);
-    }
+    if (tls && (wanted == NULL || strcmp(wanted, "auto") == 0))
+        h2 = answers_h2(spec);
     return tls  ? h2 ? "HTTP/2 over TLS" : "HTTP/1.1 over TLS"
            : h2 ? "HTTP/2, clear"
                 : "HTTP/1.1, clear";
@@ -116,7 +116,7 @@ static void make_id(char id[16])
 
 static pid_t process_of_first(const struct target_spec *spec)
 {
-    char *url = numbered(spec->url, 1);
+    char *url = spec_numbered(spec->url, 1);
     pid_t pid = process_of_url(url);
 
     free(url);

@@ -102,6 +102,18 @@ int spec_parse(const char *text, const struct target_spec *common, bool mixed,
     return code;
 }
 
+char *spec_numbered(const char *text, unsigned number)
+{
+    const char *at = strstr(text, "%n");
+
+    if (at == NULL)
+        return xstrdup(text);
+    char *rest = spec_numbered(at + 2, number);
+    char *whole = xasprintf("%.*s%u%s", (int)(at - text), text, number, rest);
+    free(rest);
+    return whole;
+}
+
 char *spec_masked(const char *text)
 {
     const char *scheme = strstr(text, "://"), *value = strchr(text, '=');

@@ -21,6 +21,8 @@ bool spec_is_tls(const char *text);
 int spec_parse(const char *text, const struct target_spec *common, bool mixed,
                struct target_spec *ret);
 void spec_fini(struct target_spec *s);
+/* The text with each "%n" replaced by the number, to be freed. */
+char *spec_numbered(const char *text, unsigned number);
 /*
  * A target, or any argument that may hold one, with "***" for user and password: what may be shown.
  * To be freed.

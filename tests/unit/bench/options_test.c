@@ -209,6 +209,14 @@ Test(bench_options, a_comparison_takes_no_option_of_a_measurement)
     REFUSED("takes no -o", "--compare", "a", "b", "-o", "spin=0");
 }
 
+Test(bench_options, a_number_stands_wherever_it_is_asked_for)
+{
+    char *text = spec_numbered("/r%n/d%n%", 12);
+
+    cr_assert_str_eq(text, "/r12/d12%");
+    free(text);
+}
+
 Test(bench_options, bad_values_are_refused_by_name)
 {
     REFUSED("--duration 0: nothing can be measured in no time", "-d", "0", "x");
