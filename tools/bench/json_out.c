@@ -1,23 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
 #include "json_out.h"
+#include "utf8.h"
 #include <math.h>
-
-/* How many bytes of s are one character of UTF-8 beyond ASCII; 0: they are none. */
-static int utf8_length(const char *s)
-{
-    unsigned char lead = (unsigned char)*s;
-    int n = lead >= 0xc2 && lead < 0xe0   ? 2
-            : lead >= 0xe0 && lead < 0xf0 ? 3
-            : lead >= 0xf0 && lead < 0xf5 ? 4
-                                          : 0;
-
-    for (int i = 1; i < n; i++) {
-        if (((unsigned char)s[i] & 0xc0) != 0x80)
-            return 0;
-    }
-    return n;
-}
 
 /* Bytes that are no text become '?': an argument of a command may hold anything. */
 static void quote(FILE *f, const char *s)
@@ -77,7 +62,9 @@ void json_text(struct json_out *j, const char *key, const char *value)
 void json_number(struct json_out *j, const char *key, double value)
 {
     before(j, key);
-    if (isfinite(value))
+    if (isfinite(value) && value == floor(value)) /* sizes of steps are found again by it */
+        fprintf(j->f, "%.0f", value);
+    else if (isfinite(value))
         fprintf(j->f, "%.12g", value);
     else
         fputs("null", j->f);

@@ -16,10 +16,12 @@ static void text(FILE *f, const char *s)
     fputs("\",", f);
 }
 
-/* Empty where it is not known. */
+/* Empty where it is not known. Counts must add up: whole numbers are written in full. */
 static void number(FILE *f, double v)
 {
-    if (isfinite(v))
+    if (isfinite(v) && v == floor(v))
+        fprintf(f, "%.0f", v);
+    else if (isfinite(v))
         fprintf(f, "%.10g", v);
     fputc(',', f);
 }

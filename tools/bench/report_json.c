@@ -21,20 +21,33 @@ static void write_row(struct json_out *j, const char *key, const struct per_roun
     json_end(j, ']');
 }
 
-/* [percentile, us] up to where the samples carry it. */
+static double next_tick(double p)
+{
+    double halvings = floor(log2(100 / (100 - p)) + 1e-9);
+
+    return p + 100 / (pow(2, halvings + 1) * CURVE_TICKS);
+}
+
+static void write_point(struct json_out *j, double p, double us)
+{
+    json_begin(j, NULL, '[');
+    json_number(j, NULL, p);
+    json_number(j, NULL, us);
+    json_end(j, ']');
+}
+
+/* [percentile, us] where the samples carry it: p50 needs the fewest, those on either side more. */
 static void write_curve(struct json_out *j, const struct op_result *o)
 {
+    bool enough = o->hist && isfinite(op_percentile_us(o, 50));
+
     json_begin(j, "curve", '[');
-    for (double p = 0; o->hist && o->hist->total && p < 99.9999;) {
-        double us = op_percentile_us(o, p > 0 ? p : 50);
-        if (!isfinite(us))
-            break;
-        json_begin(j, NULL, '[');
-        json_number(j, NULL, p);
-        json_number(j, NULL, p > 0 ? us : (double)o->hist->min / 1e3);
-        json_end(j, ']');
-        double halvings = floor(log2(100 / (100 - p)) + 1e-9);
-        p += 100 / (pow(2, halvings + 1) * CURVE_TICKS);
+    if (enough)
+        write_point(j, 0, (double)o->hist->min / 1e3);
+    for (double p = next_tick(0); enough && p < 99.9999; p = next_tick(p)) {
+        double us = op_percentile_us(o, p);
+        if (isfinite(us))
+            write_point(j, p, us);
     }
     json_end(j, ']');
 }

@@ -114,19 +114,61 @@ Test(bench_report, json_says_null_for_what_is_not_known)
     report_fini(&r);
 }
 
+/* Few carry p50 alone, for p10 ten must lie below it. */
+Test(bench_report, the_curve_of_few_samples_has_what_they_carry)
+{
+    struct report r = make(50, 5);
+    char *text = written(report_write_json, &r);
+    json_object *o = json_tokener_parse(text),
+                *curve = at(first(first(first(o, "targets"), "steps"), "ops"), "curve");
+    static const double wanted[] = {0, 20, 30, 40, 50, 55, 60, 65, 70, 75, 77.5, 80};
+
+    cr_assert_eq(json_object_array_length(curve), sizeof wanted / sizeof wanted[0], "%s",
+                 json_object_to_json_string(curve));
+    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
+        json_object *point = json_object_array_get_idx(curve, i);
+        cr_assert_float_eq(json_object_get_double(json_object_array_get_idx(point, 0)), wanted[i],
+                           1e-9);
+    }
+    json_object_put(o);
+    free(text);
+    report_fini(&r);
+}
+
+Test(bench_report, large_counts_keep_their_digits)
+{
+    struct report r = make(50, 1);
+    struct step *s = r.targets[0].steps;
+
+    s->bytes_read = 123456789012345;
+    s->value = 1099511627776;
+    s->size = 1099511627776;
+    char *csv = written(report_write_csv, &r);
+    cr_assert(strstr(csv, ",123456789012345,"), "%s", csv);
+    cr_assert(strstr(csv, ",1099511627776,1,1,1099511627776,"), "%s", csv);
+    free(csv);
+    char *json = written(report_write_json, &r);
+    cr_assert(strstr(json, "\"value\":1099511627776,"), "%s", json);
+    free(json);
+    report_fini(&r);
+}
+
 Test(bench_report, json_is_valid_whatever_the_arguments_hold)
 {
     struct report r = make(50, 1);
     static char quote[] = "\x01\"\\", bad[] = "\xff\xc3", good[] = "\xc3\xa9\xe2\x82\xac",
                 tag[] = "</script>";
-    char *command[] = {quote, bad, good, tag};
+    static char surrogate[] = "\xed\xa0\x80", low[] = "\xed\x9f\xbf", longer[] = "\xe0\x9f\xbf",
+                longest[] = "\xf0\x8f\xbf\xbf", beyond[] = "\xf4\x90\x80\x80",
+                last[] = "\xf4\x8f\xbf\xbf";
+    char *command[] = {quote, bad, good, tag, surrogate, low, longer, longest, beyond, last};
 
     r.command = command;
-    r.n_command = 4;
+    r.n_command = 10;
     char *text = written(report_write_json, &r);
     json_object *o = json_tokener_parse(text), *list = at(o, "command");
-    const char *const wanted[] = {quote, "??", good, tag};
-    for (size_t i = 0; i < 4; i++)
+    const char *const wanted[] = {quote, "??", good, tag, "???", low, "???", "????", "????", last};
+    for (size_t i = 0; i < 10; i++)
         cr_assert_str_eq(json_object_get_string(json_object_array_get_idx(list, i)), wanted[i]);
     cr_assert_null(strstr(text, "</script>"));
     json_object_put(o);
