@@ -6,10 +6,13 @@
 usage: bench_test.py BUILDDIR [TEST...]
 """
 import csv
+import fcntl
 import json
 import os
 import signal
+import struct
 import subprocess
+import termios
 import time
 
 from agfs_fronts import Front
@@ -235,8 +238,9 @@ def test_comparing_reports(world):
 def test_a_terminal_shows_progress(world):
     server = start(world)
 
-    def on_a_terminal(*args):
+    def on_a_terminal(*args, columns=0):
         here, there = os.openpty()
+        fcntl.ioctl(there, termios.TIOCSWINSZ, struct.pack("4H", 24 if columns else 0, columns, 0, 0))
         p = subprocess.Popen([os.path.join(world.build, "tools/bench/agfs-bench"), server.clear, "-d", "400ms",
                               "--rounds", "1", *args], stdout=subprocess.DEVNULL, stderr=there)
         os.close(there)
@@ -253,6 +257,10 @@ def test_a_terminal_shows_progress(world):
     shown = on_a_terminal()
     assert b"step 1 of 1, round 1 of 1" in shown and b" calls/s" in shown and shown.endswith(b"\r\x1b[K"), shown
     assert on_a_terminal("-q") == b""
+    lines = [line.decode() for line in on_a_terminal(columns=25).split(b"\r\x1b[K")]
+    assert max(map(len, lines)) == 24, "one more might begin the next line"
+    lines = [line.decode() for line in on_a_terminal("-o", "name=" + "\u00e9" * 100).split(b"\r\x1b[K")]
+    assert max(map(len, lines)) == 79, "where the width is not known it is 80"
 
 
 def test_bad_options(world):
