@@ -2,6 +2,7 @@
  * Copyright the ProxyFS authors */
 #include "fake_pfs.h"
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,7 @@ struct pfs_client {
     struct node nodes[NODES_MAX];
     enum pfs_op fail_op;
     struct pfs_error fail;
+    enum pfs_op interrupt_op;
     const char *intruder;
     bool corrupt;
     char last_mount[512];
@@ -83,7 +85,7 @@ static bool has_parent(struct pfs_client *c, const char *path)
 struct pfs_client *fake_new(void)
 {
     struct pfs_client *c = calloc(1, sizeof(*c));
-    c->fail_op = PFS_N_OPS;
+    c->fail_op = c->interrupt_op = PFS_N_OPS;
     add(c, "/", NULL, 0);
     return c;
 }
@@ -123,6 +125,11 @@ void fake_fail(struct pfs_client *c, enum pfs_op op, enum pfs_class cls, enum pf
     c->fail_op = op;
     c->fail = (struct pfs_error){.cls = cls, .outcome = outcome, .phase = PFS_PHASE_REPLY};
     snprintf(c->fail.text, sizeof(c->fail.text), "%s", text);
+}
+
+void fake_interrupt(struct pfs_client *c, enum pfs_op op)
+{
+    c->interrupt_op = op;
 }
 
 void fake_intruder(struct pfs_client *c, const char *name)
@@ -317,6 +324,10 @@ static void do_file(struct pfs_client *c, const struct pfs_request *q, struct no
 static enum pfs_class call(struct pfs_client *c, const struct pfs_request *q, struct pfs_reply *r)
 {
     *r = (struct pfs_reply){0};
+    if (c->interrupt_op == q->op) {
+        c->interrupt_op = PFS_N_OPS;
+        raise(SIGINT);
+    }
     if (c->fail_op == q->op) {
         r->err = c->fail;
         c->fail_op = PFS_N_OPS;

@@ -75,6 +75,11 @@ void cancel_begin(bool changes)
     changing = changes;
 }
 
+void cancel_next(bool changes)
+{
+    changing = changes;
+}
+
 bool cancel_asked(void)
 {
     return asked != 0;

@@ -14,6 +14,8 @@
 void cancel_install(bool interactive);
 /* A command begins that `changes` something on the remote (cancelling it leaves that open). */
 void cancel_begin(bool changes);
+/* The same for the next command of a line: whoever asked the line to stop is not forgotten. */
+void cancel_next(bool changes);
 /* True when the running command was asked to stop. Any thread. */
 bool cancel_asked(void);
 /*

@@ -133,6 +133,7 @@ static void run_line(struct terminal *t, const char *line)
     if (copy[strspn(copy, " \t")]) {
         if (t->history)
             history(t->history, &ev, H_ENTER, copy);
+        cancel_begin(false);
         shell_line(t->cli, copy);
     }
     free(copy);

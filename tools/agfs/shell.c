@@ -26,15 +26,26 @@ static void run_command(struct cli *cli, const struct command *c)
 {
     struct strings words = {0};
     const struct command_spec *spec = c->n ? command_find(c->words[0].text) : NULL;
-    cancel_begin(c->redirect != REDIRECT_NONE || (spec && spec->changes));
+    cancel_next(c->redirect != REDIRECT_NONE || (spec && spec->changes));
     for (size_t i = 0; i < c->n; i++) {
         if (i == 0)
             strings_add(&words, xstrdup(c->words[i].text));
         else
             glob_expand(cli, &c->words[i], &words);
     }
-    cli->status = run_words(cli, c, &words);
+    if (!cancel_asked())
+        cli->status = run_words(cli, c, &words);
     strings_fini(&words);
+}
+
+/* The end of a line, n_left commands before its end, on Ctrl-C: they may rely on the cancelled one.
+ */
+static int line_cancelled(struct cli *cli, size_t n_left)
+{
+    if (n_left > 0)
+        cli_error(cli, EXIT_CANCEL, "cancelled: %zu more command%s of the line %s not run", n_left,
+                  n_left == 1 ? "" : "s", n_left == 1 ? "was" : "were");
+    return EXIT_CANCEL;
 }
 
 int shell_line(struct cli *cli, const char *line)
@@ -45,8 +56,11 @@ int shell_line(struct cli *cli, const char *line)
         cli->status = cli_error(cli, EXIT_USAGE, "%s", wrong);
         return cli->status;
     }
-    for (size_t i = 0; i < l.n && !cli->quit; i++)
-        run_command(cli, &l.commands[i]);
+    size_t i = 0;
+    while (i < l.n && !cli->quit && !cancel_asked())
+        run_command(cli, &l.commands[i++]);
+    if (cancel_asked())
+        cli->status = line_cancelled(cli, l.n - i);
     line_fini(&l);
     fflush(cli->out);
     return cli->status;
@@ -71,7 +85,7 @@ int shell_script(struct cli *cli, FILE *f)
     char *line = NULL;
     size_t cap = 0;
     ssize_t n;
-    while (!cli->quit && (n = getline(&line, &cap, f)) >= 0) {
+    while (!cli->quit && !cancel_asked() && (n = getline(&line, &cap, f)) >= 0) {
         while (n > 0 && (line[n - 1] == '\n' || line[n - 1] == '\r'))
             line[--n] = '\0';
         if (cli->echo)

@@ -6,7 +6,10 @@
 /* Lines of commands: from a text, a script, or a terminal. All return and set cli->status. */
 #include "cli.h"
 
-/* Runs the commands of one line, up to `exit`. A failing one does not stop the others. */
+/*
+ * Runs the commands of one line, up to `exit`. A failing one does not stop the others; Ctrl-C ends
+ * the line with EXIT_CANCEL.
+ */
 int shell_line(struct cli *cli, const char *line);
 /* Runs every line of `f`; with cli->echo each is shown as on a terminal before it runs. */
 int shell_script(struct cli *cli, FILE *f);

@@ -1,0 +1,84 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the ProxyFS authors
+"""The shell of agfs as a user meets it: on a terminal, with text for -c, with scripts, with outputs that fail.
+
+usage: shell_test.py BUILDDIR [TEST...]
+"""
+import fcntl
+import glob
+import os
+import select
+import subprocess
+import termios
+import time
+
+from agfs_chain import MIB
+from agfs_world import DEADLINE, Api, run, wait_for
+
+
+class Terminal:
+    """agfs on a terminal of its own; what it prints is in `seen`."""
+
+    def __init__(self, world, server, **env):
+        self.fd, other = os.openpty()
+        self.seen = ""
+        self.process = subprocess.Popen([os.path.abspath(world.agfs), "--server", server.clear],
+                                        stdin=other, stdout=other, stderr=other,
+                                        env=dict(os.environ, TERM="xterm", HOME=world.dir, **env),
+                                        start_new_session=True, cwd=world.dir,
+                                        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+        os.close(other)
+
+    def type(self, text):
+        os.write(self.fd, text.encode())
+
+    def expect(self, text, after=0):
+        """Reads until text was printed after the first `after` characters; returns where it ends."""
+        end = time.monotonic() + DEADLINE
+        while text not in self.seen[after:]:
+            ready = select.select([self.fd], [], [], max(0, end - time.monotonic()))[0]
+            assert ready, "%r does not come: %r" % (text, self.seen[after:])
+            self.seen += os.read(self.fd, 65536).decode(errors="replace")
+        return self.seen.index(text, after) + len(text)
+
+    def end(self):
+        self.type("exit 0\n")
+        assert self.process.wait(DEADLINE) == 0
+        os.close(self.fd)
+
+
+def agfs(world, server, *words, **kw):
+    kw = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "timeout": 60, "cwd": world.dir, **kw}
+    return subprocess.run([os.path.abspath(world.agfs), "--server", server.clear, *words], **kw)
+
+
+def start(world):
+    """A server with /m in memory and /l, the directory l of the world."""
+    os.mkdir(world.path("l"))
+    server = world.start("server", ["--mount", "memfs:/m", "--mount", "localfs:/l:local_dir=" + world.path("l")])
+    return server, Api(server.clear)
+
+
+def sparse(path, size):
+    with open(path, "wb") as f:
+        f.truncate(size)
+
+
+def test_ctrl_c_ends_the_line(world):
+    server, _ = start(world)
+    sparse(world.path("l/big"), 4096 * MIB)
+    t = Terminal(world, server)
+    at = t.expect("agfs:/> ")
+    t.type("download /l/big local; rm /l/big\n")
+    wait_for("the download to begin", lambda: glob.glob(world.path("local.agfs-*")))
+    t.type("\x03")
+    at = t.expect("1 more command of the line was not run", at)
+    at = t.expect("agfs:/> ", at)
+    assert os.path.exists(world.path("l/big")) and not glob.glob(world.path("local*")), t.seen
+    t.type("echo status $?\n")
+    t.expect("status 130", at)
+    t.end()
+
+
+run([test_ctrl_c_ends_the_line])
