@@ -4,6 +4,7 @@
 #include "cancel.h"
 #include "commands.h"
 #include "path.h"
+#include "stop.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -85,7 +86,7 @@ int cmd_ls(struct cli *cli, const struct args *a)
     int code = 0;
     if (a->n == 0)
         return list_path(cli, a, cli->cwd);
-    for (int i = 0; i < a->n; i++) {
+    for (int i = 0; i < a->n && !stop_before(cli, a->n - i, &code); i++) {
         char *path = path_resolve(cli->cwd, a->v[i]);
         keep_first(&code, list_path(cli, a, path));
         free(path);
@@ -96,7 +97,7 @@ int cmd_ls(struct cli *cli, const struct args *a)
 int cmd_stat(struct cli *cli, const struct args *a)
 {
     int code = 0;
-    for (int i = 0; i < a->n; i++) {
+    for (int i = 0; i < a->n && !stop_before(cli, a->n - i, &code); i++) {
         struct pfs_error err;
         struct pfs_stat st;
         char *path = path_resolve(cli->cwd, a->v[i]);
@@ -164,7 +165,7 @@ static int make_all(struct cli *cli, const char *path)
 int cmd_mkdir(struct cli *cli, const struct args *a)
 {
     int code = 0;
-    for (int i = 0; i < a->n; i++) {
+    for (int i = 0; i < a->n && !stop_before(cli, a->n - i, &code); i++) {
         char *path = path_resolve(cli->cwd, a->v[i]);
         keep_first(&code, a->has['p'] ? make_all(cli, path) : make_directory(cli, path));
         free(path);
@@ -184,11 +185,11 @@ static void tree_below(struct tree *t, const char *path, const char *indent, int
 {
     struct pfs_list list;
     struct pfs_error err;
-    if (cancel_asked() || read_sorted(t->cli, path, &list, &err) != PFS_OK) {
-        keep_first(&t->code, cancel_asked() ? EXIT_CANCEL : cli_fail(t->cli, path, &err));
+    if (read_sorted(t->cli, path, &list, &err) != PFS_OK) {
+        keep_first(&t->code, cli_fail(t->cli, path, &err));
         return;
     }
-    for (size_t i = 0; i < list.n; i++) {
+    for (size_t i = 0; i < list.n && !cancel_asked(); i++) {
         const struct pfs_stat *st = &list.entries[i];
         bool last = i + 1 == list.n;
         fprintf(t->cli->out, "%s%s", indent, last ? "└── " : "├── ");
@@ -216,9 +217,11 @@ int cmd_tree(struct cli *cli, const struct args *a)
     cli_put_text(cli, path);
     putc('\n', cli->out);
     tree_below(&t, path, "", 1);
+    free(path);
+    if (cancel_asked())
+        return cli_error(cli, EXIT_CANCEL, "cancelled: the tree is not complete");
     fprintf(cli->out, "\n%zu director%s, %zu file%s\n", t.n_dirs, t.n_dirs == 1 ? "y" : "ies",
             t.n_files, t.n_files == 1 ? "" : "s");
-    free(path);
     return t.code;
 }
 

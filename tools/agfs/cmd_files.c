@@ -2,6 +2,7 @@
  * Copyright the ProxyFS authors */
 /* Commands about single files. */
 #include "commands.h"
+#include "stop.h"
 #include "transfer.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -10,7 +11,7 @@
 int cmd_cat(struct cli *cli, const struct args *a)
 {
     int code = 0;
-    for (int i = 0; i < a->n; i++) {
+    for (int i = 0; i < a->n && !stop_before(cli, a->n - i, &code); i++) {
         struct place p = place_of(cli, a->v[i]);
         keep_first(&code, transfer_print(cli, &p));
         place_fini(&p);
@@ -36,7 +37,7 @@ static int change_each(struct cli *cli, const struct args *a, int first, struct 
                        bool missing_is_fine)
 {
     int code = 0;
-    for (int i = first; i < a->n; i++) {
+    for (int i = first; i < a->n && !stop_before(cli, a->n - i, &code); i++) {
         struct pfs_reply reply;
         char *path = path_resolve(cli->cwd, a->v[i]);
         req->path = path;
@@ -136,7 +137,7 @@ int cmd_ln(struct cli *cli, const struct args *a)
 int cmd_readlink(struct cli *cli, const struct args *a)
 {
     int code = 0;
-    for (int i = 0; i < a->n; i++) {
+    for (int i = 0; i < a->n && !stop_before(cli, a->n - i, &code); i++) {
         struct pfs_error err;
         char *target, *path = path_resolve(cli->cwd, a->v[i]);
         if (pfs_readlink(cli->client, path, &target, &err) == PFS_OK) {
@@ -158,7 +159,7 @@ int cmd_digest(struct cli *cli, const struct args *a)
     int code = 0;
     if (named && a->n == 1)
         return cli_error(cli, EXIT_USAGE, "a path is missing");
-    for (int i = named ? 1 : 0; i < a->n; i++) {
+    for (int i = named ? 1 : 0; i < a->n && !stop_before(cli, a->n - i, &code); i++) {
         struct pfs_error err;
         char *hex, *path = path_resolve(cli->cwd, a->v[i]);
         if (pfs_digest(cli->client, path, algorithm, &hex, &err) == PFS_OK) {

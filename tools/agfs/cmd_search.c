@@ -3,6 +3,7 @@
 /* Commands that search. */
 #include "commands.h"
 #include "path.h"
+#include "stop.h"
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -24,7 +25,7 @@ int cmd_grep(struct cli *cli, const struct args *a)
     uint32_t flags = (recursive ? PFS_GREP_RECURSIVE : 0) | (a->has['i'] ? PFS_GREP_ICASE : 0);
     size_t found = 0;
     int code = 0;
-    for (int i = 1; i < a->n; i++) {
+    for (int i = 1; i < a->n && !stop_before(cli, a->n - i, &code); i++) {
         struct pfs_matches matches;
         struct pfs_error err;
         char *path = path_resolve(cli->cwd, a->v[i]);

@@ -60,3 +60,44 @@ Test(cancel, the_rest_of_a_script_is_not_run)
     cr_assert(fake_exists(r.client, "/m1/a"));
     run_end(&r);
 }
+
+/* Each command with several arguments ends with the one that was under way. */
+Test(cancel, what_is_left_of_a_command)
+{
+    static const struct {
+        enum pfs_op op;
+        const char *line, *command, *out;
+    } rows[] = {
+        {PFS_OP_REMOVE, "rm /m1/a /m1/b.txt /m1/sub", "rm", ""},
+        {PFS_OP_TOUCH, "touch /m1/a /m1/b.txt /m1/sub", "touch", ""},
+        {PFS_OP_CHMOD, "chmod 600 /m1/a /m1/b.txt /m1/sub", "chmod", ""},
+        {PFS_OP_TRUNCATE, "truncate -s 1 /m1/b.txt /m1/a /m1/sub", "truncate", ""},
+        {PFS_OP_READDIR, "ls /m2 /m1 /m1/sub", "ls", "/m2:\n"},
+        {PFS_OP_MKDIR, "mkdir /m2/x /m2/y /m2/z", "mkdir", ""},
+        {PFS_OP_READLINK, "readlink /m1/a /m1/b.txt /m1/sub", "readlink", "target\n"},
+        {PFS_OP_DIGEST, "digest md5 /m1/b.txt /m1/a /m1/sub", "digest",
+         "of other content  /m1/b.txt\n"},
+        {PFS_OP_GREP, "grep b /m1/b.txt /m1/a /m1/sub", "grep", "/m1/b.txt:bee\n"},
+        {PFS_OP_STAT, "cat /m1/b.txt /m1/b.txt /m1/b.txt", "cat", ""},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct run r;
+        char *expected = xasprintf("agfs: %s: cancelled: 2 more were not tried\n", rows[i].command);
+        begin(&r);
+        fake_interrupt(r.client, rows[i].op);
+        expect_fail(&r, rows[i].line, EXIT_CANCEL, expected);
+        cr_assert_str_eq(r.out, rows[i].out, "%s: %s", rows[i].line, r.out);
+        run_end(&r);
+        free(expected);
+    }
+}
+
+Test(cancel, a_tree)
+{
+    struct run r;
+    begin(&r);
+    fake_interrupt(r.client, PFS_OP_READDIR);
+    expect_fail(&r, "tree /", EXIT_CANCEL, "agfs: tree: cancelled: the tree is not complete\n");
+    cr_assert_str_eq(r.out, "/\n");
+    run_end(&r);
+}
