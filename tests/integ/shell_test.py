@@ -81,4 +81,12 @@ def test_ctrl_c_ends_the_line(world):
     t.end()
 
 
-run([test_ctrl_c_ends_the_line])
+def test_text_of_several_lines(world):
+    server, api = start(world)
+    for name in ("a", "b"):
+        api.put("/m/" + name, b"x")
+    p = agfs(world, server, "-c", "rm -r /m/a\nls /m/b # the end of the line\necho last")
+    assert (p.returncode, p.stdout, p.stderr) == (0, "b\nlast\n", ""), p
+
+
+run([test_ctrl_c_ends_the_line, test_text_of_several_lines])

@@ -56,7 +56,7 @@ static int run(struct cli *cli, const struct options *o, int argc, char **argv)
     if (interactive)
         return run_terminal(cli);
     if (o->commands)
-        return shell_line(cli, o->commands);
+        return shell_text(cli, o->commands);
     if (word == NULL)
         return shell_script(cli, stdin);
     const struct command_spec *spec = command_find(word);

@@ -80,18 +80,35 @@ static void show_line(struct cli *cli, const char *line)
     free(prompt);
 }
 
+/* Runs the n bytes at `line`, with or without what ends a line. */
+static void script_line(struct cli *cli, char *line, size_t n)
+{
+    while (n > 0 && (line[n - 1] == '\n' || line[n - 1] == '\r'))
+        line[--n] = '\0';
+    if (cli->echo)
+        show_line(cli, line);
+    shell_line(cli, line);
+}
+
+int shell_text(struct cli *cli, const char *text)
+{
+    while (!cli->quit && !cancel_asked() && *text) {
+        size_t n = strcspn(text, "\n");
+        char *line = xstrndup(text, n);
+        script_line(cli, line, n);
+        free(line);
+        text += n + (text[n] == '\n');
+    }
+    return cli->status;
+}
+
 int shell_script(struct cli *cli, FILE *f)
 {
     char *line = NULL;
     size_t cap = 0;
     ssize_t n;
-    while (!cli->quit && !cancel_asked() && (n = getline(&line, &cap, f)) >= 0) {
-        while (n > 0 && (line[n - 1] == '\n' || line[n - 1] == '\r'))
-            line[--n] = '\0';
-        if (cli->echo)
-            show_line(cli, line);
-        shell_line(cli, line);
-    }
+    while (!cli->quit && !cancel_asked() && (n = getline(&line, &cap, f)) >= 0)
+        script_line(cli, line, (size_t)n);
     free(line);
     return cli->status;
 }

@@ -7,11 +7,14 @@
 #include "cli.h"
 
 /*
- * Runs the commands of one line, up to `exit`. A failing one does not stop the others; Ctrl-C ends
- * the line with EXIT_CANCEL.
+ * Runs the commands of one line (without what ends it), up to `exit`. A failing one does not stop
+ * the others; Ctrl-C ends the line with EXIT_CANCEL.
  */
 int shell_line(struct cli *cli, const char *line);
-/* Runs every line of `f`; with cli->echo each is shown as on a terminal before it runs. */
+/* Runs every line of `f` or of a text; with cli->echo each is shown as on a terminal before it
+ * runs.
+ */
+int shell_text(struct cli *cli, const char *text);
 int shell_script(struct cli *cli, FILE *f);
 /* Prompts on the terminal, with history and completion, until `exit` or the end of input. */
 int shell_interactive(struct cli *cli);

@@ -135,3 +135,20 @@ Test(shell, help)
     expect_fail(&r, "help nothing", 2, "nothing: no such command");
     run_end(&r);
 }
+
+Test(shell, a_text_of_several_lines)
+{
+    static const char text[] = "rm -r /m1/sub\nls /m1 # a comment ends with its line\n\n"
+                               "echo 'not closed\r\necho $?\r\nexit 4\nrm /m1/a";
+    struct run r;
+    run_begin(&r);
+    r.cli.out = open_memstream(&r.out, &r.out_len);
+    r.cli.err = open_memstream(&r.err, &r.err_len);
+    cr_assert_eq(shell_text(&r.cli, text), 4);
+    fclose(r.cli.out);
+    fclose(r.cli.err);
+    cr_assert_str_eq(r.out, "a\nb.txt\n2\n");
+    cr_assert_str_eq(r.err, "agfs: a ' is not closed\n");
+    cr_assert(fake_exists(r.client, "/m1/a"));
+    run_end(&r);
+}
