@@ -89,4 +89,16 @@ def test_text_of_several_lines(world):
     assert (p.returncode, p.stdout, p.stderr) == (0, "b\nlast\n", ""), p
 
 
-run([test_ctrl_c_ends_the_line, test_text_of_several_lines])
+def test_names_that_look_like_local_files(world):
+    server, api = start(world)
+    api.post("directories", path="/m/from")
+    api.post("directories", path="/m/to")
+    api.put("/m/from/local:secret", b"of the server")
+    with open(world.path("secret"), "w") as f:
+        f.write("of this machine")
+    p = agfs(world, server, "-c", "cd /m/from; cat *; cp * /m/to; mv * /m/to/moved; ls /m/to; ls")
+    assert (p.returncode, p.stdout, p.stderr) == (0, "of the serverlocal:secret\nmoved\n", ""), p
+    assert api.read("/m/to/local:secret").body == b"of the server" and os.path.exists(world.path("secret"))
+
+
+run([test_ctrl_c_ends_the_line, test_text_of_several_lines, test_names_that_look_like_local_files])

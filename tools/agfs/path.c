@@ -71,11 +71,22 @@ bool name_is_safe(const char *name)
 
 /* ---- places -------------------------------------------------------------------------------- */
 
+bool path_is_local(const char *word)
+{
+    return strncmp(word, LOCAL_PREFIX, strlen(LOCAL_PREFIX)) == 0;
+}
+
+char *path_as_word(const char *name)
+{
+    bool taken = name[0] == '-' || path_is_local(name);
+    return xasprintf("%s%s", taken ? "./" : "", name);
+}
+
 struct place place_of(const struct cli *cli, const char *word)
 {
-    size_t n = strlen(LOCAL_PREFIX);
-    if (strncmp(word, LOCAL_PREFIX, n) == 0) {
-        char *path = xstrdup(word[n] ? word + n : ".");
+    if (path_is_local(word)) {
+        const char *name = word + strlen(LOCAL_PREFIX);
+        char *path = xstrdup(name[0] ? name : ".");
         for (size_t len = strlen(path); len > 1 && path[len - 1] == '/'; len--)
             path[len - 1] = '\0';
         return (struct place){.local = true, .path = path};
@@ -164,7 +175,7 @@ static void expand(struct cli *cli, const char *prefix, const char *rest, struct
 {
     size_t slashes = strspn(rest, "/"), n = strcspn(rest + slashes, "/");
     if (*rest == '\0') {
-        strings_add(ret, xstrdup(prefix));
+        strings_add(ret, path_as_word(prefix));
         return;
     }
     char *dir = xasprintf("%s%.*s", prefix, (int)slashes, rest);
@@ -186,14 +197,15 @@ static void expand_local(const char *pattern, struct strings *ret)
     glob_t g;
     if (glob(pattern, 0, NULL, &g) == 0)
         for (size_t i = 0; i < g.gl_pathc; i++)
-            strings_add(ret, xasprintf(LOCAL_PREFIX "%s", g.gl_pathv[i]));
+            strings_add(ret, xasprintf(LOCAL_PREFIX "%s%s", g.gl_pathv[i][0] == '-' ? "./" : "",
+                                       g.gl_pathv[i])); /* "-" alone is standard input */
     globfree(&g);
 }
 
 void glob_expand(struct cli *cli, const struct word *w, struct strings *ret)
 {
     struct strings found = {0};
-    if (w->pattern && strncmp(w->pattern, LOCAL_PREFIX, strlen(LOCAL_PREFIX)) == 0)
+    if (w->pattern && path_is_local(w->pattern))
         expand_local(w->pattern + strlen(LOCAL_PREFIX), &found);
     else if (w->pattern)
         expand(cli, "", w->pattern, &found);

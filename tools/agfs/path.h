@@ -24,6 +24,12 @@ struct place {
     char *path; /* AGFS: absolute and normalised; local: as given */
 };
 struct place place_of(const struct cli *cli, const char *word);
+bool path_is_local(const char *word);
+/*
+ * The word for a name of AGFS that was found, not typed: "./" stands before what would be taken for
+ * an option or a file of this machine ("-rf", "local:x").
+ */
+char *path_as_word(const char *name);
 /* The place of `name` inside the directory p. */
 struct place place_inside(const struct place *p, const char *name);
 /* How the user knows the place: "/a" or "local:/a". */

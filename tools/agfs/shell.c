@@ -140,6 +140,8 @@ static size_t last_word(const char *line, bool *ret_first)
 static void complete_path(struct cli *cli, const char *typed, struct strings *ret)
 {
     struct pfs_list list;
+    if (path_is_local(typed))
+        return; /* no name of the server may take its place */
     const char *slash = strrchr(typed, '/'), *begin = slash ? slash + 1 : typed;
     char *shown = xstrndup(typed, (size_t)(begin - typed));
     char *dir = path_resolve(cli->cwd, shown);
@@ -149,7 +151,9 @@ static void complete_path(struct cli *cli, const char *typed, struct strings *re
             if (strncmp(st->name, begin, strlen(begin)) != 0 || !name_is_safe(st->name))
                 continue;
             char *name = xasprintf("%s%s%s", shown, st->name, st->is_dir ? "/" : "");
-            strings_add(ret, word_quote(name));
+            char *as_word = path_as_word(name);
+            strings_add(ret, word_quote(as_word));
+            free(as_word);
             free(name);
         }
         pfs_list_fini(&list);

@@ -75,6 +75,23 @@ Test(path, patterns_of_the_remote)
     run_end(&r);
 }
 
+/* What a pattern finds is a path of the server, whatever it is called. */
+Test(path, found_names_are_no_options_and_not_of_this_machine)
+{
+    struct run r;
+    run_begin(&r);
+    fake_dir(r.client, "/g");
+    fake_file(r.client, "/g/local:secret", "remote");
+    fake_file(r.client, "/g/-rf", "");
+    fake_dir(r.client, "/g/local:");
+    fake_file(r.client, "/g/local:/x", "below");
+    expect_out(&r, "cd /g; echo *", "./-rf ./local: ./local:secret\n");
+    expect_out(&r, "echo /g/* -*", "/g/-rf /g/local: /g/local:secret ./-rf\n");
+    expect_out(&r, "echo */x; cat */x *secret", "./local:/x\nbelowremote");
+    expect_out(&r, "mv *secret /g/moved; cat moved; rm -*; ls", "remotelocal:\nmoved\n");
+    run_end(&r);
+}
+
 static char *complete(struct run *r, const char *line)
 {
     struct strings words = {0};
@@ -112,9 +129,19 @@ Test(path, completion)
         cr_assert_str_eq(got, rows[i][1], "%s", got);
         free(got);
     }
+    fake_file(r.client, "/m1/-x", "");
+    fake_file(r.client, "/m1/local:secret", "");
     run_line(&r, "cd /m1");
-    char *got = complete(&r, "cat ");
-    cr_assert_str_eq(got, ": a b.txt sub/ with\\ blank");
-    free(got);
+    static const char *const relative[][2] = {
+        {"cat ", ": ./-x ./local:secret a b.txt sub/ with\\ blank"},
+        {"cat loc", "loc: ./local:secret"},
+        {"cat local:s", "local:s:"},
+        {"cat ./local:s", "./local:s: ./local:secret"},
+    };
+    for (size_t i = 0; i < sizeof(relative) / sizeof(relative[0]); i++) {
+        char *got = complete(&r, relative[i][0]);
+        cr_assert_str_eq(got, relative[i][1], "%s", got);
+        free(got);
+    }
     run_end(&r);
 }
