@@ -101,4 +101,23 @@ def test_names_that_look_like_local_files(world):
     assert api.read("/m/to/local:secret").body == b"of the server" and os.path.exists(world.path("secret"))
 
 
-run([test_ctrl_c_ends_the_line, test_text_of_several_lines, test_names_that_look_like_local_files])
+def test_long_output_that_cannot_be_written(world):
+    """One line of error, whatever refuses it and when; nothing is left."""
+    server, api = start(world)
+    sparse(world.path("l/long"), 3 * MIB)
+    os.mkdir(world.path("directory"))
+    sparse(world.path("toolong"), 70 * MIB)  # for one request
+    for line, code, said in (
+            ("cat /l/long > local:/nonexistent/x", 3, "cat: local:/nonexistent/x: No such file or directory"),
+            ("cat /l/long > local:directory", 1, "cat: local:directory: Is a directory"),
+            ("cat /l/long /l/long > local:/dev/full", 1, "cat: local:/dev/full: No space left on device"),
+            ("cat local:toolong >> /l/f", None, "cat: /l/f: HTTP 413"),
+            ("cat /l/long > /nowhere/x", 3, "/nowhere/x: ")):
+        p = agfs(world, server, "-c", line)
+        assert p.returncode == code if code else 0 < p.returncode < 128, (line, p)
+        assert p.stderr.startswith("agfs: " + said) and p.stderr.count("\n") == 1, (line, p)
+        assert p.stdout == "" and not glob.glob(world.path("*.agfs-*")) and os.listdir(world.path("l")) == ["long"], line
+
+
+run([test_ctrl_c_ends_the_line, test_text_of_several_lines, test_names_that_look_like_local_files,
+     test_long_output_that_cannot_be_written])

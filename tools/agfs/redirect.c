@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
 #include "redirect.h"
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,17 +16,29 @@ static void start_streaming(struct redirection *r)
     free(text_take(&r->head));
 }
 
-/* Callback of the FILE that the command prints to. */
-static ssize_t write_cb(void *cookie, const char *buf, size_t len)
+static void put(struct redirection *r, const char *buf, size_t len)
 {
-    struct redirection *r = cookie;
     if (r->code == 0 && r->streaming)
         r->code = sink_write(r->cli, &r->sink, buf, len);
     else if (r->code == 0)
         text_add(&r->head, buf, len);
     if (r->code == 0 && !r->streaming && r->head.len > REDIRECT_WHOLE_MAX)
         start_streaming(r);
-    return r->code ? 0 : (ssize_t)len;
+}
+
+/* Callback of the FILE that the command prints to. */
+static ssize_t write_cb(void *cookie, const char *buf, size_t len)
+{
+    struct redirection *r = cookie;
+    FILE *own = r->cli->out;
+    /* An error line has cli->out flushed first: that must not lead here again. */
+    r->cli->out = r->saved_out;
+    put(r, buf, len);
+    r->cli->out = own;
+    if (r->code == 0)
+        return (ssize_t)len;
+    errno = EPIPE; /* the error is told already: whoever prints has nothing to add */
+    return 0;
 }
 
 void redirect_begin(struct redirection *r, struct cli *cli, enum redirect how, const char *target)

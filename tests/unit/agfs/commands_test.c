@@ -57,6 +57,9 @@ Test(commands, long_output_is_streamed)
     cr_assert_eq(strlen(fake_content(r.client, "/m2/copy")), 2 * n + 9);
     expect_fail(&r, "cat /m1/big /none > /m2/copy", 3, "/none");
     cr_assert_eq(strlen(fake_content(r.client, "/m2/copy")), 2 * n + 9);
+    unsigned n_errors = r.cli.n_errors;
+    expect_fail(&r, "cat /m1/big /m1/a > local:/nonexistent/x", 3, "local:/nonexistent/x: No such");
+    cr_assert_eq(r.cli.n_errors, n_errors + 1);
     run_end(&r);
     free(big);
 }
