@@ -17,8 +17,13 @@ static int run_words(struct cli *cli, const struct command *c, struct strings *w
     redirect_begin(&r, cli, c->redirect, c->target.text);
     if (words->n > 0 && r.code == 0)
         code = command_run(cli, words->v, (int)words->n);
+    bool whole = cli->n_errors == errors;
+    if (whole && cancel_asked()) {
+        code = cli_error(cli, EXIT_CANCEL, "%s: cancelled", c->target.text);
+        whole = false;
+    }
     /* A failed command must not replace a good file by half an output. */
-    redirect_code = redirect_end(&r, cli->n_errors == errors);
+    redirect_code = redirect_end(&r, whole);
     return redirect_code ? redirect_code : code;
 }
 

@@ -101,3 +101,22 @@ Test(cancel, a_tree)
     cr_assert_str_eq(r.out, "/\n");
     run_end(&r);
 }
+
+/* A good file is not replaced by half an output, nor by one that nobody wants any more. */
+Test(cancel, the_target_of_a_redirection)
+{
+    static const char *const lines[][2] = {
+        {"tree / > /m1/a", "agfs: tree: cancelled: the tree is not complete\n"},
+        {"ls /m1/sub /m2 > /m1/a", "agfs: ls: cancelled: 1 more was not tried\n"},
+        {"ls /m1 > /m1/a", "agfs: /m1/a: cancelled\n"},
+    };
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        struct run r;
+        begin(&r);
+        fake_interrupt(r.client, PFS_OP_READDIR);
+        cr_assert_eq(run_line(&r, lines[i][0]), EXIT_CANCEL);
+        cr_assert_str_eq(r.err, lines[i][1]);
+        cr_assert_str_eq(fake_content(r.client, "/m1/a"), "line one\n");
+        run_end(&r);
+    }
+}
