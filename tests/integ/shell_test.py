@@ -9,6 +9,7 @@ import fcntl
 import glob
 import os
 import select
+import signal
 import subprocess
 import termios
 import time
@@ -53,10 +54,10 @@ def agfs(world, server, *words, **kw):
     return subprocess.run([os.path.abspath(world.agfs), "--server", server.clear, *words], **kw)
 
 
-def start(world):
+def start(world, *more):
     """A server with /m in memory and /l, the directory l of the world."""
     os.mkdir(world.path("l"))
-    server = world.start("server", ["--mount", "memfs:/m", "--mount", "localfs:/l:local_dir=" + world.path("l")])
+    server = world.start("server", ["--mount", "memfs:/m", "--mount", "localfs:/l:local_dir=" + world.path("l"), *more])
     return server, Api(server.clear)
 
 
@@ -111,13 +112,29 @@ def test_long_output_that_cannot_be_written(world):
             ("cat /l/long > local:/nonexistent/x", 3, "cat: local:/nonexistent/x: No such file or directory"),
             ("cat /l/long > local:directory", 1, "cat: local:directory: Is a directory"),
             ("cat /l/long /l/long > local:/dev/full", 1, "cat: local:/dev/full: No space left on device"),
-            ("cat local:toolong >> /l/f", None, "cat: /l/f: HTTP 413"),
+            ("cat local:toolong >> /l/f", None, "/l/f: HTTP 413"),
             ("cat /l/long > /nowhere/x", 3, "/nowhere/x: ")):
         p = agfs(world, server, "-c", line)
         assert p.returncode == code if code else 0 < p.returncode < 128, (line, p)
-        assert p.stderr.startswith("agfs: " + said) and p.stderr.count("\n") == 1, (line, p)
+        assert said in p.stderr and p.stderr.count("\n") == 1, (line, p)
         assert p.stdout == "" and not glob.glob(world.path("*.agfs-*")) and os.listdir(world.path("l")) == ["long"], line
 
 
+def test_reload(world):
+    """Where a proxyfs is mounted, also one whose remote is away; and nowhere else."""
+    remote = world.start("remote", ["--mount", "memfs:/m"])
+    server, api = start(world, *world.mount_arg("/far", remote.clear + "/api/v1"))
+    wait_for("the mount", api.ready)
+    api.put("/m/reload", b"precious")
+    p = agfs(world, server, "reload", "/far")
+    assert (p.returncode, p.stdout, p.stderr) == (0, "ProxyFS reloaded successfully\n", ""), p
+    remote.stop(signal.SIGKILL)
+    p = agfs(world, server, "reload", "/far")
+    assert p.returncode == 8 and "agfs: reload: /far/reload: " in p.stderr, p
+    p = agfs(world, server, "reload", "/m")
+    assert (p.returncode, p.stdout) == (3, "") and "/m: no proxyfs is mounted there" in p.stderr, p
+    assert api.read("/m/reload").body == b"precious"
+
+
 run([test_ctrl_c_ends_the_line, test_text_of_several_lines, test_names_that_look_like_local_files,
-     test_long_output_that_cannot_be_written])
+     test_long_output_that_cannot_be_written, test_reload])

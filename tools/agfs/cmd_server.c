@@ -63,31 +63,65 @@ int cmd_capabilities(struct cli *cli, const struct args *a)
     return 0;
 }
 
-/* With a path: what `echo '' > PATH/reload` does. */
-int cmd_reload(struct cli *cli, const struct args *a)
+/* ---- reload -------------------------------------------------------------------------------- */
+
+static int reload_own(struct cli *cli)
+{
+    struct pfs_error err;
+    if (pfs_reload(cli->client, &err) != PFS_OK)
+        return cli_fail(cli, cli->server, &err);
+    fprintf(cli->out, "connection to %s reloaded\n", cli->server);
+    return 0;
+}
+
+/* 0 when `control` is the control file of a proxyfs. A file of that name elsewhere is a user's. */
+static int find_control(struct cli *cli, const char *control, const char *mount)
+{
+    struct pfs_stat st;
+    struct pfs_error err;
+    bool found = pfs_stat(cli->client, control, &st, &err) == PFS_OK, is_control = false;
+    if (found) {
+        is_control = st.meta_type && strcmp(st.meta_type, "control") == 0;
+        pfs_stat_fini(&st);
+    } else if (err.cls != PFS_NOTFOUND) {
+        return cli_fail(cli, control, &err);
+    }
+    return is_control ? 0
+                      : cli_error(cli, pfs_class_exit(PFS_NOTFOUND),
+                                  "%s: no proxyfs is mounted there; `mounts` lists them", mount);
+}
+
+/* What `echo '' > CONTROL` does. */
+static int write_control(struct cli *cli, const char *control)
 {
     struct pfs_request req = PFS_REQUEST_INIT;
     struct pfs_reply reply;
-    struct pfs_error err;
     int code = 0;
-    if (a->n == 0) {
-        if (pfs_reload(cli->client, &err) != PFS_OK)
-            return cli_fail(cli, cli->server, &err);
-        fprintf(cli->out, "connection to %s reloaded\n", cli->server);
-        return 0;
-    }
-    char *dir = path_resolve(cli->cwd, a->v[0]);
-    char *path = strcmp(path_base(dir), "reload") == 0 ? xstrdup(dir) : path_join(dir, "reload");
     req.op = PFS_OP_WRITE;
-    req.path = path;
+    req.path = control;
     req.data = "\n";
     req.len = 1;
     if (pfs_call(cli->client, &req, &reply) == PFS_OK)
         cli_put_message(cli, reply.text);
     else
-        code = cli_fail_change(cli, path, &reply.err);
+        code = cli_fail_change(cli, control, &reply.err);
     pfs_reply_fini(&reply);
+    return code;
+}
+
+int cmd_reload(struct cli *cli, const struct args *a)
+{
+    if (a->n == 0)
+        return reload_own(cli);
+    char *path = path_resolve(cli->cwd, a->v[0]);
+    bool complete = strcmp(path_base(path), "reload") == 0;
+    char *mount = complete ? path_parent(path) : xstrdup(path);
+    char *control = path_join(mount, "reload");
+    int code = find_control(cli, control, mount);
+    if (code == 0)
+        code = write_control(cli, control);
+    free(control);
+    free(mount);
     free(path);
-    free(dir);
     return code;
 }

@@ -90,6 +90,7 @@ Test(shell, lists_of_the_server)
     expect_out(&r, "health --json", "{\"status\":\"healthy\",\"version\":\"1.4.0\"}\n");
     expect_out(&r, "capabilities", "version: 1.4.0\nfeatures: grep stream\n");
     expect_out(&r, "reload /remote", "ProxyFS reloaded successfully\n");
+    expect_out(&r, "reload /remote/reload", "ProxyFS reloaded successfully\n");
     expect_out(&r, "reload", "connection to http://fake:1/api/v1 reloaded\n");
     run_end(&r);
 }
@@ -150,5 +151,22 @@ Test(shell, a_text_of_several_lines)
     cr_assert_str_eq(r.out, "a\nb.txt\n2\n");
     cr_assert_str_eq(r.err, "agfs: a ' is not closed\n");
     cr_assert(fake_exists(r.client, "/m1/a"));
+    run_end(&r);
+}
+
+/* A file that happens to be called reload is not written to. */
+Test(shell, reload_without_a_proxyfs)
+{
+    static const char wrong[] = "agfs: reload: /m1: no proxyfs is mounted there";
+    struct run r;
+    run_begin(&r);
+    expect_fail(&r, "reload /m1", 3, wrong);
+    cr_assert_not(fake_exists(r.client, "/m1/reload"));
+    expect_out(&r, "echo -n precious > /m1/reload", "");
+    expect_fail(&r, "reload /m1", 3, wrong);
+    expect_fail(&r, "cd /m1; reload reload", 3, wrong);
+    cr_assert_str_eq(fake_content(r.client, "/m1/reload"), "precious");
+    fake_fail(r.client, PFS_OP_STAT, PFS_DENIED, PFS_OUTCOME_NA, "not you");
+    expect_fail(&r, "reload /remote", 5, "agfs: reload: /remote/reload: not you");
     run_end(&r);
 }
