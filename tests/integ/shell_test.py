@@ -66,6 +66,13 @@ def sparse(path, size):
         f.truncate(size)
 
 
+def tree(top, names, content):
+    os.makedirs(top)
+    for name in names:
+        with open(os.path.join(top, name), "wb") as f:
+            f.write(content(name))
+
+
 def test_ctrl_c_ends_the_line(world):
     server, _ = start(world)
     sparse(world.path("l/big"), 4096 * MIB)
@@ -136,5 +143,28 @@ def test_reload(world):
     assert api.read("/m/reload").body == b"precious"
 
 
+def test_output_that_is_lost(world):
+    """An error that is told, but for a reader who has left; nothing is done after it."""
+    server, api = start(world)
+    tree(world.path("l/deep"), ["%s%d" % ("x" * 200, n) for n in range(100)], str.encode)
+    full = os.open("/dev/full", os.O_WRONLY)
+    read_end, closed = os.pipe()
+    os.close(read_end)
+    sparse(world.path("l/big"), MIB)
+    for name in ("ls /l/deep", "stat /l/big", "cat /l/big /l/big", "tree /l"):
+        for words in (name.split(), ["-c", name + "; rm /l/big"], [world.path("script")]):
+            with open(world.path("script"), "w") as f:
+                f.write(name + "\nrm /l/big\n")
+            p = agfs(world, server, *words, stdout=full)
+            assert p.returncode == 1 and "output: " in p.stderr and p.stderr.count("\n") == 1, (words, p)
+            p = agfs(world, server, *words, stdout=closed)
+            assert (p.returncode, p.stderr) == (1, ""), (words, p)
+            assert os.path.exists(world.path("l/big")), words
+    for word in ("--help", "--version"):
+        assert agfs(world, server, word, stdout=full).returncode == 1, word
+    os.close(full)
+    os.close(closed)
+
+
 run([test_ctrl_c_ends_the_line, test_text_of_several_lines, test_names_that_look_like_local_files,
-     test_long_output_that_cannot_be_written, test_reload])
+     test_long_output_that_cannot_be_written, test_reload, test_output_that_is_lost])

@@ -29,7 +29,7 @@ struct cli {
     bool echo;                 /* --echo: show lines of a script before they run */
     bool terminal;             /* out is a terminal: names are made harmless */
     bool progress;             /* err is a terminal: show long transfers */
-    bool quit;                 /* `exit` was given */
+    bool quit;                 /* `exit` was given, or the output is lost */
     atomic_bool no_copy;       /* the server has no operation to copy by itself; any thread */
     atomic_bool unreachable;   /* nobody answers at the server's address any more; any thread */
     struct progress *together; /* of the files that are copied together; NULL: each has its own */

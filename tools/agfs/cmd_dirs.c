@@ -189,7 +189,7 @@ static void tree_below(struct tree *t, const char *path, const char *indent, int
         keep_first(&t->code, cli_fail(t->cli, path, &err));
         return;
     }
-    for (size_t i = 0; i < list.n && !cancel_asked(); i++) {
+    for (size_t i = 0; i < list.n && !stop_asked(t->cli); i++) {
         const struct pfs_stat *st = &list.entries[i];
         bool last = i + 1 == list.n;
         fprintf(t->cli->out, "%s%s", indent, last ? "└── " : "├── ");

@@ -4,6 +4,7 @@
 #include "commands.h"
 #include "options.h"
 #include "shell.h"
+#include "stop.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,8 +86,21 @@ static int with_client(const struct options *o, int argc, char **argv)
         code = run(&cli, o, argc, argv);
         pfs_client_free(client);
     }
-    if (fflush(stdout) != 0 && errno != EPIPE && code == 0)
-        code = cli_error(&cli, EXIT_OTHER, "output: %s", strerror(errno));
+    code = stop_flush(&cli, code);
+    cli_fini(&cli);
+    return code;
+}
+
+/* What needs no server. */
+static int show_text(const struct options *o)
+{
+    struct cli cli;
+    cli_init(&cli, NULL, o->server);
+    if (o->help)
+        fputs(options_help, cli.out);
+    else
+        fprintf(cli.out, "agfs %s\n%s\n", PFS_VERSION, pfs_version());
+    int code = stop_flush(&cli, 0);
     cli_fini(&cli);
     return code;
 }
@@ -95,10 +109,8 @@ int main(int argc, char **argv)
 {
     struct options o;
     int code = options_parse(argc, argv, &o);
-    if (code == 0 && o.help) {
-        fputs(options_help, stdout);
-    } else if (code == 0 && o.version) {
-        printf("agfs %s\n%s\n", PFS_VERSION, pfs_version());
+    if (code == 0 && (o.help || o.version)) {
+        code = show_text(&o);
     } else if (code == 0) {
         set_log(&o);
         code = with_client(&o, argc, argv);

@@ -4,6 +4,7 @@
 #include "cancel.h"
 #include "commands.h"
 #include "redirect.h"
+#include "stop.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,12 +63,13 @@ int shell_line(struct cli *cli, const char *line)
         return cli->status;
     }
     size_t i = 0;
-    while (i < l.n && !cli->quit && !cancel_asked())
+    while (i < l.n && !cli->quit && !cancel_asked()) {
         run_command(cli, &l.commands[i++]);
+        cli->status = stop_flush(cli, cli->status);
+    }
     if (cancel_asked())
         cli->status = line_cancelled(cli, l.n - i);
     line_fini(&l);
-    fflush(cli->out);
     return cli->status;
 }
 

@@ -170,3 +170,30 @@ Test(shell, reload_without_a_proxyfs)
     expect_fail(&r, "reload /remote", 5, "agfs: reload: /remote/reload: not you");
     run_end(&r);
 }
+
+/* Nobody would see what comes after output that is lost. */
+Test(shell, output_that_is_lost)
+{
+    static const struct {
+        const char *line, *expected;
+        int buffering;
+    } rows[] = {
+        {"pwd; rm /m1/a", "agfs: output: No space left on device\n", _IOFBF},
+        {"ls /m1 /none; rm /m1/a", "agfs: output: a part of it could not be written\n", _IONBF},
+        {"tree /; rm /m1/a", "agfs: output: a part of it could not be written\n", _IONBF},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct run r;
+        run_begin(&r);
+        r.cli.out = fopen("/dev/full", "w");
+        r.cli.err = open_memstream(&r.err, &r.err_len);
+        setvbuf(r.cli.out, NULL, rows[i].buffering, BUFSIZ);
+        cr_assert_eq(shell_line(&r.cli, rows[i].line), 1, "%s", rows[i].line);
+        cr_assert(r.cli.quit);
+        fclose(r.cli.out);
+        fclose(r.cli.err);
+        cr_assert_str_eq(r.err, rows[i].expected);
+        cr_assert(fake_exists(r.client, "/m1/a"));
+        run_end(&r);
+    }
+}
