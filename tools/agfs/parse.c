@@ -147,19 +147,49 @@ static const char *parse_command(const char **at, int last_status, struct comman
     return wrong;
 }
 
+static bool is_empty(const struct command *c)
+{
+    return c->n == 0 && c->redirect == REDIRECT_NONE;
+}
+
+const char *command_next(const char **text, int last_status, struct command *ret)
+{
+    struct command c = {0};
+    const char *wrong = NULL;
+    while (wrong == NULL && **text && is_empty(&c)) {
+        wrong = parse_command(text, last_status, &c);
+        *text += **text == ';';
+    }
+    if (wrong)
+        command_fini(&c);
+    else
+        *ret = c;
+    return wrong;
+}
+
+void command_fini(struct command *c)
+{
+    for (size_t i = 0; i < c->n; i++) {
+        free(c->words[i].text);
+        free(c->words[i].pattern);
+    }
+    free(c->words);
+    free(c->target.text);
+    free(c->target.pattern);
+    *c = (struct command){0};
+}
+
 const char *line_parse(const char *text, int last_status, struct line *ret)
 {
     struct line l = {0};
     const char *wrong = NULL;
     while (wrong == NULL && *text) {
         struct command c = {0};
-        wrong = parse_command(&text, last_status, &c);
-        if (c.n > 0 || c.redirect != REDIRECT_NONE) {
+        wrong = command_next(&text, last_status, &c);
+        if (!is_empty(&c)) {
             l.commands = xrealloc(l.commands, (l.n + 1) * sizeof(*l.commands));
             l.commands[l.n++] = c;
         }
-        if (*text == ';')
-            text++;
     }
     if (wrong)
         line_fini(&l);
@@ -170,16 +200,8 @@ const char *line_parse(const char *text, int last_status, struct line *ret)
 
 void line_fini(struct line *l)
 {
-    for (size_t i = 0; i < l->n; i++) {
-        struct command *c = &l->commands[i];
-        for (size_t j = 0; j < c->n; j++) {
-            free(c->words[j].text);
-            free(c->words[j].pattern);
-        }
-        free(c->words);
-        free(c->target.text);
-        free(c->target.pattern);
-    }
+    for (size_t i = 0; i < l->n; i++)
+        command_fini(&l->commands[i]);
     free(l->commands);
     *l = (struct line){0};
 }

@@ -36,6 +36,12 @@ struct line {
  */
 const char *line_parse(const char *text, int last_status, struct line *ret);
 void line_fini(struct line *l);
+/*
+ * The same for the next command of *text alone, behind which *text is moved; at the end of the line
+ * *ret has neither words nor a redirection.
+ */
+const char *command_next(const char **text, int last_status, struct command *ret);
+void command_fini(struct command *c);
 
 /* `name` so that the shell reads it back as one word (owned by the caller). */
 char *word_quote(const char *name);

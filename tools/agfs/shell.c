@@ -54,22 +54,33 @@ static int line_cancelled(struct cli *cli, size_t n_left)
     return EXIT_CANCEL;
 }
 
+/* How many commands the line has; *ret_wrong: what is wrong with it. */
+static size_t count_commands(const char *line, const char **ret_wrong)
+{
+    struct line l = {0};
+    *ret_wrong = line_parse(line, 0, &l);
+    size_t n = l.n;
+    line_fini(&l);
+    return n;
+}
+
 int shell_line(struct cli *cli, const char *line)
 {
-    struct line l;
-    const char *wrong = line_parse(line, cli->status, &l);
+    const char *wrong; /* of the whole line, before anything of it is run */
+    size_t n_left = count_commands(line, &wrong);
     if (wrong) {
         cli->status = cli_error(cli, EXIT_USAGE, "%s", wrong);
         return cli->status;
     }
-    size_t i = 0;
-    while (i < l.n && !cli->quit && !cancel_asked()) {
-        run_command(cli, &l.commands[i++]);
+    for (; n_left > 0 && !cli->quit && !cancel_asked(); n_left--) {
+        struct command c = {0};
+        command_next(&line, cli->status, &c); /* not before: $? is of the command before it */
+        run_command(cli, &c);
+        command_fini(&c);
         cli->status = stop_flush(cli, cli->status);
     }
     if (cancel_asked())
-        cli->status = line_cancelled(cli, l.n - i);
-    line_fini(&l);
+        cli->status = line_cancelled(cli, n_left);
     return cli->status;
 }
 

@@ -103,6 +103,12 @@ Test(shell, status_and_exit)
     cr_assert_str_eq(r.out, "after\n");
     expect_fail(&r, "ls /none", 3, "no such file");
     expect_out(&r, "echo $?", "3\n");
+    expect_fail(&r, "ls /none; echo $?; echo \"$? now\" > /m1/$?; ls /m1/0", 0, "no such file");
+    cr_assert_str_eq(r.out, "3\n0\n");
+    cr_assert_str_eq(fake_content(r.client, "/m1/0"), "0 now\n");
+    expect_fail(&r, "rm /m1/0;; echo 'x", 2, "is not closed");
+    cr_assert(fake_exists(r.client, "/m1/0"));
+    expect_out(&r, ";; rm /m1/0; ; # rm /m1/a", "");
     expect_fail(&r, "nonsense", 2, "nonsense: unknown command");
     expect_fail(&r, "echo 'x", 2, "is not closed");
     expect_out(&r, "echo $?; > /m1/empty", "2\n");
