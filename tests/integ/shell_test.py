@@ -166,5 +166,19 @@ def test_output_that_is_lost(world):
     os.close(closed)
 
 
+def test_the_password_of_the_server_is_not_shown(world):
+    server, _ = start(world)
+    url = server.clear.replace("http://", "http://user:pass-word@")
+    for words in (["health"], ["reload"], ["-v", "capabilities"], ["ls", "/none"]):
+        p = agfs(world, server, "--server", url, *words)
+        assert "pass-word" not in p.stdout + p.stderr and p.returncode == (3 if words[0] == "ls" else 0), p
+    assert "***@" in agfs(world, server, "--server", url, "health").stdout
+    server.stop()
+    for words in (["health"], ["reload"], ["capabilities"]):
+        p = agfs(world, server, "--server", url, *words)
+        assert p.returncode == 8 and "pass-word" not in p.stdout + p.stderr, p
+
+
 run([test_ctrl_c_ends_the_line, test_text_of_several_lines, test_names_that_look_like_local_files,
-     test_long_output_that_cannot_be_written, test_reload, test_output_that_is_lost])
+     test_long_output_that_cannot_be_written, test_reload, test_output_that_is_lost,
+     test_the_password_of_the_server_is_not_shown])

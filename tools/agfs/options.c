@@ -123,6 +123,15 @@ char *options_url(const char *url)
     return xasprintf("%s%.*s%s", scheme, (int)n, url, complete ? "" : API_PATH);
 }
 
+/* The URL for messages, user and password hidden as the library and `mounts` hide them. */
+static char *masked(const char *url)
+{
+    const char *scheme = strstr(url, "://"), *start = scheme ? scheme + 3 : url, *at = NULL;
+    for (const char *s = start; *s && !strchr("/?#", *s); s++)
+        at = *s == '@' ? s : at;
+    return at ? xasprintf("%.*s***%s", (int)(start - url), url, at) : xstrdup(url);
+}
+
 /* A number without unit means seconds, as agfs-shell has it. */
 static char *with_unit(const char *timeout)
 {
@@ -167,8 +176,10 @@ int options_parse(int argc, char **argv, struct options *ret)
         c.timeout = from_environment("AGFS_TIMEOUT");
     if (c.timeout)
         strings_add(&c.pairs, with_unit(c.timeout));
-    ret->server = options_url(c.server ? c.server : DEFAULT_SERVER);
-    c.pairs.v[0] = xasprintf("base_url=%s", ret->server);
+    char *url = options_url(c.server ? c.server : DEFAULT_SERVER);
+    c.pairs.v[0] = xasprintf("base_url=%s", url);
+    ret->server = masked(url);
+    free(url);
     make_client_options(ret, &c);
     return code;
 }

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 
 struct options {
-    char *server;              /* URL with /api/v1; owned */
+    char *server;              /* URL with /api/v1, for messages: without the password; owned */
     struct pfs_option *client; /* n_client options for pfs_client_new, base_url first */
     size_t n_client;
     const char *commands; /* -c */

@@ -72,6 +72,24 @@ Test(options, precedence_of_the_server)
     options_fini(&o);
 }
 
+Test(options, a_password_is_not_for_messages)
+{
+    static const char *const rows[][2] = {
+        {"http://user:pw@host:1", "http://***@host:1/api/v1"},
+        {"user:p@ss@host", "http://***@host/api/v1"},
+        {"https://host/@/x", "https://host/@/x/api/v1"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct options o;
+        char *whole = options_url(rows[i][0]);
+        PARSE(&o, "--server", rows[i][0], "ls");
+        cr_assert_str_eq(o.server, rows[i][1], "%s", o.server);
+        cr_assert_str_eq(option(&o, "base_url"), whole);
+        options_fini(&o);
+        free(whole);
+    }
+}
+
 Test(options, connection)
 {
     struct options o;
