@@ -179,6 +179,30 @@ def test_the_password_of_the_server_is_not_shown(world):
         assert p.returncode == 8 and "pass-word" not in p.stdout + p.stderr, p
 
 
+def test_closed_descriptors(world):
+    """What agfs opens is not taken for them."""
+    server, api = start(world)
+    api.put("/m/f", b"content")
+    for closed, words, code in ((">&-", "cat /m/f", 1), (">&-", "-c 'cat /m/f'", 1), (">&-", "rm /m/f", 0),
+                                ("2>&-", "ls /none", 3), ("<&- >&- 2>&-", "ls", 1), ("<&-", "upload - /m/g", 1),
+                                ("<&-", "", 1)):
+        p = subprocess.run(["sh", "-c", "exec %s --server %s %s %s" % (
+            os.path.abspath(world.agfs), server.clear, words, closed)], capture_output=True, text=True, timeout=60)
+        assert p.returncode == code and p.stdout == "", (closed, words, p)
+        told = "" if code == 0 or "2>&-" in closed else "Bad file descriptor"
+        assert told in p.stderr and p.stderr.count("\n") == (1 if told else 0), (closed, words, p)
+    assert api.read("/m/g").status == 404
+
+
+def test_a_script_that_cannot_be_read(world):
+    server, _ = start(world)
+    p = agfs(world, server, world.path("l"))
+    assert (p.returncode, p.stdout, p.stderr) == (1, "", "agfs: local:%s: Is a directory\n" % world.path("l")), p
+    with open("/proc/self/mem", "rb") as f:  # the first page cannot be read
+        p = agfs(world, server, stdin=f)
+    assert p.returncode == 1 and p.stderr == "agfs: local:-: Input/output error\n", p
+
+
 run([test_ctrl_c_ends_the_line, test_text_of_several_lines, test_names_that_look_like_local_files,
      test_long_output_that_cannot_be_written, test_reload, test_output_that_is_lost,
-     test_the_password_of_the_server_is_not_shown])
+     test_the_password_of_the_server_is_not_shown, test_closed_descriptors, test_a_script_that_cannot_be_read])

@@ -6,6 +6,7 @@
 #include "shell.h"
 #include "stop.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -26,6 +27,19 @@ static void set_log(const struct options *o)
                                     : PFS_LOG_WARN);
 }
 
+/*
+ * A descriptor 0 to 2 that is closed would become a socket or a file, into which messages then go.
+ * Opened the wrong way round, so that who uses it gets an error, not silence.
+ */
+static void fill_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF &&
+            open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+            abort(); /* there is nowhere to say why */
+    }
+}
+
 static int run_file(struct cli *cli, const char *name)
 {
     FILE *f = fopen(name, "re");
@@ -34,7 +48,7 @@ static int run_file(struct cli *cli, const char *name)
                          name);
     if (f == NULL)
         return cli_fail_local(cli, name, errno);
-    int code = shell_script(cli, f);
+    int code = shell_script(cli, f, name);
     fclose(f);
     return code;
 }
@@ -59,7 +73,7 @@ static int run(struct cli *cli, const struct options *o, int argc, char **argv)
     if (o->commands)
         return shell_text(cli, o->commands);
     if (word == NULL)
-        return shell_script(cli, stdin);
+        return shell_script(cli, stdin, "-");
     const struct command_spec *spec = command_find(word);
     if (spec == NULL)
         return run_file(cli, word);
@@ -108,6 +122,7 @@ static int show_text(const struct options *o)
 int main(int argc, char **argv)
 {
     struct options o;
+    fill_descriptors();
     int code = options_parse(argc, argv, &o);
     if (code == 0 && (o.help || o.version)) {
         code = show_text(&o);

@@ -5,6 +5,7 @@
 #include "commands.h"
 #include "redirect.h"
 #include "stop.h"
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -120,13 +121,15 @@ int shell_text(struct cli *cli, const char *text)
     return cli->status;
 }
 
-int shell_script(struct cli *cli, FILE *f)
+int shell_script(struct cli *cli, FILE *f, const char *name)
 {
     char *line = NULL;
     size_t cap = 0;
     ssize_t n;
     while (!cli->quit && !cancel_asked() && (n = getline(&line, &cap, f)) >= 0)
         script_line(cli, line, (size_t)n);
+    if (ferror(f))
+        cli->status = cli_fail_local(cli, name, errno);
     free(line);
     return cli->status;
 }

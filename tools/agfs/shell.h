@@ -11,11 +11,12 @@
  * the others; Ctrl-C ends the line with EXIT_CANCEL.
  */
 int shell_line(struct cli *cli, const char *line);
-/* Runs every line of `f` or of a text; with cli->echo each is shown as on a terminal before it
- * runs.
+/*
+ * Runs every line of a text or of `f`, which is called `name` where it cannot be read; with
+ * cli->echo each is shown as on a terminal before it runs.
  */
 int shell_text(struct cli *cli, const char *text);
-int shell_script(struct cli *cli, FILE *f);
+int shell_script(struct cli *cli, FILE *f, const char *name);
 /* Prompts on the terminal, with history and completion, until `exit` or the end of input. */
 int shell_interactive(struct cli *cli);
 

@@ -54,7 +54,7 @@ Test(cancel, the_rest_of_a_script_is_not_run)
     fake_interrupt(r.client, PFS_OP_READDIR);
     FILE *in = fmemopen((char *)(uintptr_t)script, sizeof(script) - 1, "r");
     r.cli.out = open_memstream(&r.out, &r.out_len);
-    cr_assert_eq(shell_script(&r.cli, in), EXIT_CANCEL);
+    cr_assert_eq(shell_script(&r.cli, in, "script"), EXIT_CANCEL);
     fclose(r.cli.out);
     fclose(in);
     cr_assert(fake_exists(r.client, "/m1/a"));

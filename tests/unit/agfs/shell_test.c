@@ -44,7 +44,7 @@ Test(shell, transcripts)
     FILE *in = fmemopen((char *)(uintptr_t)script, sizeof(script) - 1, "r");
     r.cli.out = open_memstream(&r.out, &r.out_len);
     r.cli.echo = true;
-    cr_assert_eq(shell_script(&r.cli, in), 0);
+    cr_assert_eq(shell_script(&r.cli, in, "script"), 0);
     fclose(r.cli.out);
     fclose(in);
     cr_assert_str_eq(r.out, expected);
