@@ -203,6 +203,23 @@ def test_a_script_that_cannot_be_read(world):
     assert p.returncode == 1 and p.stderr == "agfs: local:-: Input/output error\n", p
 
 
+def test_completion_of_other_alphabets(world):
+    server, api = start(world)
+    for n, name in enumerate(("größe-eins", "größe-zwei", "é1", "è1", "new\nline", "ñandú")):
+        api.put("/m/" + name, b"<%d>" % n)
+    for locale, typed, printed in (("C.UTF-8", "cat /m/grö\tz\t", "<1>"), ("C.UTF-8", "cat /m/g\te\t", "<0>"),
+                                   ("C.UTF-8", "cat /m/\té1", "<2>"),  # no half a character stays there
+                                   ("C.UTF-8", "echo ñ /m/ñ\t", "ñ /m/ñandú\r\n"), ("C.UTF-8", "cat /m/ne\tw*", "<4>"),
+                                   ("C", "cd /m; echo gr\t-", "\r\ngr-\r\n")):
+        t = Terminal(world, server, LC_ALL=locale)
+        at = t.expect("agfs:/> ")
+        t.type(typed + "\necho the end > /m/end; cat /m/end\n")
+        t.expect("the end\r\n", at)
+        assert printed in t.seen, (typed, t.seen)
+        t.end()
+
+
 run([test_ctrl_c_ends_the_line, test_text_of_several_lines, test_names_that_look_like_local_files,
      test_long_output_that_cannot_be_written, test_reload, test_output_that_is_lost,
-     test_the_password_of_the_server_is_not_shown, test_closed_descriptors, test_a_script_that_cannot_be_read])
+     test_the_password_of_the_server_is_not_shown, test_closed_descriptors, test_a_script_that_cannot_be_read,
+     test_completion_of_other_alphabets])

@@ -28,17 +28,6 @@ static char *prompt_cb(EditLine *el)
     return t->prompt;
 }
 
-/* Length that all words have in common. */
-static size_t common_length(const struct strings *words)
-{
-    size_t n = strlen(words->v[0]);
-    for (size_t i = 1; i < words->n; i++)
-        for (size_t j = 0; j < n; j++)
-            if (words->v[i][j] != words->v[0][j])
-                n = j;
-    return n;
-}
-
 static unsigned char show_choices(struct terminal *t, const struct strings *words)
 {
     putc('\n', t->cli->out);
@@ -48,6 +37,30 @@ static unsigned char show_choices(struct terminal *t, const struct strings *word
     }
     fflush(t->cli->out);
     return CC_REDISPLAY;
+}
+
+/* libedit counts characters, not bytes, and takes no text that is none in this locale. */
+static unsigned char replace(EditLine *el, const char *typed, const char *fill)
+{
+    size_t n = mbstowcs(NULL, typed, 0);
+    if (n == (size_t)-1 || mbstowcs(NULL, fill, 0) == (size_t)-1)
+        return CC_ERROR;
+    el_deletestr(el, (int)n);
+    return el_insertstr(el, fill) == 0 ? CC_REFRESH : CC_ERROR;
+}
+
+/* Puts in place of `typed` what is common to the words; shows them where that is nothing more. */
+static unsigned char choose(struct terminal *t, const char *typed, const struct strings *words)
+{
+    size_t common = shell_common(words);
+    bool only = words->n == 1 && words->v[0][common] == '\0';
+    if (!only && common <= strlen(typed))
+        return show_choices(t, words);
+    bool done = only && common > 0 && words->v[0][common - 1] != '/';
+    char *fill = xasprintf("%.*s%s", (int)common, words->v[0], done ? " " : "");
+    unsigned char result = replace(t->el, typed, fill);
+    free(fill);
+    return result;
 }
 
 static unsigned char complete_cb(EditLine *el, int ch)
@@ -61,18 +74,8 @@ static unsigned char complete_cb(EditLine *el, int ch)
     const LineInfo *info = el_line(el);
     char *line = xstrndup(info->buffer, (size_t)(info->cursor - info->buffer));
     shell_complete(t->cli, line, &word, &words);
-    if (words.n > 0) {
-        size_t typed = strlen(line + word), common = common_length(&words);
-        bool done = words.n == 1 && words.v[0][common - 1] != '/';
-        char *fill = xasprintf("%.*s%s", (int)common, words.v[0], done ? " " : "");
-        if (words.n > 1 && common <= typed) {
-            result = show_choices(t, &words);
-        } else {
-            el_deletestr(el, (int)typed);
-            result = el_insertstr(el, fill) == 0 ? CC_REFRESH : CC_ERROR;
-        }
-        free(fill);
-    }
+    if (words.n > 0)
+        result = choose(t, line + word, &words);
     strings_fini(&words);
     free(line);
     return result;

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <wchar.h>
 
 static int run_words(struct cli *cli, const struct command *c, struct strings *words)
 {
@@ -158,6 +159,14 @@ static size_t last_word(const char *line, bool *ret_first)
     return word;
 }
 
+/* Whether a line with the name stays one line. */
+static bool is_printable(const char *name)
+{
+    while ((unsigned char)*name >= 0x20 && *name != 0x7f)
+        name++;
+    return *name == '\0';
+}
+
 static void complete_path(struct cli *cli, const char *typed, struct strings *ret)
 {
     struct pfs_list list;
@@ -169,7 +178,8 @@ static void complete_path(struct cli *cli, const char *typed, struct strings *re
     if (pfs_readdir(cli->client, dir, &list, NULL) == PFS_OK) {
         for (size_t i = 0; i < list.n; i++) {
             const struct pfs_stat *st = &list.entries[i];
-            if (strncmp(st->name, begin, strlen(begin)) != 0 || !name_is_safe(st->name))
+            if (strncmp(st->name, begin, strlen(begin)) != 0 || !name_is_safe(st->name) ||
+                !is_printable(st->name))
                 continue;
             char *name = xasprintf("%s%s%s", shown, st->name, st->is_dir ? "/" : "");
             char *as_word = path_as_word(name);
@@ -199,4 +209,24 @@ void shell_complete(struct cli *cli, const char *line, size_t *ret_word, struct 
         line_fini(&l);
     }
     strings_sort(ret);
+}
+
+/* Bytes of the character at s, with a backslash before it; 0: there is none in this locale. */
+static size_t character(const char *s)
+{
+    mbstate_t state = {0};
+    size_t quote = s[0] == '\\' && s[1] ? 1 : 0, n = mbrlen(s + quote, MB_CUR_MAX, &state);
+    return n == 0 || n > MB_CUR_MAX ? 0 : quote + n;
+}
+
+size_t shell_common(const struct strings *words)
+{
+    size_t common = 0, n;
+    while ((n = character(words->v[0] + common)) > 0) {
+        for (size_t i = 1; i < words->n; i++)
+            if (strncmp(words->v[i] + common, words->v[0] + common, n) != 0)
+                return common;
+        common += n;
+    }
+    return common;
 }

@@ -25,9 +25,12 @@ char *shell_prompt(const struct cli *cli);
 
 /*
  * What may stand in place of the unfinished word that ends at the end of `line`: commands for the
- * first word, names of AGFS (directories with '/') for others; each as the whole word, quoted.
+ * first word, names of AGFS (directories with '/') for others; each as the whole word, quoted. A
+ * name with a control character is left out: no line could hold it.
  * *ret_word is where the word begins in line. Reads one listing of the remote.
  */
 void shell_complete(struct cli *cli, const char *line, size_t *ret_word, struct strings *ret);
+/* How many bytes all words (one at least) begin with: whole characters, with what quotes them. */
+size_t shell_common(const struct strings *words);
 
 #endif

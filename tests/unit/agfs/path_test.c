@@ -3,6 +3,7 @@
 #include "path.h"
 #include "run.h"
 #include "shell.h"
+#include <locale.h>
 #include <stdlib.h>
 
 Test(path, resolve)
@@ -124,6 +125,8 @@ Test(path, completion)
     struct run r;
     run_begin(&r);
     fake_file(r.client, "/m1/with blank", "");
+    fake_file(r.client, "/m1/with\nnewline", "");
+    fake_file(r.client, "/m1/\033[2J", "");
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         char *got = complete(&r, rows[i][0]);
         cr_assert_str_eq(got, rows[i][1], "%s", got);
@@ -144,4 +147,29 @@ Test(path, completion)
         free(got);
     }
     run_end(&r);
+}
+
+Test(path, what_completions_have_in_common)
+{
+    static const struct {
+        const char *words[3];
+        size_t common;
+    } rows[] = {
+        {{"abc", "abd"}, 2},
+        {{"abc", "abcd", "ab"}, 2},
+        {{"abc"}, 3},
+        {{"\303\244x", "\303\244y"}, 2},
+        {{"x\303\244", "x\303\266"}, 1}, /* the first byte of both is no character */
+        {{"x\303", "x\303"}, 1},         /* nor is this one */
+        {{"a\\ b", "a\\*b"}, 1},         /* a backslash alone would quote what is typed next */
+        {{"a\\ b", "a\\ c"}, 3},
+    };
+    cr_assert(setlocale(LC_CTYPE, "C.UTF-8"));
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct strings words = {0};
+        for (size_t j = 0; j < 3 && rows[i].words[j]; j++)
+            strings_add(&words, xstrdup(rows[i].words[j]));
+        cr_assert_eq(shell_common(&words), rows[i].common, "%zu: %zu", i, shell_common(&words));
+        strings_fini(&words);
+    }
 }
