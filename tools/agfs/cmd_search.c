@@ -6,8 +6,20 @@
 #include "stop.h"
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
-static void put_match(struct cli *cli, const struct args *a, const struct pfs_match *m, bool named)
+/* A line of a file may hold tabs, unlike a name; what else could move the cursor stays out. */
+static void put_content(struct cli *cli, char *line)
+{
+    for (char *piece; (piece = strsep(&line, "\t")) != NULL;) {
+        cli_put_text(cli, piece);
+        if (line)
+            putc('\t', cli->out);
+    }
+}
+
+/* Takes m->content apart. */
+static void put_match(struct cli *cli, const struct args *a, struct pfs_match *m, bool named)
 {
     if (named) {
         cli_put_text(cli, m->file);
@@ -15,7 +27,7 @@ static void put_match(struct cli *cli, const struct args *a, const struct pfs_ma
     }
     if (a->has['n'])
         fprintf(cli->out, "%" PRId64 ":", m->line);
-    cli_put_text(cli, m->content);
+    put_content(cli, m->content);
     putc('\n', cli->out);
 }
 

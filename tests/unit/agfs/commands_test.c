@@ -151,6 +151,9 @@ Test(commands, links_digests_search)
     cr_assert_eq(run_line(&r, "grep nothing /m1/a"), 1);
     cr_assert_str_eq(r.out, "");
     cr_assert_str_eq(r.err, "");
+    fake_file(r.client, "/m1/tabs", "\ta\033[2J\t\tb\t\n");
+    r.cli.terminal = true;
+    expect_out(&r, "grep b /m1/tabs", "\ta?[2J\t\tb\t\n");
     expect_fail(&r, "grep x /none", 3, "no such file");
     run_end(&r);
 }
