@@ -145,6 +145,17 @@ static const char *from_environment(const char *name)
     return value && value[0] ? value : NULL;
 }
 
+/* --timeout and -o timeout= together are for the library to refuse. */
+static void add_timeout(struct collected *c)
+{
+    bool given = false;
+    for (size_t i = 1; i < c->pairs.n; i++)
+        given = given || strncmp(c->pairs.v[i], "timeout=", strlen("timeout=")) == 0;
+    const char *timeout = c->timeout || given ? c->timeout : from_environment("AGFS_TIMEOUT");
+    if (timeout)
+        strings_add(&c->pairs, with_unit(timeout));
+}
+
 /* Splits the collected pairs; each key's block holds key and value one after the other. */
 static void make_client_options(struct options *o, struct collected *c)
 {
@@ -172,10 +183,7 @@ int options_parse(int argc, char **argv, struct options *ret)
         c.server = from_environment("AGFS_API_URL");
     if (c.server == NULL)
         c.server = from_environment("AGFS_SERVER_URL");
-    if (c.timeout == NULL)
-        c.timeout = from_environment("AGFS_TIMEOUT");
-    if (c.timeout)
-        strings_add(&c.pairs, with_unit(c.timeout));
+    add_timeout(&c);
     char *url = options_url(c.server ? c.server : DEFAULT_SERVER);
     c.pairs.v[0] = xasprintf("base_url=%s", url);
     ret->server = masked(url);

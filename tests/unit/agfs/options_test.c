@@ -66,6 +66,10 @@ Test(options, precedence_of_the_server)
     cr_assert_str_eq(option(&o, "base_url"), "http://first:1/api/v1");
     cr_assert_str_eq(option(&o, "timeout"), "15s");
     options_fini(&o);
+    PARSE(&o, "-o", "timeout=2s", "ls");
+    cr_assert_eq(o.n_client, 2, "base_url and one timeout");
+    cr_assert_str_eq(option(&o, "timeout"), "2s");
+    options_fini(&o);
     PARSE(&o, "--agfs-api-url", "http://flag:3", "--timeout", "250ms", "ls");
     cr_assert_str_eq(o.server, "http://flag:3/api/v1");
     cr_assert_str_eq(option(&o, "timeout"), "250ms");
