@@ -219,7 +219,21 @@ def test_completion_of_other_alphabets(world):
         t.end()
 
 
+def test_words_that_would_be_ignored(world):
+    """They are refused before anything is done."""
+    server, _ = start(world)
+    with open(world.path("script"), "w") as f:
+        f.write("mkdir /m/d\n")
+    for words, said in ((["-c", "mkdir /m/d", "ls", "/"], "agfs: ls: nothing may follow the text of -c; quote all of it\n"),
+                        (["-c", "mkdir /m/d", "-c", "pwd"], "agfs: -c is given twice; "),
+                        ([world.path("script"), "/m"], "agfs: /m: a script takes no arguments\n"),
+                        (["nonsense", "/m"], "agfs: nonsense: neither a command nor a script; ")):
+        p = agfs(world, server, *words)
+        assert (p.returncode, p.stdout) == (2, "") and p.stderr.startswith(said), (words, p)
+    assert not agfs(world, server, "ls", "/m").stdout.count("d\n")
+
+
 run([test_ctrl_c_ends_the_line, test_text_of_several_lines, test_names_that_look_like_local_files,
      test_long_output_that_cannot_be_written, test_reload, test_output_that_is_lost,
      test_the_password_of_the_server_is_not_shown, test_closed_descriptors, test_a_script_that_cannot_be_read,
-     test_completion_of_other_alphabets])
+     test_completion_of_other_alphabets, test_words_that_would_be_ignored])

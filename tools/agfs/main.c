@@ -40,15 +40,18 @@ static void fill_descriptors(void)
     }
 }
 
-static int run_file(struct cli *cli, const char *name)
+/* The script words[0]; n: of words. */
+static int run_file(struct cli *cli, char **words, int n)
 {
+    const char *name = words[0];
     FILE *f = fopen(name, "re");
     if (f == NULL && errno == ENOENT)
         return cli_error(cli, EXIT_USAGE, "%s: neither a command nor a script; try `agfs help`",
                          name);
     if (f == NULL)
         return cli_fail_local(cli, name, errno);
-    int code = shell_script(cli, f, name);
+    int code = n > 1 ? cli_error(cli, EXIT_USAGE, "%s: a script takes no arguments", words[1])
+                     : shell_script(cli, f, name);
     fclose(f);
     return code;
 }
@@ -76,7 +79,7 @@ static int run(struct cli *cli, const struct options *o, int argc, char **argv)
         return shell_script(cli, stdin, "-");
     const struct command_spec *spec = command_find(word);
     if (spec == NULL)
-        return run_file(cli, word);
+        return run_file(cli, argv + o->first, argc - o->first);
     cancel_begin(spec->changes);
     return command_run(cli, argv + o->first, argc - o->first);
 }

@@ -87,6 +87,11 @@ static int take_option(int opt, struct options *o, struct collected *c)
         strings_add(&c->pairs, xstrdup(optarg));
         return 0;
     case 'c':
+        if (o->commands) {
+            fputs("agfs: -c is given twice; one text may hold several commands: 'ls; pwd'\n",
+                  stderr);
+            return EXIT_USAGE;
+        }
         o->commands = optarg;
         return 0;
     case OPT_ECHO:
@@ -179,6 +184,11 @@ int options_parse(int argc, char **argv, struct options *ret)
     while (code == 0 && (opt = getopt_long(argc, argv, "+c:o:kqvhV", long_options, NULL)) != -1)
         code = take_option(opt, ret, &c);
     ret->first = optind;
+    if (code == 0 && ret->commands && optind < argc) {
+        fprintf(stderr, "agfs: %s: nothing may follow the text of -c; quote all of it\n",
+                argv[optind]);
+        code = EXIT_USAGE;
+    }
     if (c.server == NULL)
         c.server = from_environment("AGFS_API_URL");
     if (c.server == NULL)

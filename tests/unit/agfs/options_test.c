@@ -136,6 +136,10 @@ Test(options, wrong_ones_are_usage_errors, .init = cr_redirect_stderr)
     options_fini(&o);
     cr_assert_eq(PARSE(&o, "-o", "=x", "ls"), EXIT_USAGE);
     options_fini(&o);
+    cr_assert_eq(PARSE(&o, "-c", "pwd", "ls", "/"), EXIT_USAGE);
+    options_fini(&o);
+    cr_assert_eq(PARSE(&o, "-c", "pwd", "-c", "ls"), EXIT_USAGE);
+    options_fini(&o);
     cr_assert_eq(PARSE(&o, "--server"), EXIT_USAGE);
     options_fini(&o);
 }
