@@ -45,7 +45,12 @@ class Terminal:
 
     def end(self):
         self.type("exit 0\n")
-        assert self.process.wait(DEADLINE) == 0
+        try:
+            while data := os.read(self.fd, 65536):
+                self.seen += data.decode(errors="replace")
+        except OSError:  # nobody has it open any more
+            pass
+        assert self.process.wait(DEADLINE) == 0, self.seen
         os.close(self.fd)
 
 

@@ -153,7 +153,8 @@ int shell_interactive(struct cli *cli)
     el_set(t.el, EL_CLIENTDATA, &t);
     el_set(t.el, EL_EDITOR, "emacs");
     el_set(t.el, EL_PROMPT, prompt_cb);
-    el_set(t.el, EL_ADDFN, "agfs-complete", "complete a command or path", complete_cb);
+    /* el_set would keep copies of both texts for ever. */
+    el_wset(t.el, EL_ADDFN, L"agfs-complete", L"complete a command or path", complete_cb);
     el_set(t.el, EL_BIND, "^I", "agfs-complete", NULL);
     load_history(&t);
     el_source(t.el, NULL);
