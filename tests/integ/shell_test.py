@@ -90,8 +90,31 @@ def test_ctrl_c_ends_the_line(world):
     at = t.expect("agfs:/> ", at)
     assert os.path.exists(world.path("l/big")) and not glob.glob(world.path("local*")), t.seen
     t.type("echo status $?\n")
-    t.expect("status 130", at)
+    at = t.expect("status 130", at)
+    t.type("rm /l/big")
+    at = t.expect("rm /l/big", at)
+    t.type("\x03")  # at the prompt: the line is given up, and the next one runs
+    at = t.expect("agfs:/> ", at)
+    t.type("echo on\n")
+    t.expect("on\r\n", t.expect("echo on\r\n", at))
     t.end()
+    assert os.path.exists(world.path("l/big"))
+
+
+def test_ctrl_c_ends_a_text_and_a_script(world):
+    server, _ = start(world)
+    sparse(world.path("l/big"), 4096 * MIB)
+    line = "download /l/big local; rm /l/big\n"
+    with open(world.path("script"), "w") as f:
+        f.write(line + "rm /l/big\n")
+    for words in (["-c", line], [world.path("script")]):
+        p = subprocess.Popen([os.path.abspath(world.agfs), "--server", server.clear, *words], cwd=world.dir,
+                             stderr=subprocess.PIPE, text=True)
+        wait_for("the download to begin", lambda: glob.glob(world.path("local.agfs-*")))
+        p.send_signal(signal.SIGINT)
+        said = p.communicate(timeout=DEADLINE)[1]
+        assert p.returncode == 130 and "cancelled" in said, (p.returncode, said)
+        assert os.path.exists(world.path("l/big")) and not glob.glob(world.path("local*")), words
 
 
 def test_text_of_several_lines(world):
@@ -238,7 +261,7 @@ def test_words_that_would_be_ignored(world):
     assert not agfs(world, server, "ls", "/m").stdout.count("d\n")
 
 
-run([test_ctrl_c_ends_the_line, test_text_of_several_lines, test_names_that_look_like_local_files,
-     test_long_output_that_cannot_be_written, test_reload, test_output_that_is_lost,
-     test_the_password_of_the_server_is_not_shown, test_closed_descriptors, test_a_script_that_cannot_be_read,
-     test_completion_of_other_alphabets, test_words_that_would_be_ignored])
+run([test_ctrl_c_ends_the_line, test_ctrl_c_ends_a_text_and_a_script, test_text_of_several_lines,
+     test_names_that_look_like_local_files, test_long_output_that_cannot_be_written, test_reload,
+     test_output_that_is_lost, test_the_password_of_the_server_is_not_shown, test_closed_descriptors,
+     test_a_script_that_cannot_be_read, test_completion_of_other_alphabets, test_words_that_would_be_ignored])

@@ -22,7 +22,7 @@ const char options_help[] =
     "  --timeout TIME      for each call: 250ms, 5s, 2m (AGFS_TIMEOUT; 30s)\n"
     "  -o KEY=VALUE        any other option of the connection, as for `mount proxyfs`\n"
     "  --json              ls, stat, mounts, health, ... print JSON\n"
-    "  --echo              show each line of a script behind a prompt before it runs\n"
+    "  --echo              show each line of a script or of -c behind a prompt before it runs\n"
     "  -q, -v, -vv         fewer messages; log of connections; log of everything\n"
     "  --version, --help\n"
     "\n"
