@@ -241,9 +241,12 @@ static void do_rename(struct pfs_client *c, const struct pfs_request *q, struct 
                       struct pfs_reply *r)
 {
     size_t first = 1 + strcspn(q->path + 1, "/");
-    (void)c;
     if (strncmp(q->path, q->path2, first) != 0 || q->path2[first] != '/') {
         refuse(&r->err, PFS_IO, "HTTP 500: cannot rename across different mounts");
+        return;
+    }
+    if (find(c, q->path2)) {
+        refuse(&r->err, PFS_EXISTS, "HTTP 409: file already exists");
         return;
     }
     free(n->path);
@@ -338,10 +341,10 @@ static enum pfs_class call(struct pfs_client *c, const struct pfs_request *q, st
     struct node *n = find(c, q->path);
     if (q->op == PFS_OP_WRITE)
         do_write(c, q, n, r);
-    else if (q->op == PFS_OP_MKDIR && n)
+    else if ((q->op == PFS_OP_MKDIR || q->op == PFS_OP_CREATE) && n)
         refuse(&r->err, PFS_EXISTS, "already exists");
-    else if (q->op == PFS_OP_MKDIR && has_parent(c, q->path))
-        add(c, q->path, NULL, 0);
+    else if ((q->op == PFS_OP_MKDIR || q->op == PFS_OP_CREATE) && has_parent(c, q->path))
+        add(c, q->path, q->op == PFS_OP_CREATE ? "" : NULL, 0);
     else if (n == NULL)
         refuse(&r->err, PFS_NOTFOUND, "HTTP 404: no such file or directory");
     else

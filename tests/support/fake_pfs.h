@@ -8,8 +8,8 @@
  * API. Linked instead of the library's own functions. Calls may come from any thread, all else from
  * one.
  *
- * Paths with different first components are different mounts (no rename between them); a file
- * called "reload" is a control file that answers a write with a message.
+ * Paths with different first components are different mounts (no rename between them, and none
+ * onto what exists); a file called "reload" is a control file that answers a write with a message.
  */
 #include <proxyfs/proxyfs.h>
 

@@ -37,6 +37,11 @@ enum pfs_class pfs_mkdir(struct pfs_client *c, const char *path, uint32_t mode,
     return simple(c, PFS_OP_MKDIR, path, NULL, err);
 }
 
+enum pfs_class pfs_create(struct pfs_client *c, const char *path, struct pfs_error *err)
+{
+    return simple(c, PFS_OP_CREATE, path, NULL, err);
+}
+
 enum pfs_class pfs_remove(struct pfs_client *c, const char *path, struct pfs_error *err)
 {
     return simple(c, PFS_OP_REMOVE, path, NULL, err);

@@ -18,17 +18,19 @@
 static bool is_interactive;
 static volatile sig_atomic_t asked, changing;
 /*
- * Half-written files. Changed under the lock; the handler takes those whose flag is set. One that
+ * Half-written files. Changed under the lock; the handler takes those whose state says so. One that
  * is made right now is not among them yet: the handler waits for it, on a thread that makes none.
  */
+#define FILES_MAX (2 * CROWD_MAX) /* a moved file has one that waits, and one that is written */
+enum state { UNUSED, REMOVE, TELL };
 #define MAKING_MS 1000 /* not for ever, should a file system hang */
 static atomic_uint n_making;
 static atomic_bool is_ending;
 static pthread_mutex_t files_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct {
-    atomic_bool is_set;
+    atomic_int state;
     char path[PATH_MAX];
-} files[CROWD_MAX];
+} files[FILES_MAX];
 
 static void say(const char *s)
 {
@@ -46,11 +48,18 @@ static void on_signal(int sig)
     atomic_store(&is_ending, true);
     for (int i = 0; i < MAKING_MS && atomic_load(&n_making) > 0; i++)
         poll(NULL, 0, 1);
-    for (size_t i = 0; i < CROWD_MAX; i++) {
-        if (atomic_load(&files[i].is_set))
+    for (size_t i = 0; i < FILES_MAX; i++) {
+        if (atomic_load(&files[i].state) == REMOVE)
             unlink(files[i].path);
     }
     say("\nagfs: cancelled");
+    for (size_t i = 0; i < FILES_MAX; i++) {
+        if (atomic_load(&files[i].state) == TELL) {
+            say("; look at ");
+            say(files[i].path);
+            say(" before you remove it: what was being moved may be nowhere else");
+        }
+    }
     if (changing)
         say("; it is not known whether the remote did what was under way");
     say("\n");
@@ -85,15 +94,15 @@ bool cancel_asked(void)
     return asked != 0;
 }
 
-static void remember(const char *path)
+static void remember(const char *path, enum state state)
 {
     size_t i = 0;
     pthread_mutex_lock(&files_lock);
-    while (i < CROWD_MAX && atomic_load(&files[i].is_set))
+    while (i < FILES_MAX && atomic_load(&files[i].state) != UNUSED)
         i++;
-    if (i < CROWD_MAX && strlen(path) < PATH_MAX) {
+    if (i < FILES_MAX && strlen(path) < PATH_MAX) {
         memcpy(files[i].path, path, strlen(path) + 1);
-        atomic_store(&files[i].is_set, true);
+        atomic_store(&files[i].state, (int)state);
     }
     pthread_mutex_unlock(&files_lock);
 }
@@ -114,7 +123,7 @@ int cancel_file(char *name)
     int fd = mkostemp(name, O_CLOEXEC);
     int eno = errno;
     if (fd >= 0)
-        remember(name);
+        remember(name, REMOVE);
     atomic_fetch_sub(&n_making, 1);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     errno = eno;
@@ -124,9 +133,14 @@ int cancel_file(char *name)
 void cancel_file_done(const char *name)
 {
     pthread_mutex_lock(&files_lock);
-    for (size_t i = 0; i < CROWD_MAX; i++) {
-        if (atomic_load(&files[i].is_set) && strcmp(files[i].path, name) == 0)
-            atomic_store(&files[i].is_set, false);
+    for (size_t i = 0; i < FILES_MAX; i++) {
+        if (atomic_load(&files[i].state) != UNUSED && strcmp(files[i].path, name) == 0)
+            atomic_store(&files[i].state, UNUSED);
     }
     pthread_mutex_unlock(&files_lock);
+}
+
+void cancel_tell(const char *name)
+{
+    remember(name, TELL);
 }

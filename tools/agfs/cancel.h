@@ -24,5 +24,8 @@ bool cancel_asked(void);
  */
 int cancel_file(char *name);
 void cancel_file_done(const char *name);
+/* Until cancel_file_done: when the tool is cancelled, that `name` may hold what was moved is said.
+ */
+void cancel_tell(const char *name);
 
 #endif

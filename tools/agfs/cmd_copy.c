@@ -1,26 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
 /*
- * cp and mv. A tree is copied file by file, each streamed; a moved file is removed only after its
- * copy was read back and found equal. Links are not followed below the top on this machine.
+ * cp and mv. A tree is read, then copied file by file, each streamed; a moved file is removed only
+ * after its copy was read back and found equal (move.h). Links are not followed below the top on
+ * this machine.
  */
 #include "cancel.h"
 #include "commands.h"
 #include "crowd.h"
+#include "move.h"
 #include "progress.h"
 #include "transfer.h"
-#include <dirent.h>
+#include "tree.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#define COPY_DEPTH_MAX 64 /* a directory below itself ends here */
-#define AT_ONCE 8         /* files of a directory, without -j: each waits for the server mostly */
-
-enum kind { KIND_NONE, KIND_FILE, KIND_DIR, KIND_OTHER };
+#define AT_ONCE 8 /* files of a directory, without -j: each waits for the server mostly */
 
 struct job {
     struct cli *cli;
@@ -30,57 +27,18 @@ struct job {
     atomic_uint n_left; /* what was not tried, since the server is gone; any thread */
 };
 
-static int kind_of(struct cli *cli, const struct place *p, enum kind *ret)
-{
-    struct stat local;
-    struct pfs_stat st;
-    struct pfs_error err;
-    if (p->local) {
-        if (strcmp(p->path, "-") == 0)
-            *ret = KIND_FILE;
-        else if (stat(p->path, &local) == 0)
-            *ret = S_ISDIR(local.st_mode) ? KIND_DIR : KIND_FILE;
-        else if (errno == ENOENT)
-            *ret = KIND_NONE;
-        else
-            return cli_fail_local(cli, p->path, errno);
-        return 0;
-    }
-    enum pfs_class cls = pfs_stat(cli->client, p->path, &st, &err);
-    if (cls != PFS_OK && cls != PFS_NOTFOUND)
-        return cli_fail(cli, p->path, &err);
-    *ret = cls == PFS_NOTFOUND ? KIND_NONE : st.is_dir ? KIND_DIR : KIND_FILE;
-    if (cls == PFS_OK)
-        pfs_stat_fini(&st);
-    return 0;
-}
-
 /* ---- one file, one directory ---------------------------------------------------------------- */
-
-static int remove_place(struct cli *cli, const struct place *p)
-{
-    struct pfs_error err;
-    if (p->local)
-        return remove(p->path) == 0 ? 0 : cli_fail_local(cli, p->path, errno);
-    return pfs_remove(cli->client, p->path, &err) == PFS_OK ? 0
-                                                            : cli_fail_change(cli, p->path, &err);
-}
 
 static int copy_file(struct job *job, const struct place *from, const struct place *to)
 {
-    int code = transfer_copy(job->cli, from, to);
-    if (code == 0 && job->move)
-        code = transfer_verify(job->cli, from, to);
-    if (code == 0 && job->move)
-        code = remove_place(job->cli, from);
-    return code;
+    return job->move ? move_file(job->cli, from, to) : transfer_copy(job->cli, from, to);
 }
 
 static int make_directory(struct cli *cli, const struct place *p)
 {
     struct pfs_error err;
     enum kind kind;
-    int code = kind_of(cli, p, &kind);
+    int code = place_kind(cli, p, &kind);
     if (code || kind == KIND_DIR)
         return code;
     if (p->local)
@@ -90,74 +48,13 @@ static int make_directory(struct cli *cli, const struct place *p)
                : cli_fail_change(cli, p->path, &err);
 }
 
-/* A name in a directory, and what it is. */
-struct entry {
-    char *name;
-    enum kind kind;
-};
-
-struct entries {
-    struct entry *v;
-    size_t n;
-};
-
-static void entries_add(struct entries *l, const char *name, enum kind kind)
-{
-    l->v = (l->n & (l->n - 1)) == 0 ? xrealloc(l->v, (l->n ? l->n * 2 : 1) * sizeof(*l->v)) : l->v;
-    l->v[l->n++] = (struct entry){.name = xstrdup(name), .kind = kind};
-}
-
-static void entries_fini(struct entries *l)
-{
-    for (size_t i = 0; i < l->n; i++)
-        free(l->v[i].name);
-    free(l->v);
-}
-
-static int read_local(struct cli *cli, const char *path, struct entries *ret)
-{
-    DIR *d = opendir(path);
-    const struct dirent *e;
-    if (d == NULL)
-        return cli_fail_local(cli, path, errno);
-    while ((e = readdir(d)) != NULL) {
-        struct stat st;
-        if (!name_is_safe(e->d_name) || fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
-            continue;
-        entries_add(ret, e->d_name,
-                    S_ISDIR(st.st_mode)   ? KIND_DIR
-                    : S_ISREG(st.st_mode) ? KIND_FILE
-                                          : KIND_OTHER);
-    }
-    closedir(d);
-    return 0;
-}
-
-static int read_entries(struct cli *cli, const struct place *p, struct entries *ret)
-{
-    struct pfs_list list;
-    struct pfs_error err;
-    *ret = (struct entries){0};
-    if (p->local)
-        return read_local(cli, p->path, ret);
-    if (pfs_readdir(cli->client, p->path, &list, &err) != PFS_OK)
-        return cli_fail(cli, p->path, &err);
-    /* A name such as "../x" must not lead out of the target: it is no file then. */
-    for (size_t i = 0; i < list.n; i++)
-        entries_add(ret, list.entries[i].name,
-                    !name_is_safe(list.entries[i].name) ? KIND_OTHER
-                    : list.entries[i].is_dir            ? KIND_DIR
-                                                        : KIND_FILE);
-    pfs_list_fini(&list);
-    return 0;
-}
-
 /* ---- trees --------------------------------------------------------------------------------- */
 
-static int copy_tree(struct job *job, const struct place *from, const struct place *to, int depth);
+static int copy_tree(struct job *job, const struct place *from, const struct place *to,
+                     const struct entries *entries);
 
 static int copy_entry(struct job *job, const struct place *dir, const struct place *to,
-                      const struct entry *e, int depth)
+                      const struct entry *e)
 {
     int code;
     if (cancel_asked())
@@ -168,7 +65,7 @@ static int copy_entry(struct job *job, const struct place *dir, const struct pla
     }
     struct place source = place_inside(dir, e->name), target = place_inside(to, e->name);
     if (e->kind == KIND_DIR)
-        code = copy_tree(job, &source, &target, depth + 1);
+        code = copy_tree(job, &source, &target, &e->below);
     else if (e->kind == KIND_FILE)
         code = copy_file(job, &source, &target);
     else
@@ -193,7 +90,7 @@ static void copy_if_file(void *arg, size_t i)
     const struct entry *e = &b->entries->v[i];
     if (e->kind != KIND_FILE)
         return;
-    b->codes[i] = copy_entry(b->job, b->from, b->to, e, 0);
+    b->codes[i] = copy_entry(b->job, b->from, b->to, e);
     progress_file(b->job->cli->together);
 }
 
@@ -213,11 +110,11 @@ static void copy_together(struct batch *b, size_t n_files)
 /* Files first, then what is none, one by one. Of several failures the first in their order counts.
  */
 static int copy_entries(struct job *job, const struct place *from, const struct place *to,
-                        const struct entries *entries, int depth)
+                        const struct entries *entries)
 {
     struct batch b = {job, from, to, entries, xcalloc(entries->n + 1, sizeof(int))};
     size_t n_files = 0;
-    int code = 0;
+    int code = entries->code;
     for (size_t i = 0; i < entries->n; i++)
         n_files += entries->v[i].kind == KIND_FILE;
     bool together = n_files > 1 && job->at_once > 1;
@@ -225,35 +122,41 @@ static int copy_entries(struct job *job, const struct place *from, const struct 
         copy_together(&b, n_files);
     for (size_t i = 0; i < entries->n; i++) {
         if (!together || entries->v[i].kind != KIND_FILE)
-            b.codes[i] = copy_entry(job, from, to, &entries->v[i], depth);
+            b.codes[i] = copy_entry(job, from, to, &entries->v[i]);
         keep_first(&code, b.codes[i]);
     }
     free(b.codes);
     return code;
 }
 
-static int copy_tree(struct job *job, const struct place *from, const struct place *to, int depth)
+static int copy_tree(struct job *job, const struct place *from, const struct place *to,
+                     const struct entries *entries)
 {
-    struct entries entries;
-    int code;
-    if (depth > COPY_DEPTH_MAX)
-        return cli_error(job->cli, EXIT_OTHER, "%s: too deep", from->path);
-    code = make_directory(job->cli, to);
-    if (code == 0)
-        code = read_entries(job->cli, from, &entries);
+    int code = make_directory(job->cli, to);
     if (code)
         return code;
-    code = copy_entries(job, from, to, &entries, depth);
-    entries_fini(&entries);
+    code = copy_entries(job, from, to, entries);
     if (code == 0 && job->move)
-        code = remove_place(job->cli, from);
+        code = move_remove(job->cli, from);
+    return code;
+}
+
+static int copy_top(struct job *job, const struct place *from, const struct place *to)
+{
+    struct entries entries;
+    int code = job->move ? move_check_tree(job->cli, from, to) : 0;
+    if (code)
+        return code;
+    tree_read(job->cli, from, &entries);
+    code = copy_tree(job, from, to, &entries);
+    tree_fini(&entries);
     return code;
 }
 
 static int copy_any(struct job *job, const struct place *from, const struct place *to)
 {
     enum kind kind;
-    int code = kind_of(job->cli, from, &kind);
+    int code = place_kind(job->cli, from, &kind);
     char *show = place_show(from);
     if (code == 0 && kind == KIND_NONE)
         code = cli_error(job->cli, pfs_class_exit(PFS_NOTFOUND), "%s: no such file or directory",
@@ -263,8 +166,10 @@ static int copy_any(struct job *job, const struct place *from, const struct plac
     else if (code == 0 && kind == KIND_DIR && !from->local && !to->local &&
              path_below(to->path, from->path))
         code = cli_error(job->cli, EXIT_USAGE, "%s: cannot be copied into itself", show);
+    else if (code == 0 && kind == KIND_OTHER && job->move)
+        code = cli_error(job->cli, EXIT_OTHER, "%s: not a regular file: cannot be moved", show);
     else if (code == 0)
-        code = kind == KIND_DIR ? copy_tree(job, from, to, 1) : copy_file(job, from, to);
+        code = kind == KIND_DIR ? copy_top(job, from, to) : copy_file(job, from, to);
     free(show);
     return code;
 }
@@ -349,7 +254,7 @@ static int copy_or_move(struct job *job, const struct args *a)
     atomic_store(&cli->unreachable, false); /* it may have come back since the last command */
     struct place target = place_of(cli, a->v[a->n - 1]);
     enum kind kind;
-    code = kind_of(cli, &target, &kind);
+    code = place_kind(cli, &target, &kind);
     if (code == 0 && a->n > 2 && kind != KIND_DIR)
         code = cli_error(cli, EXIT_USAGE, "%s: is no directory, but there are several sources",
                          a->v[a->n - 1]);

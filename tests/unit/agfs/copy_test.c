@@ -211,3 +211,57 @@ Test(copy, move_keeps_the_source_unless_all_is_well)
     cr_assert_not(fake_exists(r.client, "/m1/new"));
     run_end(&r);
 }
+
+/* The name of the copy that waits in /m2, from the error line about it; it is of this content. */
+static void expect_waiting(struct run *r, const char *content)
+{
+    char name[64];
+    const char *at = strstr(r->err, "its content is in /m2/.agfs-");
+    cr_assert_not_null(at, "%s", r->err);
+    cr_assert_eq(sscanf(at, "its content is in %63s", name), 1);
+    cr_assert_str_eq(fake_content(r->client, name), content);
+}
+
+Test(copy, move_onto_a_file)
+{
+    struct run r;
+    run_begin(&r);
+    expect_out(&r, "cp /m1/a /m2/old; mv /m1/b.txt /m2/old; cat /m2/old; ls /m2 /m1",
+               "bee\n/m2:\nold\n/m1:\na\nsub\n");
+    put_file("x", "from here");
+    fake_fail(r.client, PFS_OP_RENAME, PFS_UNSUPPORTED, PFS_OUTCOME_NA, "no rename");
+    expect_out(&r, "mv local:x /m2/old; cat /m2/old; ls /m2", "from hereold\n");
+    cr_assert_neq(access("x", F_OK), 0);
+    fake_corrupt(r.client);
+    expect_fail(&r, "mv /m1/a /m2/old", 1, "reads back differently");
+    expect_out(&r, "cat /m1/a /m2/old; ls /m2", "line one\nfrom hereold\n");
+    run_end(&r);
+}
+
+/* From when the source goes on, the copy is kept, and its name is said. */
+Test(copy, move_that_fails_at_its_end_says_where_the_content_is)
+{
+    struct run r;
+    run_begin(&r);
+    put_file("x", "from here");
+    expect_out(&r, "cp /m1/a /m2/old", "");
+    fake_fail(r.client, PFS_OP_RENAME, PFS_TIMEOUT, PFS_OUTCOME_UN, "no reply");
+    expect_fail(&r, "mv local:x /m2/old", 10, "no reply");
+    expect_waiting(&r, "from here");
+    cr_assert_neq(access("x", F_OK), 0);
+    fake_fail(r.client, PFS_OP_REMOVE, PFS_TIMEOUT, PFS_OUTCOME_UN, "no reply");
+    expect_fail(&r, "mv /m1/b.txt /m2/old", 10, "no reply");
+    expect_waiting(&r, "bee\n");
+    run_end(&r);
+}
+
+Test(copy, a_directory_is_not_moved_where_that_cannot_be_told)
+{
+    struct run r;
+    run_begin(&r);
+    fake_fail(r.client, PFS_OP_CREATE, PFS_DENIED, PFS_OUTCOME_NA, "permission denied");
+    expect_fail(&r, "mv /m1/sub /m2", 5, "/m2: permission denied");
+    cr_assert(fake_exists(r.client, "/m1/sub/c.txt"));
+    cr_assert_not(fake_exists(r.client, "/m2/sub"));
+    run_end(&r);
+}
