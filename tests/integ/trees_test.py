@@ -101,4 +101,27 @@ def test_cancelled(world):
         assert all(size == 32 * MIB and "." not in name for name, size in left.items()), left
 
 
-run([test_up_and_back, test_what_fails_is_said_and_the_rest_is_there, test_the_server_goes_away, test_cancelled])
+def test_queues_keep_their_messages(world):
+    """Reading one of a queue's files takes a message out: control files are not copied with a tree, nor moved."""
+    servers, api, at = chain(world, remote_args=("--mount", "queuefs:/q"))
+    queue = at + "/q/jobs"
+    assert api.post("directories", path=queue).status == 201
+    for n in range(5):
+        assert api.put(queue + "/enqueue", b"m%d" % n).status == 200
+    os.mkdir(world.path("d"))
+    for words in (("cp", "-r", queue, at + "/memfs/d"), ("download", "-r", at + "/q", world.path("d")),
+                  ("mv", queue, at + "/memfs/e"), ("mv", queue, "local:" + world.path("e")),
+                  ("mv", queue + "/dequeue", at + "/memfs/f")):
+        p = agfs(world, servers[0], *words)
+        assert p.returncode != 0, p
+        if words[1] != queue + "/dequeue":
+            for name in ("enqueue", "dequeue", "peek", "clear"):
+                assert "%s/%s: left out: a control file\n" % (queue, name) in p.stderr, (words, p.stderr)
+        else:
+            assert "dequeue: a control file: cannot be moved" in p.stderr, p
+        assert api.read(queue + "/size").body == b"5", words
+    assert [api.read(queue + "/dequeue").json()["data"] for _ in range(5)] == ["m%d" % n for n in range(5)]
+
+
+run([test_up_and_back, test_what_fails_is_said_and_the_rest_is_there, test_the_server_goes_away, test_cancelled,
+     test_queues_keep_their_messages])

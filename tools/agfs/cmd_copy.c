@@ -69,8 +69,9 @@ static int copy_entry(struct job *job, const struct place *dir, const struct pla
     else if (e->kind == KIND_FILE)
         code = copy_file(job, &source, &target);
     else
-        code = cli_error(job->cli, EXIT_OTHER, "%s%s: left out: neither a file nor a directory",
-                         source.local ? "local:" : "", source.path);
+        code = cli_error(
+            job->cli, EXIT_OTHER, "%s%s: left out: %s", source.local ? "local:" : "", source.path,
+            e->kind == KIND_CONTROL ? "a control file" : "neither a file nor a directory");
     place_fini(&source);
     place_fini(&target);
     return code;
@@ -166,8 +167,9 @@ static int copy_any(struct job *job, const struct place *from, const struct plac
     else if (code == 0 && kind == KIND_DIR && !from->local && !to->local &&
              path_below(to->path, from->path))
         code = cli_error(job->cli, EXIT_USAGE, "%s: cannot be copied into itself", show);
-    else if (code == 0 && kind == KIND_OTHER && job->move)
-        code = cli_error(job->cli, EXIT_OTHER, "%s: not a regular file: cannot be moved", show);
+    else if (code == 0 && (kind == KIND_OTHER || kind == KIND_CONTROL) && job->move)
+        code = cli_error(job->cli, EXIT_OTHER, "%s: %s: cannot be moved", show,
+                         kind == KIND_CONTROL ? "a control file" : "not a regular file");
     else if (code == 0)
         code = kind == KIND_DIR ? copy_top(job, from, to) : copy_file(job, from, to);
     free(show);

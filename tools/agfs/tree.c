@@ -18,7 +18,9 @@ static enum kind kind_of_mode(mode_t mode)
 
 static enum kind kind_of_stat(const struct pfs_stat *st)
 {
-    return st->is_dir ? KIND_DIR : KIND_FILE;
+    if (st->is_dir)
+        return KIND_DIR;
+    return st->meta_type && strcmp(st->meta_type, "control") == 0 ? KIND_CONTROL : KIND_FILE;
 }
 
 int place_kind(struct cli *cli, const struct place *p, enum kind *ret)

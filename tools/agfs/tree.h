@@ -13,7 +13,8 @@ enum kind {
     KIND_NONE,
     KIND_FILE,
     KIND_DIR,
-    KIND_OTHER, /* nothing that could be copied and read back: a device, a bad name */
+    KIND_CONTROL, /* reading it may do something, such as take a message out of a queue */
+    KIND_OTHER,   /* nothing that could be copied and read back: a device, a bad name */
 };
 
 struct entry;

@@ -164,6 +164,17 @@ Test(copy, a_name_cannot_lead_out)
     run_end(&r);
 }
 
+Test(copy, control_files_are_left_out_of_a_tree)
+{
+    struct run r;
+    run_begin(&r);
+    expect_fail(&r, "cp -r /remote /m2", 1, "agfs: cp: /remote/reload: left out: a control file\n");
+    cr_assert_not(fake_exists(r.client, "/m2/remote/reload"));
+    expect_fail(&r, "mv /remote/reload /m2", 1, "/remote/reload: a control file: cannot be moved");
+    cr_assert(fake_exists(r.client, "/remote/reload"));
+    run_end(&r);
+}
+
 Test(copy, failures_leave_the_target)
 {
     struct run r;
