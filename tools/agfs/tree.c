@@ -66,35 +66,51 @@ void tree_fini(struct entries *l)
     *l = (struct entries){0};
 }
 
-static int read_local(struct cli *cli, const char *path, struct entries *ret)
+static int add_local(struct cli *cli, const char *path, DIR *d, const char *name,
+                     struct entries *ret)
+{
+    struct stat st;
+    if (fstatat(dirfd(d), name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+        add(ret, name, kind_of_mode(st.st_mode));
+        return 0;
+    }
+    int eno = errno;
+    char *show = path_join(path, name);
+    int code = cli_fail_local(cli, show, eno);
+    free(show);
+    return code;
+}
+
+static void read_local(struct cli *cli, const char *path, struct entries *ret)
 {
     DIR *d = opendir(path);
     const struct dirent *e;
-    if (d == NULL)
-        return cli_fail_local(cli, path, errno);
-    while ((e = readdir(d)) != NULL) {
-        struct stat st;
-        if (!name_is_safe(e->d_name) || fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
-            continue;
-        add(ret, e->d_name, kind_of_mode(st.st_mode));
+    if (d == NULL) {
+        ret->code = cli_fail_local(cli, path, errno);
+        return;
     }
+    for (errno = 0; (e = readdir(d)) != NULL; errno = 0)
+        if (name_is_safe(e->d_name))
+            keep_first(&ret->code, add_local(cli, path, d, e->d_name, ret));
+    if (errno)
+        keep_first(&ret->code, cli_fail_local(cli, path, errno));
     closedir(d);
-    return 0;
 }
 
-static int read_remote(struct cli *cli, const char *path, struct entries *ret)
+static void read_remote(struct cli *cli, const char *path, struct entries *ret)
 {
     struct pfs_list list;
     struct pfs_error err;
-    if (pfs_readdir(cli->client, path, &list, &err) != PFS_OK)
-        return cli_fail(cli, path, &err);
+    if (pfs_readdir(cli->client, path, &list, &err) != PFS_OK) {
+        ret->code = cli_fail(cli, path, &err);
+        return;
+    }
     /* A name such as "../x" must not lead out of the target: it is no file then. */
     for (size_t i = 0; i < list.n; i++) {
         const struct pfs_stat *st = &list.entries[i];
         add(ret, st->name, name_is_safe(st->name) ? kind_of_stat(st) : KIND_OTHER);
     }
     pfs_list_fini(&list);
-    return 0;
 }
 
 static void read_at(struct cli *cli, const struct place *p, int depth, struct entries *ret)
@@ -106,8 +122,10 @@ static void read_at(struct cli *cli, const struct place *p, int depth, struct en
         ret->code = pfs_class_exit(PFS_CONN);
     else if (depth > TREE_DEPTH_MAX)
         ret->code = cli_error(cli, EXIT_OTHER, "%s: too deep", p->path);
+    else if (p->local)
+        read_local(cli, p->path, ret);
     else
-        ret->code = p->local ? read_local(cli, p->path, ret) : read_remote(cli, p->path, ret);
+        read_remote(cli, p->path, ret);
     for (size_t i = 0; i < ret->n; i++) {
         if (ret->v[i].kind != KIND_DIR)
             continue;

@@ -175,6 +175,27 @@ Test(copy, control_files_are_left_out_of_a_tree)
     run_end(&r);
 }
 
+/* A directory that may be listed, but not entered. */
+Test(copy, what_cannot_be_looked_at_is_said)
+{
+    struct run r;
+    run_begin(&r);
+    mkdir("t", 0755);
+    mkdir("t/sub", 0755);
+    put_file("t/sub/one", "1");
+    put_file("t/sub/two", "2");
+    put_file("t/three", "3");
+    chmod(".", 0755);
+    chmod("t/sub", 0644);
+    uid_t me = geteuid();
+    cr_assert(me != 0 || seteuid(65534) == 0);
+    expect_fail(&r, "upload -r t /m2", 5, "agfs: upload: local:t/sub/one: Permission denied\n");
+    expect_fail(&r, "upload -r t /m1", 5, "agfs: upload: local:t/sub/two: Permission denied\n");
+    cr_assert_eq(seteuid(me), 0);
+    cr_assert_str_eq(fake_content(r.client, "/m2/t/three"), "3");
+    run_end(&r);
+}
+
 Test(copy, failures_leave_the_target)
 {
     struct run r;
