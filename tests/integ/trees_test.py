@@ -93,7 +93,7 @@ def test_cancelled(world):
         back = world.path("back%d" % sig)
         p = subprocess.Popen([world.agfs, "--server", servers[0].clear, "download", "-r", at + "/store/t", back],
                              stderr=subprocess.PIPE, text=True, env=env)
-        wait_for("several files to come in", lambda: len(glob.glob(back + "/*.agfs-*")) > 3 or p.poll() is not None)
+        wait_for("several files to come in", lambda: len(glob.glob(back + "/.agfs-*")) > 3 or p.poll() is not None)
         p.send_signal(sig)
         said = p.communicate(timeout=20)[1]
         assert p.returncode == code and "cancelled" in said, (p.returncode, said)

@@ -86,7 +86,7 @@ static void read_mask(void)
 static int open_temporary(struct cli *cli, const struct stat *old, struct sink *s)
 {
     pthread_once(&mask_once, read_mask);
-    s->temporary = xasprintf("%s.agfs-XXXXXX", s->target);
+    s->temporary = local_temporary(s->target);
     s->fd = cancel_file(s->temporary);
     if (s->fd < 0) {
         free(s->temporary);

@@ -33,12 +33,6 @@ static struct place unused_name(const char *dir)
     return (struct place){.path = path_join(dir, name)};
 }
 
-static char *local_parent(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? xstrndup(path, (size_t)(slash - path) + (slash == path)) : xstrdup(".");
-}
-
 /* ---- a file onto another -------------------------------------------------------------------- */
 
 /*
@@ -54,8 +48,7 @@ struct waiting {
 static int make_local(struct cli *cli, const char *to, struct place *ret)
 {
     struct stat st;
-    char *dir = local_parent(to), *path = path_join(dir, ".agfs-XXXXXX");
-    free(dir);
+    char *path = local_temporary(to);
     int fd = stat(to, &st) == 0 ? cancel_file(path) : -1;
     if (fd < 0) {
         free(path);

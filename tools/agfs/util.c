@@ -45,6 +45,18 @@ char *xasprintf(const char *format, ...)
     return must(n < 0 ? NULL : s);
 }
 
+char *local_parent(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? xstrndup(path, (size_t)(slash - path) + (slash == path)) : xstrdup(".");
+}
+
+char *local_temporary(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return xasprintf("%.*s.agfs-XXXXXX", slash ? (int)(slash - path) + 1 : 0, path);
+}
+
 void text_add(struct text *t, const char *s, size_t n)
 {
     if (t->cap - t->len <= n) {

@@ -21,6 +21,11 @@ char *xstrndup(const char *s, size_t n);
 /* Formatted text, to be freed by the caller. */
 char *xasprintf(const char *format, ...) PFS_PRINTF(1, 2);
 
+/* The directory that a path of this machine is in; to be freed by the caller. */
+char *local_parent(const char *path);
+/* A name beside the path, for mkstemp: short, so that there is one for every name. */
+char *local_temporary(const char *path);
+
 /* A growing text, NUL-terminated once something was added. Zero-initialised is empty. */
 struct text {
     char *s;

@@ -102,6 +102,24 @@ Test(copy, from_and_to_this_machine)
     run_end(&r);
 }
 
+/* The name that a file has on its way must not be longer than a file system takes. */
+Test(copy, the_longest_name)
+{
+    struct run r;
+    char name[256], line[600];
+    run_begin(&r);
+    memset(name, 'n', 255);
+    name[255] = '\0';
+    snprintf(line, sizeof(line), "download /m1/a %s; mv /m1/b.txt local:%s", name, name);
+    expect_out(&r, line, "");
+    expect_file(name, "bee\n");
+    snprintf(line, sizeof(line), "download /m1/a %s/%s", dir, name);
+    expect_out(&r, line, "");
+    expect_file(name, "line one\n");
+    cr_assert_eq(count_files(), 1);
+    run_end(&r);
+}
+
 Test(copy, trees_both_ways)
 {
     struct run r;
