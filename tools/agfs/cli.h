@@ -15,6 +15,7 @@
 #include <stdio.h>
 
 struct progress;
+struct source;
 
 struct cli {
     struct pfs_client *client; /* borrowed */
@@ -33,6 +34,8 @@ struct cli {
     atomic_bool no_copy;       /* the server has no operation to copy by itself; any thread */
     atomic_bool unreachable;   /* nobody answers at the server's address any more; any thread */
     struct progress *together; /* of the files that are copied together; NULL: each has its own */
+    /* What goes to out piece by piece; NULL: nothing does. */
+    const struct source *printing;
 };
 
 /* Fills *cli for `client`, with cwd "/"; cli_fini frees what cli owns (not the client). */

@@ -98,6 +98,17 @@ static int open_temporary(struct cli *cli, const struct stat *old, struct sink *
     return 0;
 }
 
+static int open_appended(struct cli *cli, const char *path, struct sink *s)
+{
+    struct stat st;
+    s->fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_APPEND, 0666);
+    if (s->fd < 0 || fstat(s->fd, &st) != 0)
+        return cli_fail_local(cli, path, errno);
+    s->appends = S_ISREG(st.st_mode);
+    s->old_size = st.st_size;
+    return 0;
+}
+
 /* Regular files are written beside their place; devices, pipes and appended files in place. */
 static int open_local_sink(struct cli *cli, const char *path, uint32_t flags, struct sink *s)
 {
@@ -115,7 +126,10 @@ static int open_local_sink(struct cli *cli, const char *path, uint32_t flags, st
         return cli_fail_local(cli, path, EISDIR);
     if (!append && (!exists || S_ISREG(st.st_mode)))
         return open_temporary(cli, exists ? &st : NULL, s);
-    s->fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | (append ? O_APPEND : 0), 0666);
+    s->is_new = !exists;
+    if (append)
+        return open_appended(cli, path, s);
+    s->fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
     return s->fd < 0 ? cli_fail_local(cli, path, errno) : 0;
 }
 
@@ -137,6 +151,15 @@ int sink_open(struct cli *cli, const struct place *p, int64_t length, uint32_t f
     return code;
 }
 
+/* What is printed comes from the file that it is appended to: there would be no end. */
+static bool is_own_input(const struct cli *cli, const struct sink *s)
+{
+    struct stat in, out;
+    return s->appends && cli->printing && cli->printing->fd >= 0 &&
+           fstat(cli->printing->fd, &in) == 0 && fstat(s->fd, &out) == 0 &&
+           in.st_dev == out.st_dev && in.st_ino == out.st_ino;
+}
+
 int sink_write(struct cli *cli, struct sink *s, const void *buf, size_t len)
 {
     struct pfs_error err;
@@ -145,11 +168,14 @@ int sink_write(struct cli *cli, struct sink *s, const void *buf, size_t len)
             return cli_fail_change(cli, s->show, &err);
         return 0;
     }
+    if (is_own_input(cli, s))
+        return cli_error(cli, EXIT_OTHER, "%s: input file is output file", s->show);
     for (const char *at = buf; len > 0;) {
         ssize_t n = write(s->fd, at, len);
         if (n < 0)
             return cli_error(cli, EXIT_OTHER, "%s: %s", s->show, strerror(errno));
         at += n;
+        s->written += n;
         len -= (size_t)n;
     }
     return 0;
@@ -163,6 +189,7 @@ int sink_finish(struct cli *cli, struct sink *s)
             return cli_fail_change(cli, s->show, &err);
         return 0;
     }
+    s->appends = false; /* there is nothing to take back any more */
     if (s->temporary == NULL)
         return 0;
     if (fsync(s->fd) != 0 || rename(s->temporary, s->target) != 0)
@@ -173,10 +200,24 @@ int sink_finish(struct cli *cli, struct sink *s)
     return 0;
 }
 
+/* Takes back what was appended, unless others have appended since: theirs would go with it. */
+static void take_back(const struct sink *s)
+{
+    struct stat st;
+    if (fstat(s->fd, &st) != 0 || st.st_size != s->old_size + s->written)
+        return;
+    if (s->is_new)
+        unlink(s->target);
+    else if (s->written > 0 && ftruncate(s->fd, s->old_size) != 0)
+        return; /* it stays as it is; why the command failed has been said */
+}
+
 void sink_close(struct sink *s)
 {
     if (s->stream)
         pfs_stream_close(s->stream);
+    if (s->appends)
+        take_back(s);
     if (s->fd >= 0)
         close(s->fd);
     if (s->temporary) {

@@ -44,7 +44,9 @@ void cli_unlock_err(void)
 /* "agfs: ls: " with whatever was printed before it in place; the line is ours until end_error. */
 static void begin_error(struct cli *cli)
 {
-    fflush(cli->out);
+    /* What goes to a file needs no order, and may be just being written: then it calls us. */
+    if (fileno(cli->out) >= 0)
+        fflush(cli->out);
     cli_lock_err();
     if (cli->together)
         progress_hide(cli->together);

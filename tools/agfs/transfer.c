@@ -161,16 +161,19 @@ int transfer_print(struct cli *cli, const struct place *from)
     if (code)
         return code;
     char *buf = xcalloc(1, TRANSFER_CHUNK);
+    cli->printing = &in;
     while (code == 0 && n > 0) {
         code = stop_if_cancelled(cli, in.show);
         if (code == 0)
             code = source_read(cli, &in, buf, TRANSFER_CHUNK, &n);
         /* Flushed at once: the source may be a stream that is still growing. Who closed our
-         * output wants no message. */
+         * output wants no message; of a file that it goes to, one has been printed. */
         if (code == 0 && n > 0 && (fwrite(buf, 1, n, cli->out) < n || fflush(cli->out) != 0))
-            code = errno == EPIPE ? EXIT_OTHER
-                                  : cli_error(cli, EXIT_OTHER, "output: %s", strerror(errno));
+            code = errno == EPIPE || fileno(cli->out) < 0
+                       ? EXIT_OTHER
+                       : cli_error(cli, EXIT_OTHER, "output: %s", strerror(errno));
     }
+    cli->printing = NULL;
     free(buf);
     source_close(&in);
     return code;

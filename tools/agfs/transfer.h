@@ -8,6 +8,7 @@
  * return 0 or an exit code, and have printed the error.
  */
 #include "path.h"
+#include <sys/types.h>
 
 #define TRANSFER_CHUNK (256u << 10) /* bytes read at once: a few HTTP/2 frames, one disk read */
 
@@ -28,6 +29,8 @@ struct sink {
     struct pfs_stream *stream; /* NULL: a local file */
     int fd;
     char *target, *temporary; /* local: where the content goes, and where it waits; or NULL */
+    bool appends, is_new;     /* local: to a regular file, which was not there */
+    off_t old_size, written;  /* of one that appends: what was there, what came */
     char *show;
 };
 /* length: of the content, -1 unknown. flags: 0 replaces the content, PFS_WRITE_APPEND appends. */
@@ -36,7 +39,7 @@ int sink_open(struct cli *cli, const struct place *p, int64_t length, uint32_t f
 int sink_write(struct cli *cli, struct sink *s, const void *buf, size_t len);
 /* Puts the content in place. */
 int sink_finish(struct cli *cli, struct sink *s);
-/* Frees the sink; without sink_finish before, the old content stays. */
+/* Frees the sink; without sink_finish before, the old content stays, or comes back. */
 void sink_close(struct sink *s);
 
 /*

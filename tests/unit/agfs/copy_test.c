@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
+#include "redirect.h"
 #include "run.h"
 #include <dirent.h>
 #include <fcntl.h>
@@ -99,6 +100,63 @@ Test(copy, from_and_to_this_machine)
     expect_fail(&r, "cp local:none /m1/x", 3, "local:none: no such file or directory");
     expect_fail(&r, "cp /m1/a local:none/x", 3, "local:none/x: No such file or directory");
     cr_assert_eq(count_files(), 4);
+    run_end(&r);
+}
+
+/* More than is kept before it is written. */
+static void put_large_file(const char *name)
+{
+    FILE *f = fopen(name, "w");
+    cr_assert_not_null(f);
+    for (size_t i = 0; i < REDIRECT_WHOLE_MAX / 4 + 1000; i++)
+        fputs("four", f);
+    fclose(f);
+}
+
+static off_t size_of(const char *name)
+{
+    struct stat st;
+    return stat(name, &st) == 0 ? st.st_size : -1;
+}
+
+Test(copy, what_fails_appends_nothing_here)
+{
+    struct run r;
+    run_begin(&r);
+    put_large_file("large");
+    put_file("log", "old");
+    expect_fail(&r, "cat local:large /m1/none >> local:log", 3, "no such file");
+    expect_file("log", "old");
+    expect_fail(&r, "cat local:large /m1/none >> local:new", 3, "no such file");
+    cr_assert_eq(count_files(), 2);
+    expect_out(&r, "cat local:large >> local:new; cat /m1/a >> local:new", "");
+    cr_assert_eq(size_of("new"), size_of("large") + 9);
+    run_end(&r);
+}
+
+Test(copy, a_file_is_not_appended_to_itself, .timeout = 20)
+{
+    struct run r;
+    run_begin(&r);
+    put_large_file("large");
+    off_t size = size_of("large");
+    cr_assert_eq(symlink("large", "link"), 0);
+    expect_fail(&r, "cat local:large >> local:link", 1, "local:link: input file is output file");
+    expect_fail(&r, "cat local:large local:large >> local:large", 1, "input file is output file");
+    cr_assert_eq(size_of("large"), size);
+    run_end(&r);
+}
+
+/* An error line is printed while what it is about is being written. */
+Test(copy, a_full_disk_is_said_once, .timeout = 20)
+{
+    struct run r;
+    run_begin(&r);
+    put_large_file("large");
+    expect_fail(&r, "cat local:large > local:/dev/full", 1, "No space left on device");
+    cr_assert_str_eq(r.err, "agfs: cat: local:/dev/full: No space left on device\n");
+    expect_fail(&r, "cat local:large >> local:large", 1, "input file is output file");
+    cr_assert_str_eq(r.err, "agfs: cat: local:large: input file is output file\n");
     run_end(&r);
 }
 
