@@ -29,6 +29,8 @@ void fake_interrupt(struct pfs_client *c, enum pfs_op op);
 void fake_intruder(struct pfs_client *c, const char *name);
 /* The next file that is written keeps a wrong last byte. */
 void fake_corrupt(struct pfs_client *c);
+/* The next stream to write to calls this when it is opened. */
+void fake_on_open_write(void (*f)(void));
 /* "TYPE PATH CONFIG" of the last MOUNT, "" before. */
 const char *fake_last_mount(struct pfs_client *c);
 

@@ -181,6 +181,7 @@ struct fake_stream {
     struct pfs_client *client;
     char *path, *data;
     size_t len, at;
+    int64_t length; /* that was said */
     uint32_t flags;
 };
 
@@ -214,12 +215,22 @@ enum pfs_class pfs_open_read(struct pfs_client *c, const char *path, int64_t off
     return PFS_OK;
 }
 
+static void (*on_open_write)(void);
+
+void fake_on_open_write(void (*f)(void))
+{
+    on_open_write = f;
+}
+
 enum pfs_class pfs_open_write(struct pfs_client *c, const char *path, int64_t length,
                               uint32_t flags, struct pfs_stream **ret, struct pfs_error *err)
 {
-    (void)length;
     (void)err;
     *ret = open_stream(c, path, flags);
+    ((struct fake_stream *)*ret)->length = length;
+    if (on_open_write)
+        on_open_write();
+    on_open_write = NULL;
     return PFS_OK;
 }
 
@@ -241,7 +252,10 @@ enum pfs_class pfs_stream_write(struct pfs_stream *base, const void *buf, size_t
                                 struct pfs_error *err)
 {
     struct fake_stream *s = (struct fake_stream *)base;
-    (void)err;
+    if (s->length >= 0 && (int64_t)(s->len + len) > s->length) {
+        *err = (struct pfs_error){.cls = PFS_INVALID, .text = "more than was said"};
+        return err->cls;
+    }
     s->data = realloc(s->data, s->len + len + 1);
     memcpy(s->data + s->len, buf, len);
     s->len += len;

@@ -24,7 +24,8 @@ static int open_local_source(struct cli *cli, const char *path, struct source *s
         return cli_fail_local(cli, path, eno);
     }
     s->fd = fd;
-    s->size = S_ISREG(st.st_mode) ? st.st_size : -1;
+    /* Files of /proc say 0, and hold something. */
+    s->size = S_ISREG(st.st_mode) && st.st_size > 0 ? st.st_size : -1;
     return 0;
 }
 

@@ -13,6 +13,14 @@ static int stop_if_cancelled(struct cli *cli, const char *show)
     return cancel_asked() ? cli_error(cli, EXIT_CANCEL, "%s: cancelled", show) : 0;
 }
 
+static int fail_changed(struct cli *cli, const struct source *in, int64_t total)
+{
+    return cli_error(cli, pfs_class_exit(PFS_TRUNCATED),
+                     "%s: changed while it was copied (%" PRId64 " bytes, then %s%" PRId64
+                     "); the target is unchanged",
+                     in->show, in->size, total > in->size ? "at least " : "", total);
+}
+
 static int pump(struct cli *cli, struct source *in, struct sink *out, int64_t *ret_total)
 {
     struct progress own, *progress = cli->together ? cli->together : &own;
@@ -26,9 +34,11 @@ static int pump(struct cli *cli, struct source *in, struct sink *out, int64_t *r
         code = stop_if_cancelled(cli, in->show);
         if (code == 0)
             code = source_read(cli, in, buf, TRANSFER_CHUNK, &n);
+        *ret_total += (int64_t)n;
+        if (code == 0 && in->size >= 0 && *ret_total > in->size)
+            code = fail_changed(cli, in, *ret_total); /* it may grow for ever */
         if (code == 0 && n > 0)
             code = sink_write(cli, out, buf, n);
-        *ret_total += (int64_t)n;
         progress_bytes(progress, n);
     }
     if (progress == &own)
@@ -49,10 +59,7 @@ static int copy_through(struct cli *cli, const struct place *from, const struct 
     if (code == 0) {
         code = pump(cli, &in, &out, &total);
         if (code == 0 && in.size >= 0 && total != in.size)
-            code = cli_error(cli, pfs_class_exit(PFS_TRUNCATED),
-                             "%s: changed while it was copied (%" PRId64 " bytes, then %" PRId64
-                             "); the target is unchanged",
-                             in.show, in.size, total);
+            code = fail_changed(cli, &in, total);
         if (code == 0)
             code = sink_finish(cli, &out);
         sink_close(&out);

@@ -160,6 +160,46 @@ Test(copy, a_full_disk_is_said_once, .timeout = 20)
     run_end(&r);
 }
 
+static void grow_large(void)
+{
+    FILE *f = fopen("large", "a");
+    cr_assert_not_null(f);
+    fputs("more", f);
+    fclose(f);
+}
+
+static void shrink_large(void)
+{
+    cr_assert_eq(truncate("large", 5), 0);
+}
+
+Test(copy, a_file_that_changes_while_it_is_copied)
+{
+    struct run r;
+    run_begin(&r);
+    put_large_file("large");
+    fake_on_open_write(grow_large);
+    expect_fail(&r, "upload large /m1/a", 11,
+                "local:large: changed while it was copied (1052576 bytes, then at least ");
+    fake_on_open_write(shrink_large);
+    expect_fail(&r, "upload large /m1/a", 11, "bytes, then 5); the target is unchanged");
+    cr_assert_str_eq(fake_content(r.client, "/m1/a"), "line one\n");
+    run_end(&r);
+}
+
+/* The kernel's own files have no length, and content. */
+Test(copy, a_file_that_does_not_say_its_length)
+{
+    struct run r;
+    run_begin(&r);
+    expect_out(&r, "upload /proc/self/comm /m1/comm", "");
+    cr_assert_gt(strlen(fake_content(r.client, "/m1/comm")), 1);
+    put_file("empty", "");
+    expect_out(&r, "upload empty /m1/empty; download /m1/empty back", "");
+    expect_file("back", "");
+    run_end(&r);
+}
+
 /* The name that a file has on its way must not be longer than a file system takes. */
 Test(copy, the_longest_name)
 {
