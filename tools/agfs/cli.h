@@ -46,7 +46,8 @@ void cli_fini(struct cli *cli);
  * Reports a failed call about `what` (a path as the user knows it; NULL: nothing in particular):
  * "agfs: ls: /x: <text> (class notfound, not applied, origin dc1:8443, hop 1)", then what to try.
  * cli_fail is for calls that change nothing on the remote, cli_fail_change for those that may: it
- * says when nobody knows whether the remote did it. Both return the class's exit code.
+ * says when nobody knows whether the remote did it. Both return the class's exit code. Names in
+ * error lines are escaped, as cli_put_escaped does.
  */
 int cli_fail(struct cli *cli, const char *what, const struct pfs_error *e);
 int cli_fail_change(struct cli *cli, const char *what, const struct pfs_error *e);
@@ -54,6 +55,9 @@ int cli_fail_change(struct cli *cli, const char *what, const struct pfs_error *e
 int cli_fail_local(struct cli *cli, const char *path, int eno);
 /* Any other error line; returns `code`. */
 int cli_error(struct cli *cli, int code, const char *format, ...) PFS_PRINTF(3, 4);
+
+/* Prints s with control characters as \xHH: it may be a name that somebody else has given. */
+void cli_put_escaped(FILE *f, const char *s);
 
 /* What is printed to cli->err piece by piece, and n_errors, are of whoever holds this; any thread.
  */

@@ -62,14 +62,36 @@ static void end_error(struct cli *cli)
     cli_unlock_err();
 }
 
+/* Bytes that s begins with and a terminal takes for an order: C0, and C1 in UTF-8. */
+static size_t control_length(const char *s)
+{
+    unsigned char a = (unsigned char)s[0], b = a ? (unsigned char)s[1] : 0;
+    return (a > 0 && a < 0x20) || a == 0x7f ? 1 : a == 0xc2 && b >= 0x80 && b < 0xa0 ? 2 : 0;
+}
+
+void cli_put_escaped(FILE *f, const char *s)
+{
+    while (*s) {
+        size_t n = control_length(s);
+        if (n == 0)
+            putc(*s++, f);
+        for (; n > 0; n--)
+            fprintf(f, "\\x%02x", (unsigned char)*s++);
+    }
+}
+
 int cli_error(struct cli *cli, int code, const char *format, ...)
 {
     va_list ap;
-    begin_error(cli);
+    char *line;
     va_start(ap, format);
-    vfprintf(cli->err, format, ap);
+    int n = vasprintf(&line, format, ap);
     va_end(ap);
+    begin_error(cli);
+    cli_put_escaped(cli->err, n < 0 ? format : line);
     end_error(cli);
+    if (n >= 0)
+        free(line);
     return code;
 }
 
@@ -103,8 +125,10 @@ static const char *hint(enum pfs_class cls)
 static int fail(struct cli *cli, const char *what, const struct pfs_error *e, bool change)
 {
     begin_error(cli);
-    if (what)
-        fprintf(cli->err, "%s: ", what);
+    if (what) {
+        cli_put_escaped(cli->err, what);
+        fputs(": ", cli->err);
+    }
     fprintf(cli->err, "%s (class %s", e->text[0] ? e->text : pfs_class_text(e->cls),
             pfs_class_name(e->cls));
     if (e->outcome == PFS_OUTCOME_NA)

@@ -38,19 +38,20 @@ void progress_begin_files(struct progress *p, struct cli *cli, const char *name,
 static void draw(const struct progress *p, int64_t now)
 {
     double mib = (double)p->done / (1 << 20);
+    FILE *err = p->cli->err;
     double rate = mib * 1000 / (double)(now - p->start_ms);
+    fputs("\r\033[K", err);
+    cli_put_escaped(err, p->name);
     if (p->total > 0 && p->done <= p->total) {
         int full = (int)(p->done * BAR_WIDTH / p->total);
-        fprintf(p->cli->err, "\r\033[K%s [%.*s%*s] %3d%% %.1f MiB %.1f MiB/s", p->name, full,
-                "####################", BAR_WIDTH - full, "", (int)(p->done * 100 / p->total), mib,
-                rate);
+        fprintf(err, " [%.*s%*s] %3d%% %.1f MiB %.1f MiB/s", full, "####################",
+                BAR_WIDTH - full, "", (int)(p->done * 100 / p->total), mib, rate);
     } else if (p->n_files > 0) {
-        fprintf(p->cli->err, "\r\033[K%s %zu of %zu files, %.1f MiB %.1f MiB/s", p->name,
-                p->n_ended, p->n_files, mib, rate);
+        fprintf(err, " %zu of %zu files, %.1f MiB %.1f MiB/s", p->n_ended, p->n_files, mib, rate);
     } else {
-        fprintf(p->cli->err, "\r\033[K%s %.1f MiB %.1f MiB/s", p->name, mib, rate);
+        fprintf(err, " %.1f MiB %.1f MiB/s", mib, rate);
     }
-    fflush(p->cli->err);
+    fflush(err);
 }
 
 static void step(struct progress *p, size_t bytes, size_t files)

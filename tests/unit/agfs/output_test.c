@@ -60,6 +60,30 @@ Test(output, error_lines)
                 "agfs: ls: /remote/x: the remote failed (class io, not applied)\n", 1);
 }
 
+/* Names come from servers: none may give the terminal an order, or look like a line of ours. */
+Test(output, names_in_errors_are_harmless)
+{
+    static const char name[] = "\033[2J\nagfs: all is well\x7f\xc2\x9b\xc3\xa9";
+    static const char shown[] = "\\x1b[2J\\x0aagfs: all is well\\x7f\\xc2\\x9b\xc3\xa9";
+    struct pfs_error e = {.cls = PFS_IO, .text = "no"};
+    struct cli cli;
+    char *err = NULL, expected[400];
+    size_t len;
+    cli_init(&cli, NULL, "http://h:1");
+    cli.err = open_memstream(&err, &len);
+    cli_fail(&cli, name, &e);
+    cli_fail_local(&cli, name, ENOENT);
+    cli_error(&cli, 1, "%s: too deep", name);
+    fclose(cli.err);
+    snprintf(expected, sizeof(expected),
+             "agfs: %s: no (class io)\nagfs: local:%s: No such file or directory\nagfs: %s: too "
+             "deep\n",
+             shown, shown, shown);
+    cr_assert_str_eq(err, expected);
+    free(err);
+    cli_fini(&cli);
+}
+
 Test(output, exit_codes)
 {
     static const struct {
