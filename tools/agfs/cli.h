@@ -44,9 +44,9 @@ void cli_fini(struct cli *cli);
 
 /*
  * Reports a failed call about `what` (a path as the user knows it; NULL: nothing in particular):
- * "agfs: ls: /x: <text> (class notfound, not applied, origin dc1:8443, hop 1)", then what to try.
+ * "agfs: rm: /x: <text> (class notfound, not applied, origin dc1:8443, hop 1)", then what to try.
  * cli_fail is for calls that change nothing on the remote, cli_fail_change for those that may: it
- * says when nobody knows whether the remote did it. Both return the class's exit code. Names in
+ * says whether the remote did it, or that nobody knows. Both return the class's exit code. Names in
  * error lines are escaped, as cli_put_escaped does.
  */
 int cli_fail(struct cli *cli, const char *what, const struct pfs_error *e);

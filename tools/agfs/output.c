@@ -131,9 +131,9 @@ static int fail(struct cli *cli, const char *what, const struct pfs_error *e, bo
     }
     fprintf(cli->err, "%s (class %s", e->text[0] ? e->text : pfs_class_text(e->cls),
             pfs_class_name(e->cls));
-    if (e->outcome == PFS_OUTCOME_NA)
+    if (change && e->outcome == PFS_OUTCOME_NA)
         fputs(", not applied", cli->err);
-    else if (e->outcome == PFS_OUTCOME_AP)
+    else if (change && e->outcome == PFS_OUTCOME_AP)
         fputs(", applied", cli->err);
     if (e->origin[0])
         fprintf(cli->err, ", origin %s", e->origin);

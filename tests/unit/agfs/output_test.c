@@ -34,11 +34,18 @@ Test(output, error_lines)
 {
     struct pfs_error e = {.cls = PFS_NOTFOUND, .outcome = PFS_OUTCOME_NA, .hop = 1};
     strcpy(e.origin, "dc1:8443");
-    expect_line(e, "HTTP 404: not found", false,
+    expect_line(e, "HTTP 404: not found", true,
                 "agfs: ls: /remote/x: HTTP 404: not found (class notfound, not applied, origin "
                 "dc1:8443, hop 1)\n",
                 3);
-    expect_line((struct pfs_error){.cls = PFS_CONN, .outcome = PFS_OUTCOME_NA}, "refused", false,
+    /* What changes nothing has no outcome that anybody could want to know. */
+    expect_line(e, "HTTP 404: not found", false,
+                "agfs: ls: /remote/x: HTTP 404: not found (class notfound, origin dc1:8443, hop "
+                "1)\n",
+                3);
+    expect_line((struct pfs_error){.cls = PFS_CONN_LOST, .outcome = PFS_OUTCOME_AP}, "cut", false,
+                "agfs: ls: /remote/x: cut (class conn_lost)\n", 8);
+    expect_line((struct pfs_error){.cls = PFS_CONN, .outcome = PFS_OUTCOME_NA}, "refused", true,
                 "agfs: ls: /remote/x: refused (class conn, not applied); is the server running? "
                 "--server URL or AGFS_API_URL names another one\n",
                 8);
@@ -56,7 +63,7 @@ Test(output, error_lines)
         (struct pfs_error){.cls = PFS_BUSY, .outcome = PFS_OUTCOME_NA, .retry_after_ms = 1500},
         "busy", true, "agfs: ls: /remote/x: busy (class busy, not applied); try again in 2 s\n",
         12);
-    expect_line((struct pfs_error){.cls = PFS_IO, .outcome = PFS_OUTCOME_NA}, "", false,
+    expect_line((struct pfs_error){.cls = PFS_IO, .outcome = PFS_OUTCOME_NA}, "", true,
                 "agfs: ls: /remote/x: the remote failed (class io, not applied)\n", 1);
 }
 
