@@ -66,13 +66,25 @@ static void on_signal(int sig)
     _exit(sig == SIGINT ? EXIT_CANCEL : 128 + sig);
 }
 
+static const int ending[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+#define N_ENDING (sizeof(ending) / sizeof(ending[0]))
+
+/* What nohup and background jobs of a shell ignore stays so; not SIGINT, as it always was. */
+static bool is_ignored(int sig)
+{
+    struct sigaction old;
+    return (sig == SIGHUP || sig == SIGQUIT) && sigaction(sig, NULL, &old) == 0 &&
+           old.sa_handler == SIG_IGN;
+}
+
 void cancel_install(bool interactive)
 {
     struct sigaction sa = {.sa_handler = on_signal};
     is_interactive = interactive;
     sigemptyset(&sa.sa_mask);
-    sigaction(SIGINT, &sa, NULL);
-    sigaction(SIGTERM, &sa, NULL);
+    for (size_t i = 0; i < N_ENDING; i++)
+        if (!is_ignored(ending[i]))
+            sigaction(ending[i], &sa, NULL);
     /* A closed stdout is seen where it is written to. */
     sa.sa_handler = SIG_IGN;
     sigaction(SIGPIPE, &sa, NULL);
@@ -111,8 +123,8 @@ int cancel_file(char *name)
 {
     sigset_t ours, before;
     sigemptyset(&ours);
-    sigaddset(&ours, SIGINT);
-    sigaddset(&ours, SIGTERM);
+    for (size_t i = 0; i < N_ENDING; i++)
+        sigaddset(&ours, ending[i]);
     pthread_sigmask(SIG_BLOCK, &ours, &before);
     atomic_fetch_add(&n_making, 1);
     if (atomic_load(&is_ending)) {

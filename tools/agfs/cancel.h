@@ -10,7 +10,7 @@
  */
 #include <stdbool.h>
 
-/* Catches SIGINT and SIGTERM from now on. Main thread, as cancel_begin. */
+/* Catches SIGINT, SIGTERM, SIGHUP and SIGQUIT from now on. Main thread, as cancel_begin. */
 void cancel_install(bool interactive);
 /* A command begins that `changes` something on the remote (cancelling it leaves that open). */
 void cancel_begin(bool changes);
