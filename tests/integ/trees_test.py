@@ -82,6 +82,23 @@ def test_the_server_goes_away(world):
     assert len(found(world.path("store/t"))) + len(said) - 1 + int(last.group(1)) >= 5000
 
 
+def test_the_server_hangs(world):
+    """As many calls as run side by side find out; nobody waits for the rest one after another."""
+    servers, api, at = chain(world)
+    tree(world.path("t"), ["f%d" % n for n in range(5000)] + ["sub/g%d" % n for n in range(100)], str.encode)
+    p = subprocess.Popen([world.agfs, "--server", servers[0].clear, "--timeout", "1s", "upload", "-r", "-j", "6",
+                          world.path("t"), at + "/store"], stderr=subprocess.PIPE, text=True)
+    wait_for("some files", lambda: os.path.isdir(world.path("store/t")) and len(os.listdir(world.path("store/t"))) > 20)
+    servers[0].process.send_signal(signal.SIGSTOP)
+    said = [line for line in p.communicate(timeout=60)[1].splitlines() if not re.match(r"agfs: c\d+ ", line)]  # the log
+    servers[0].process.send_signal(signal.SIGCONT)
+    last = re.fullmatch(r"agfs: upload: (\d+) more were not tried: the server does not answer", said[-1])
+    assert p.returncode == 10 and last and 6 <= len(said) - 1 <= 12, (p.returncode, len(said), said[-3:])
+    assert all("(class timeout" in line for line in said[:-1]), said[:-1]
+    # Of "sub" only the directory is counted.
+    assert len(found(world.path("store/t"))) + len(said) - 1 + int(last.group(1)) >= 5001
+
+
 def test_cancelled(world):
     """Ctrl-C while several files come in: none is half there, and no temporary one."""
     servers, api, at = chain(world)
@@ -124,5 +141,5 @@ def test_queues_keep_their_messages(world):
     assert [api.read(queue + "/dequeue").json()["data"] for _ in range(5)] == ["m%d" % n for n in range(5)]
 
 
-run([test_up_and_back, test_what_fails_is_said_and_the_rest_is_there, test_the_server_goes_away, test_cancelled,
-     test_queues_keep_their_messages])
+run([test_up_and_back, test_what_fails_is_said_and_the_rest_is_there, test_the_server_goes_away, test_the_server_hangs,
+     test_cancelled, test_queues_keep_their_messages])

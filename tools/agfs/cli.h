@@ -34,6 +34,10 @@ struct cli {
     atomic_bool no_copy;       /* the server has no operation to copy by itself; any thread */
     atomic_bool unreachable;   /* nobody answers at the server's address any more; any thread */
     struct progress *together; /* of the files that are copied together; NULL: each has its own */
+    /* Calls that the server did not answer in time, since the last that it did; any thread. As many
+     * as timeouts_max, if that is not 0, and it counts as unreachable. */
+    atomic_uint n_timeouts;
+    unsigned timeouts_max;
     /* What goes to out piece by piece; NULL: nothing does. */
     const struct source *printing;
 };

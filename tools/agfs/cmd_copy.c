@@ -17,7 +17,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define AT_ONCE 8 /* files of a directory, without -j: each waits for the server mostly */
+#define TIMEOUTS_MIN 4 /* in a row: fewer may be bad luck */
+#define AT_ONCE 8      /* files of a directory, without -j: each waits for the server mostly */
 
 struct job {
     struct cli *cli;
@@ -72,6 +73,8 @@ static int copy_entry(struct job *job, const struct place *dir, const struct pla
         code = cli_error(
             job->cli, EXIT_OTHER, "%s%s: left out: %s", source.local ? "local:" : "", source.path,
             e->kind == KIND_CONTROL ? "a control file" : "neither a file nor a directory");
+    if (code == 0)
+        atomic_store(&job->cli->n_timeouts, 0);
     place_fini(&source);
     place_fini(&target);
     return code;
@@ -253,7 +256,10 @@ static int copy_or_move(struct job *job, const struct args *a)
     int code = take_at_once(job, a);
     if (code)
         return code;
-    atomic_store(&cli->unreachable, false); /* it may have come back since the last command */
+    /* It may have come back since the last command. */
+    atomic_store(&cli->unreachable, false);
+    atomic_store(&cli->n_timeouts, 0);
+    cli->timeouts_max = job->at_once > TIMEOUTS_MIN ? job->at_once : TIMEOUTS_MIN;
     struct place target = place_of(cli, a->v[a->n - 1]);
     enum kind kind;
     code = place_kind(cli, &target, &kind);
@@ -267,7 +273,10 @@ static int copy_or_move(struct job *job, const struct args *a)
     }
     place_fini(&target);
     if (atomic_load(&job->n_left) > 0)
-        cli_error(cli, code, "%u more were not tried: the server cannot be reached", job->n_left);
+        cli_error(cli, code, "%u more were not tried: the server %s", job->n_left,
+                  atomic_load(&cli->n_timeouts) >= cli->timeouts_max ? "does not answer"
+                                                                     : "cannot be reached");
+    cli->timeouts_max = 0;
     return code;
 }
 

@@ -122,6 +122,17 @@ static const char *hint(enum pfs_class cls)
     return NULL;
 }
 
+/* What the server itself, not one behind it, is known by to be of no use for now. */
+static void note_unreachable(struct cli *cli, const struct pfs_error *e)
+{
+    if (e->hop > 0)
+        return;
+    if (e->cls == PFS_CONN || e->cls == PFS_DNS)
+        atomic_store(&cli->unreachable, true);
+    if (e->cls == PFS_TIMEOUT && atomic_fetch_add(&cli->n_timeouts, 1) + 1 == cli->timeouts_max)
+        atomic_store(&cli->unreachable, true);
+}
+
 static int fail(struct cli *cli, const char *what, const struct pfs_error *e, bool change)
 {
     begin_error(cli);
@@ -152,8 +163,7 @@ static int fail(struct cli *cli, const char *what, const struct pfs_error *e, bo
             fputs("; try again later", cli->err);
     }
     end_error(cli);
-    if (e->hop == 0 && (e->cls == PFS_CONN || e->cls == PFS_DNS))
-        atomic_store(&cli->unreachable, true);
+    note_unreachable(cli, e);
     return pfs_class_exit(e->cls);
 }
 

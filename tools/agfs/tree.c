@@ -105,6 +105,7 @@ static void read_remote(struct cli *cli, const char *path, struct entries *ret)
         ret->code = cli_fail(cli, path, &err);
         return;
     }
+    atomic_store(&cli->n_timeouts, 0);
     /* A name such as "../x" must not lead out of the target: it is no file then. */
     for (size_t i = 0; i < list.n; i++) {
         const struct pfs_stat *st = &list.entries[i];
