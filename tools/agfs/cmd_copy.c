@@ -10,6 +10,7 @@
 #include "crowd.h"
 #include "move.h"
 #include "progress.h"
+#include "stop.h"
 #include "transfer.h"
 #include "tree.h"
 #include <errno.h>
@@ -266,7 +267,9 @@ static int copy_or_move(struct job *job, const struct args *a)
     if (code == 0 && a->n > 2 && kind != KIND_DIR)
         code = cli_error(cli, EXIT_USAGE, "%s: is no directory, but there are several sources",
                          a->v[a->n - 1]);
-    for (int i = 0; i < a->n - 1 && (code == 0 || i > 0) && !cancel_asked(); i++) {
+    for (int i = 0; i < a->n - 1 && (code == 0 || i > 0); i++) {
+        if (stop_before(cli, a->n - 1 - i, &code))
+            break;
         struct place from = place_of(cli, a->v[i]);
         keep_first(&code, one_source(job, &from, &target, kind));
         place_fini(&from);
