@@ -48,7 +48,7 @@ bool async_set_deadline(struct async_op *a, int64_t when_ns)
     if (result != TIMER_ARMED) {
         async_unref(a);
     }
-    return result != TIMER_FAILED; /* then the connection's own limits must do */
+    return result != TIMER_FAILED;
 }
 
 /* The operation is over; the reply goes to whoever asked. */
@@ -82,18 +82,29 @@ static void announce_stream(struct async_op *a, bool is_write)
     a->done(a->arg, &reply);
 }
 
-/* Lets the timer start the next attempt; false: given up, or no timer, or too late for that. */
-static bool pause_before_attempt(struct async_op *a, int64_t delay_ns)
+/* Nothing more of it is sent. */
+static void give_up(struct async_op *a, enum pfs_class cls, const char *why)
 {
-    int64_t when = pfs_after(pfs_now(), delay_ns);
+    op_give_up(&a->op, cls, why);
+    complete(a);
+}
+
+/* Lets the timer start the next attempt after delay_ns, or at the deadline, which ends it. */
+static void attempt_after(struct async_op *a, int64_t delay_ns)
+{
+    int64_t when = pfs_earlier(pfs_after(pfs_now(), delay_ns), a->op.deadline_ns);
 
     async_disarm(a); /* the deadline's: it must not be taken for the pause's */
     pthread_mutex_lock(&a->mu);
-    bool go_on = a->cancelled == PFS_OK && when < a->op.deadline_ns;
-    a->backing_off = go_on && async_set_deadline(a, when); /* once unlocked it may have begun */
-    go_on = a->backing_off;
+    enum pfs_class cls = a->cancelled;
+    if (cls == PFS_OK) { /* once unlocked it may have begun */
+        a->backing_off = async_set_deadline(a, when);
+        cls = a->backing_off ? PFS_OK : PFS_NOMEM;
+    }
     pthread_mutex_unlock(&a->mu);
-    return go_on;
+    if (cls != PFS_OK) {
+        give_up(a, cls, pfs_class_text(cls));
+    }
 }
 
 /* Sends the step at hand. */
@@ -101,7 +112,13 @@ static void attempt(struct async_op *a)
 {
     struct op *op = &a->op;
 
-    if (op_must_wait(op) && pause_before_attempt(a, FENCE_POLL_NS)) {
+    if (op_must_wait(op)) {
+        if (pfs_now() < op->deadline_ns) {
+            attempt_after(a, FENCE_POLL_NS);
+        } else {
+            give_up(a, PFS_TIMEOUT,
+                    "the deadline passed, and an earlier write to the path is still in doubt");
+        }
         return;
     }
     if (op_prepare(op) != PFS_OK) {
@@ -131,6 +148,16 @@ static void attempt(struct async_op *a)
     generation_unref(g);
 }
 
+/* Nothing is sent that nobody would end. */
+static void attempt_in_time(struct async_op *a)
+{
+    if (async_set_deadline(a, a->op.deadline_ns)) {
+        attempt(a);
+    } else {
+        give_up(a, PFS_NOMEM, "out of memory for a timer");
+    }
+}
+
 /* The exchange is DONE: judge it, go on or complete. */
 static void judge(struct async_op *a)
 {
@@ -140,8 +167,10 @@ static void judge(struct async_op *a)
         complete(a);
         return;
     }
-    if (delay_ns == 0 || !pause_before_attempt(a, delay_ns)) {
+    if (delay_ns == 0) {
         attempt(a);
+    } else {
+        attempt_after(a, delay_ns);
     }
 }
 
@@ -202,7 +231,7 @@ void async_cancel(struct async_op *a, enum pfs_class cls)
     pthread_mutex_unlock(&a->mu);
     if (waiting) {
         async_disarm(a);
-        attempt(a); /* completes at once with cls */
+        give_up(a, cls, pfs_class_text(cls));
         return;
     }
     if (!act) {
@@ -228,8 +257,7 @@ static void on_time(struct io_timer *t)
     a->backing_off = false;
     pthread_mutex_unlock(&a->mu);
     if (next) {
-        async_set_deadline(a, a->op.deadline_ns);
-        attempt(a);
+        attempt_in_time(a);
     } else {
         async_cancel(a, PFS_TIMEOUT);
     }
@@ -274,8 +302,7 @@ void async_start(struct pfs_client *c, const struct pfs_request *req, pfs_done_f
         answer(done, arg, &reply);
         return;
     }
-    async_set_deadline(a, a->op.deadline_ns);
-    attempt(a);
+    attempt_in_time(a);
 }
 
 void pfs_submit(struct pfs_client *c, const struct pfs_request *req, pfs_done_fn *done, void *arg)

@@ -42,7 +42,10 @@ void async_unref(struct async_op *a);
 void async_disarm(struct async_op *a);
 /* Gives the operation up: it completes with class cls as far as known. Any thread; no lock held. */
 void async_cancel(struct async_op *a, enum pfs_class cls);
-/* Arms the deadline anew (streams: each call has its own). False: no memory for the timer. */
+/*
+ * Arms the deadline anew (streams: each call has its own; without a timer the connection's limits
+ * must do). False: no memory for the timer.
+ */
 bool async_set_deadline(struct async_op *a, int64_t deadline_ns);
 
 #endif

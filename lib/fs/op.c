@@ -344,6 +344,15 @@ static bool next_step(struct op *op, const struct pfs_reply *reply)
     return false;
 }
 
+void op_give_up(struct op *op, enum pfs_class cls, const char *why)
+{
+    enum pfs_outcome outcome = op->uncertain ? PFS_OUTCOME_UN : PFS_OUTCOME_NA;
+
+    pfs_fail(&op->reply->err, cls, outcome, PFS_PHASE_QUEUE, "%s", why);
+    atomic_fetch_add_explicit(&remote_counters(op->client->remote)->errors, 1,
+                              memory_order_relaxed);
+}
+
 /* Servers without handles, or without this one: the write cannot be done there, and was not. */
 static void explain_unsupported(const struct op *op, struct pfs_error *err)
 {

@@ -115,6 +115,8 @@ bool op_must_wait(const struct op *op);
 /* op's exchange ended with unknown outcome: later writes to its path wait until the peer saw its
  * end. */
 void op_raise_fence(struct op *op);
+/* Nothing more of op is sent, for that reason: fills op->reply. */
+void op_give_up(struct op *op, enum pfs_class cls, const char *why);
 /* op->ex is DONE and no longer needed. */
 void op_release_exchange(struct op *op);
 

@@ -14,8 +14,9 @@
 struct fence_case {
     pthread_mutex_t mu;
     char seen[16];
-    sem_t answered; /* the second write's completion */
+    sem_t answered; /* a later write's completion */
     enum pfs_class cls;
+    enum pfs_outcome outcome;
 };
 
 static void note(struct fence_case *f, const struct h2req *r)
@@ -72,6 +73,7 @@ static void on_written(void *arg, struct pfs_reply *reply)
     struct fence_case *f = arg;
 
     f->cls = reply->err.cls;
+    f->outcome = reply->err.outcome;
     pfs_reply_fini(reply);
     sem_post(&f->answered);
 }
@@ -85,26 +87,37 @@ static bool wait_for_answer(struct fence_case *f)
     return sem_clockwait(&f->answered, CLOCK_MONOTONIC, &until) == 0;
 }
 
-Test(fence, B4_a_write_waits_for_the_end_of_the_one_before)
+static void submit_write(struct world *w, struct fence_case *f, int64_t ms)
 {
-    struct world w = {0};
-    struct fence_case f = {.mu = PTHREAD_MUTEX_INITIALIZER};
-
-    sem_init(&f.answered, 0, 0);
-    world_open(&w, script, &f,
-               (const char *const[]){"timeout", "1s", "keepalive_timeout", "30s", NULL});
-    cr_assert_eq(world_write(&w, "old"), PFS_TIMEOUT);
-    cr_assert_eq(w.err.outcome, PFS_OUTCOME_UN);
-    cr_assert(h2server_await(&w.server, 1), "no PING came behind the reset");
-
     struct pfs_request req = {.op = PFS_OP_WRITE,
                               .path = "/q",
                               .data = "new",
                               .len = 3,
                               .offset = -1,
                               .size = -1,
-                              .deadline_ns = pfs_now() + 10 * PFS_SEC};
-    pfs_submit(w.c, &req, on_written, &f);
+                              .deadline_ns = pfs_now() + ms * PFS_MS};
+
+    pfs_submit(w->c, &req, on_written, f);
+}
+
+/* A first write is in doubt, and the PING behind its reset came and is not answered. */
+static void open_fenced(struct world *w, struct fence_case *f)
+{
+    sem_init(&f->answered, 0, 0);
+    world_open(w, script, f,
+               (const char *const[]){"timeout", "1s", "keepalive_timeout", "30s", NULL});
+    cr_assert_eq(world_write(w, "old"), PFS_TIMEOUT);
+    cr_assert_eq(w->err.outcome, PFS_OUTCOME_UN);
+    cr_assert(h2server_await(&w->server, 1), "no PING came behind the reset");
+}
+
+Test(fence, B4_a_write_waits_for_the_end_of_the_one_before)
+{
+    struct world w = {0};
+    struct fence_case f = {.mu = PTHREAD_MUTEX_INITIALIZER};
+
+    open_fenced(&w, &f);
+    submit_write(&w, &f, 10000);
     cr_assert_eq(world_stat(&w), PFS_OK, "another call is not held up: %s", w.err.text);
     pthread_mutex_lock(&f.mu);
     cr_assert_str_eq(f.seen, "PG", "the second write overtook: %s", f.seen);
@@ -113,6 +126,31 @@ Test(fence, B4_a_write_waits_for_the_end_of_the_one_before)
     cr_assert(wait_for_answer(&f), "the second write never came");
     cr_assert_eq(f.cls, PFS_OK);
     cr_assert_str_eq(f.seen, "PGP");
+    world_close(&w);
+    sem_destroy(&f.answered);
+}
+
+Test(fence, B4_a_write_that_waits_for_ever_is_not_sent)
+{
+    struct world w = {0};
+    struct fence_case f = {.mu = PTHREAD_MUTEX_INITIALIZER};
+    struct pfs_stream *s;
+
+    open_fenced(&w, &f);
+    for (int i = 0; i < 8; i++) { /* deadlines anywhere between two looks at the fence */
+        f.outcome = PFS_OUTCOME_UN;
+        submit_write(&w, &f, 20 + i);
+        cr_assert(wait_for_answer(&f), "write %d never ends", i);
+        cr_assert_eq(f.cls, PFS_TIMEOUT, "%s", pfs_class_name(f.cls));
+        cr_assert_eq(f.outcome, PFS_OUTCOME_NA);
+    }
+    cr_assert_eq(pfs_open_write(w.c, "/q", -1, 0, &s, &w.err), PFS_TIMEOUT);
+    assert_err(&w, PFS_TIMEOUT, PFS_OUTCOME_NA, PFS_PHASE_QUEUE);
+    cr_assert_eq(world_write(&w, "new"), PFS_TIMEOUT, "a blocking one neither");
+    assert_err(&w, PFS_TIMEOUT, PFS_OUTCOME_NA, PFS_PHASE_QUEUE);
+    cr_assert_eq(world_stat(&w), PFS_OK, "%s", w.err.text);
+    cr_assert_str_eq(f.seen, "PG", "a write passed the fence: %s", f.seen);
+    h2server_signal(&w.server);
     world_close(&w);
     sem_destroy(&f.answered);
 }
