@@ -102,12 +102,14 @@ static inline bool op_has_two_paths(enum pfs_op op)
 {
     return op == PFS_OP_RENAME || op == PFS_OP_COPY;
 }
+/* The request that the step at hand sends: the operation's, or made in *room. */
+const struct pfs_request *op_step_request(const struct op *op, struct pfs_request *room);
 /* Makes op->ex for the step at hand. Errors: NOMEM, INVALID, UNSUPPORTED; the operation is over
  * then. */
 PFS_MUST_CHECK enum pfs_class op_prepare(struct op *op);
 /*
- * Looks at the finished exchange. True: go on with op_prepare after *ret_delay_ns. False: the
- * operation is over and op->reply is filled.
+ * op_judge.c: looks at the finished exchange. True: go on with op_prepare after *ret_delay_ns.
+ * False: the operation is over and op->reply is filled.
  */
 bool op_judge(struct op *op, int64_t *ret_delay_ns);
 /* An earlier write to the path may still be on its way: ask again after FENCE_POLL_NS. */
