@@ -197,11 +197,13 @@ static void add_fields(struct op *op)
 enum pfs_class op_prepare(struct op *op)
 {
     struct pfs_request room;
+    struct pfs_error err;
     struct exchange *ex = &op->ex;
     enum pfs_class cls = wire_encode(op_step_request(op, &room), op->client->options.base_path,
-                                     op->extended, &op->msg, &op->reply->err);
+                                     op->extended, &op->msg, &err);
 
     if (cls != PFS_OK) {
+        op_end_unsent(op, &err);
         return cls;
     }
     exchange_init(ex);

@@ -60,14 +60,15 @@ struct op {
     bool used_free_retry;
     uint64_t handle; /* STEP_WRITE and later */
     int64_t written;
-    unsigned boot_serial;       /* which server process the remote was known as at the start */
-    int64_t began_ns;           /* when the caller asked */
-    bool uncertain;             /* an attempt that failed may have been carried out */
-    char *authorization;        /* owned, NULL: none */
-    struct pfs_reply *reply;    /* where the result goes */
-    struct async_op *async;     /* NULL: a blocking call */
-    bool was_cancelled;         /* by pfs_client_free; under the client's mu */
-    atomic_int pin;             /* a blocking call's exchange: enum op_pin */
+    unsigned boot_serial;    /* which server process the remote was known as at the start */
+    int64_t began_ns;        /* when the caller asked */
+    bool uncertain;          /* an attempt that failed may have run, or a step changed something */
+    bool applied;            /* by handle, all of the content was written */
+    char *authorization;     /* owned, NULL: none */
+    struct pfs_reply *reply; /* where the result goes */
+    struct async_op *async;  /* NULL: a blocking call */
+    bool was_cancelled;      /* by pfs_client_free; under the client's mu */
+    atomic_int pin;          /* a blocking call's exchange: enum op_pin */
     _Atomic(struct op *) *slot; /* where the client knows it from; NULL: its list */
     /* From here on op_init zeroes nothing. */
     struct exchange ex;      /* of the step */
@@ -117,7 +118,12 @@ bool op_must_wait(const struct op *op);
 /* op's exchange ended with unknown outcome: later writes to its path wait until the peer saw its
  * end. */
 void op_raise_fence(struct op *op);
-/* Nothing more of op is sent, for that reason: fills op->reply. */
+/*
+ * Nothing more of op is sent, for that reason: fills op->reply, with what is known of the attempts
+ * and steps before. Where but a handle was left to close, the result of the write stands.
+ */
+void op_end_unsent(struct op *op, const struct pfs_error *why);
+/* The same in other words; the phase is QUEUE. */
 void op_give_up(struct op *op, enum pfs_class cls, const char *why);
 /* op->ex is DONE and no longer needed. */
 void op_release_exchange(struct op *op);

@@ -10,6 +10,45 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A write by handle is over, its handle closed or not. */
+static void end_written(struct op *op)
+{
+    if (op->reply->err.cls == PFS_OK) {
+        op->reply->count = op->written;
+    }
+}
+
+/* Of an operation whose step at hand surely did nothing. */
+static enum pfs_outcome outcome_without_step(const struct op *op)
+{
+    return op->applied ? PFS_OUTCOME_AP : op->uncertain ? PFS_OUTCOME_UN : PFS_OUTCOME_NA;
+}
+
+static void count_error(const struct op *op)
+{
+    atomic_fetch_add_explicit(&remote_counters(op->client->remote)->errors, 1,
+                              memory_order_relaxed);
+}
+
+void op_end_unsent(struct op *op, const struct pfs_error *why)
+{
+    if (op->step == STEP_CLOSE) {
+        end_written(op);
+        return;
+    }
+    op->reply->err = *why;
+    op->reply->err.outcome = outcome_without_step(op);
+    count_error(op);
+}
+
+void op_give_up(struct op *op, enum pfs_class cls, const char *why)
+{
+    struct pfs_error err;
+
+    pfs_fail(&err, cls, PFS_OUTCOME_NA, PFS_PHASE_QUEUE, "%s", why);
+    op_end_unsent(op, &err);
+}
+
 static void gather_facts(const struct op *op, const struct pfs_error *err, struct retry_facts *f)
 {
     const struct exchange *ex = &op->ex;
@@ -42,6 +81,18 @@ static void gather_facts(const struct op *op, const struct pfs_error *err, struc
     };
 }
 
+/* Of the operation, whose step failed for good with that outcome. */
+static enum pfs_outcome final_outcome(const struct op *op, const struct retry_facts *f,
+                                      enum pfs_outcome of_step)
+{
+    if (op->step == STEP_PROBE) { /* the write itself was not sent */
+        return PFS_OUTCOME_NA;
+    }
+    bool applied = op->applied && of_step == PFS_OUTCOME_NA;
+
+    return applied ? PFS_OUTCOME_AP : retry_outcome(f, of_step);
+}
+
 /* The failed step again? Fills in the outcome that the evidence allows. */
 static bool try_again(struct op *op, struct pfs_error *err, int64_t *ret_delay_ns)
 {
@@ -58,7 +109,7 @@ static bool try_again(struct op *op, struct pfs_error *err, int64_t *ret_delay_n
               pfs_class_name(err->cls), pfs_outcome_name(err->outcome), v.evidence,
               v.again && in_time ? "again" : "final");
     if (!v.again || !in_time) {
-        err->outcome = retry_outcome(&f, err->outcome);
+        err->outcome = final_outcome(op, &f, err->outcome);
         return false;
     }
     if (f.safety != SAFETY_R && v.outcome != PFS_OUTCOME_NA) {
@@ -81,8 +132,10 @@ static bool try_again(struct op *op, struct pfs_error *err, int64_t *ret_delay_n
 static bool end_with(struct op *op, const struct pfs_error *err)
 {
     op->reply->err = *err;
-    atomic_fetch_add_explicit(&remote_counters(op->client->remote)->errors, 1,
-                              memory_order_relaxed);
+    count_error(op);
+    if (op->step == STEP_SYNC) {
+        pfs_err_prefix(&op->reply->err, "written, but perhaps not on stable storage");
+    }
     if (op->step == STEP_WRITE || op->step == STEP_SYNC) {
         op->step = STEP_CLOSE;
         op->attempts = 0;
@@ -90,6 +143,12 @@ static bool end_with(struct op *op, const struct pfs_error *err)
         return true;
     }
     return false;
+}
+
+/* Whether opening alone may have changed something. */
+static bool opening_changes(const struct op *op)
+{
+    return op->req.flags & (PFS_WRITE_CREATE | PFS_WRITE_EXCLUSIVE | PFS_WRITE_TRUNCATE);
 }
 
 /* A step succeeded: what follows? False: the operation is over. */
@@ -107,44 +166,43 @@ static bool next_step(struct op *op, const struct pfs_reply *reply)
         return true;
     case STEP_OPEN:
         op->handle = reply->handle.id;
+        op->uncertain |= opening_changes(op);
         op->step = STEP_WRITE;
         return true;
     case STEP_WRITE:
         op->written = reply->count;
+        op->uncertain = true;
+        op->applied = reply->count == (int64_t)op->req.len;
         op->step = op->req.flags & PFS_WRITE_SYNC ? STEP_SYNC : STEP_CLOSE;
         return true;
     case STEP_SYNC:
         op->step = STEP_CLOSE;
         return true;
     case STEP_CLOSE:
-        if (op->reply->err.cls == PFS_OK) {
-            op->reply->count = op->written;
-        }
+        end_written(op);
         break;
     }
     return false;
 }
 
-void op_give_up(struct op *op, enum pfs_class cls, const char *why)
+/* A server that does not know the call at all. */
+static bool is_unknown_call(const struct pfs_error *err)
 {
-    enum pfs_outcome outcome = op->uncertain ? PFS_OUTCOME_UN : PFS_OUTCOME_NA;
-
-    pfs_fail(&op->reply->err, cls, outcome, PFS_PHASE_QUEUE, "%s", why);
-    atomic_fetch_add_explicit(&remote_counters(op->client->remote)->errors, 1,
-                              memory_order_relaxed);
+    return err->cls == PFS_UNSUPPORTED || err->http_status == 405 ||
+           (err->http_status == 404 && strstr(err->text, "page not found"));
 }
 
 /* Servers without handles, or without this one: the write cannot be done there, and was not. */
 static void explain_unsupported(const struct op *op, struct pfs_error *err)
 {
-    if (op->req.op == PFS_OP_COPY && err->http_status == 404 &&
-        strstr(err->text, "page not found")) {
+    if (!is_unknown_call(err)) {
+        return;
+    }
+    if (op->req.op == PFS_OP_COPY && err->http_status == 404) {
         pfs_refuse(err, PFS_UNSUPPORTED, "copy: not supported by the remote");
         err->phase = PFS_PHASE_REPLY;
     }
-    bool no_way = err->cls == PFS_UNSUPPORTED || (op->step == STEP_OPEN && err->http_status == 405);
-
-    if (op->step == STEP_OPEN && no_way) {
+    if (op->step == STEP_OPEN) {
         pfs_refuse(err, PFS_UNSUPPORTED,
                    "the remote replaces whole files only and has no handles here: writing at an "
                    "offset, appending or "
@@ -196,13 +254,13 @@ static const char *written_path(const struct op *op)
 
 bool op_must_wait(const struct op *op)
 {
-    return op->step == STEP_MAIN && writes_content(op->req.op) &&
+    return (op->step == STEP_MAIN || op->step == STEP_OPEN) && writes_content(op->req.op) &&
            fences_block(remote_fences(op->client->remote), written_path(op));
 }
 
 void op_raise_fence(struct op *op)
 {
-    if (writes_content(op->req.op) && op->ex.header_sent) {
+    if (op->step != STEP_PROBE && writes_content(op->req.op) && op->ex.header_sent) {
         fences_raise(remote_fences(op->client->remote), written_path(op), &op->ex);
     }
 }
@@ -234,6 +292,9 @@ bool op_judge(struct op *op, int64_t *ret_delay_ns)
             remote_replied(op->client->remote, pfs_now() - op->began_ns);
         }
         again = next_step(op, reply);
+    } else if (op->step == STEP_PROBE &&
+               (reply->err.http_status == 404 || is_unknown_call(&reply->err))) {
+        again = next_step(op, reply);    /* it has no features; it may have handles */
     } else if (op->step == STEP_CLOSE) { /* the write's own result stands */
         log_debug("closing the handle of %s: %s", op->req.path, reply->err.text);
         again = next_step(op, reply);

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+/*
+ * Over loopback: a write at an offset to a server that only has handles for that: open, write,
+ * sync, close. What is known of it when one of these fails.
+ */
+#include "world.h"
+#include <criterion/criterion.h>
+#include <string.h>
+
+/* Which request is answered with what else than success. */
+struct step_row {
+    const char *at, *status, *error;
+    uint32_t flags;
+    enum pfs_class cls;
+    enum pfs_outcome outcome; /* of a failure */
+};
+
+static const char *success(const struct h2req *r)
+{
+    return strstr(r->path, "/capabilities")   ? "{\"version\":\"1\",\"features\":[\"handlefs\"]}"
+           : strstr(r->path, "/handles/open") ? "{\"handle_id\":7}"
+           : strstr(r->path, "/write")        ? "{\"bytes_written\":5}"
+                                              : "{\"message\":\"ok\"}";
+}
+
+static void fail_at(struct h2server *s, struct h2peer *p)
+{
+    const struct step_row *row = s->arg;
+
+    h2peer_hello(p, 0, NULL);
+    for (struct h2req *r; (r = h2peer_request(p)) != NULL;) {
+        bool fails = strstr(r->path, row->at);
+
+        h2server_count(s);
+        h2peer_reply(p, r->stream, fails ? row->status : "200", fails ? row->error : success(r));
+        h2peer_forget(r);
+    }
+}
+
+#define FAILED "{\"error\":\"failed\"}"
+#define NO_SUCH_CALL "{\"error\":\"404 page not found\"}"
+
+Test(steps, what_was_done_is_not_forgotten)
+{
+    enum { NEW = PFS_WRITE_CREATE | PFS_WRITE_EXCLUSIVE, EMPTY = NEW | PFS_WRITE_TRUNCATE };
+    static const struct step_row rows[] = {
+        {"/sync", "501", FAILED, EMPTY | PFS_WRITE_SYNC, PFS_UNSUPPORTED, PFS_OUTCOME_AP},
+        {"/sync", "500", FAILED, EMPTY | PFS_WRITE_SYNC, PFS_IO, PFS_OUTCOME_UN},
+        {"/write", "507", FAILED, EMPTY, PFS_NOSPC, PFS_OUTCOME_UN}, /* it is there, and empty */
+        {"/write", "429", FAILED, NEW, PFS_BUSY, PFS_OUTCOME_UN},
+        {"/write", "507", FAILED, 0, PFS_NOSPC, PFS_OUTCOME_NA}, /* opening changed nothing */
+        {"/handles/open", "409", FAILED, NEW, PFS_EXISTS, PFS_OUTCOME_NA},
+        {"/capabilities", "500", FAILED, NEW, PFS_IO, PFS_OUTCOME_NA},
+        {"/capabilities", "404", NO_SUCH_CALL, NEW, PFS_OK, 0},
+        {"/", "404", NO_SUCH_CALL, NEW, PFS_UNSUPPORTED, PFS_OUTCOME_NA},
+        {"/none", "", "", EMPTY | PFS_WRITE_SYNC, PFS_OK, 0},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct world w = {0};
+        int64_t written = 0;
+
+        world_open(&w, fail_at, (void *)(uintptr_t)&rows[i], OPTIONS("retries", "1"));
+        enum pfs_class cls = pfs_write(w.c, "/f", "hello", 5, 0, rows[i].flags, &written, &w.err);
+        cr_expect_eq(cls, rows[i].cls, "row %zu: %s %s", i, pfs_class_name(cls), w.err.text);
+        if (cls == PFS_OK) {
+            cr_expect_eq(written, 5, "row %zu", i);
+        } else {
+            cr_expect_eq(w.err.outcome, rows[i].outcome, "row %zu: %s %s", i,
+                         pfs_outcome_name(w.err.outcome), w.err.text);
+        }
+        world_close(&w);
+    }
+}
