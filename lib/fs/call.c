@@ -34,7 +34,7 @@ static void run(struct op *op)
 
     do {
         if (delay_ns > 0 && !client_pause(op->client, pfs_after(pfs_now(), delay_ns))) {
-            pfs_refuse(&op->reply->err, PFS_SHUTDOWN, "the client is being freed");
+            op_give_up(op, PFS_SHUTDOWN, "the client is being freed");
             return;
         }
         if (op_must_wait(op) && pfs_now() < op->deadline_ns) {
@@ -45,7 +45,7 @@ static void run(struct op *op)
             return;
         }
         if (!exchange_once(op)) {
-            pfs_refuse(&op->reply->err, PFS_SHUTDOWN, "the client is being freed");
+            op_give_up(op, PFS_SHUTDOWN, "the client is being freed");
             return;
         }
         if (!op_judge(op, &delay_ns)) {

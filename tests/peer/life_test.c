@@ -90,6 +90,42 @@ Test(life, A104_the_end_does_not_wait_for_a_retry)
     world_close(&w);
 }
 
+static void busy(struct h2server *s, struct h2peer *p)
+{
+    h2peer_hello(p, 0, NULL);
+    for (struct h2req *r; (r = h2peer_request(p)) != NULL;) {
+        h2peer_reply_with(p, r->stream, "503", "retry-after", "30", "{\"error\":\"busy\"}");
+        h2peer_forget(r);
+        h2server_signal(s);
+    }
+}
+
+static void *chmod_once(void *arg)
+{
+    struct caller *c = arg;
+
+    c->cls = pfs_chmod(c->w.c, "/f", 0644, &c->w.err);
+    return NULL;
+}
+
+Test(life, A104_the_end_knows_of_the_attempts_before)
+{
+    struct world w = {0};
+    static struct caller c;
+
+    world_open(&w, busy, NULL, OPTIONS("timeout", "60s", "retry_writes", "true"));
+    c.w.c = w.c;
+    pthread_create(&c.thread, NULL, chmod_once, &c);
+    cr_assert(h2server_await(&w.server, 1));
+    pfs_client_free(w.c);
+    w.c = NULL;
+    pthread_join(c.thread, NULL);
+    cr_assert_eq(c.cls, PFS_SHUTDOWN, "%s: %s", pfs_class_name(c.cls), c.w.err.text);
+    cr_assert_eq(c.w.err.outcome, PFS_OUTCOME_UN, "a front may have passed it on: %s",
+                 c.w.err.text);
+    world_close(&w);
+}
+
 Test(life, A068_a_wish_beyond_the_deadline_is_not_waited_for)
 {
     struct world w = {0};

@@ -73,3 +73,50 @@ Test(steps, what_was_done_is_not_forgotten)
         world_close(&w);
     }
 }
+
+/* Tells when the write by handle has begun, and asks to come again later. */
+static void write_later(struct h2server *s, struct h2peer *p)
+{
+    h2peer_hello(p, 0, NULL);
+    for (struct h2req *r; (r = h2peer_request(p)) != NULL;) {
+        if (strstr(r->path, "/write")) {
+            h2peer_reply_with(p, r->stream, "429", "retry-after", "30", FAILED);
+            h2server_signal(s);
+        } else {
+            h2peer_reply(p, r->stream, "200", success(r));
+        }
+        h2peer_forget(r);
+    }
+}
+
+struct writer {
+    pthread_t thread;
+    struct world w; /* shares the client */
+    enum pfs_class cls;
+};
+
+static void *write_truncating(void *arg)
+{
+    struct writer *a = arg;
+
+    a->cls = pfs_write(a->w.c, "/f", "hello", 5, 0, PFS_WRITE_EXCLUSIVE | PFS_WRITE_TRUNCATE, NULL,
+                       &a->w.err);
+    return NULL;
+}
+
+Test(steps, the_end_between_two_attempts_is_not_the_beginning)
+{
+    struct world w = {0};
+    static struct writer a;
+
+    world_open(&w, write_later, NULL, OPTIONS("timeout", "60s"));
+    a.w.c = w.c;
+    pthread_create(&a.thread, NULL, write_truncating, &a);
+    cr_assert(h2server_await(&w.server, 1));
+    pfs_client_free(w.c); /* while it waits for its next attempt, or just before */
+    w.c = NULL;
+    pthread_join(a.thread, NULL);
+    cr_assert_eq(a.cls, PFS_SHUTDOWN, "%s: %s", pfs_class_name(a.cls), a.w.err.text);
+    cr_assert_eq(a.w.err.outcome, PFS_OUTCOME_UN, "the file is empty: %s", a.w.err.text);
+    world_close(&w);
+}
