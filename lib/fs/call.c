@@ -8,10 +8,8 @@
 #include "fs/op.h"
 #include <sched.h>
 
-/* One exchange; meanwhile pfs_client_free may give it up. False: it began before this did. */
-static bool exchange_once(struct op *op)
+bool op_call(struct op *op, struct generation *g)
 {
-    struct generation *g = remote_generation(op->client->remote);
     int live = OP_PIN_LIVE;
 
     atomic_store(&op->pin, OP_PIN_LIVE);
@@ -20,12 +18,20 @@ static bool exchange_once(struct op *op)
     if (!closing) {
         generation_call(g, &op->ex);
     }
-    generation_unref(g);
     while (!atomic_compare_exchange_weak(&op->pin, &live, OP_PIN_NONE)) {
         live = OP_PIN_LIVE; /* pinned: only for the moment of being given up */
         sched_yield();
     }
     return !closing;
+}
+
+static bool call_current(struct op *op)
+{
+    struct generation *g = remote_generation(op->client->remote);
+    bool began = op_call(op, g);
+
+    generation_unref(g);
+    return began;
 }
 
 static void run(struct op *op)
@@ -44,7 +50,7 @@ static void run(struct op *op)
         if (op_prepare(op) != PFS_OK) {
             return;
         }
-        if (!exchange_once(op)) {
+        if (!call_current(op)) {
             op_give_up(op, PFS_SHUTDOWN, "the client is being freed");
             return;
         }

@@ -216,17 +216,6 @@ void pfs_client_free(struct pfs_client *c)
     client_unref(c);
 }
 
-enum pfs_class pfs_reload(struct pfs_client *c, struct pfs_error *err)
-{
-    if (client_is_foreign(c)) {
-        return pfs_refuse(err, PFS_SHUTDOWN,
-                          "the process was forked: the child must make a client of its own");
-    }
-    int64_t bound = pfs_after(c->options.connect_timeout_ns, c->options.timeout_ns);
-
-    return remote_reload(c->remote, pfs_after(pfs_now(), bound), err);
-}
-
 void pfs_client_stats(struct pfs_client *c, struct pfs_stats *ret)
 {
     remote_stats(c->remote, ret);

@@ -133,6 +133,9 @@ void op_release_exchange(struct op *op);
  * while that happens, and its caller waits for the end of it before it lets go.
  */
 enum op_pin { OP_PIN_NONE, OP_PIN_LIVE, OP_PIN_PINNED };
+/* call.c: one exchange of a blocking call, through g. False: not begun, the client is being freed.
+ */
+bool op_call(struct op *op, struct generation *g);
 
 /* Decodes the complete reply of op->ex, which loses its body. */
 void op_decode(struct op *op, struct pfs_reply *reply);

@@ -2,9 +2,7 @@
  * Copyright the ProxyFS authors */
 #include "fs/remote.h"
 #include "base/alloc.h"
-#include "base/clock.h"
 #include "base/err.h"
-#include "base/log.h"
 #include "base/mutex.h"
 #include "fs/retry.h"
 #include "fs/secret.h"
@@ -80,25 +78,40 @@ static enum pfs_class make_tls(const struct options *o, struct tls_ctx **ret, st
     return o->use_tls ? tls_ctx_new(&t, ret, err) : PFS_OK;
 }
 
-/* Files are read here and only here: certificates, keys, token. */
-static enum pfs_class make_generation(struct remote *r, struct generation **ret,
-                                      char **ret_authorization, struct pfs_error *err)
+static void close_generation(struct generation *g)
+{
+    if (g) {
+        generation_close(g);
+        generation_unref(g);
+    }
+}
+
+void renewal_drop(struct renewal *fresh)
+{
+    close_generation(fresh->generation);
+    secret_free(fresh->authorization);
+    *fresh = (struct renewal){NULL, NULL};
+}
+
+enum pfs_class remote_renew(struct remote *r, struct renewal *ret, struct pfs_error *err)
 {
     struct tls_ctx *tls = NULL;
-    enum pfs_class cls = secret_authorization(&r->options, ret_authorization, err);
+    struct renewal fresh = {NULL, NULL};
+    enum pfs_class cls = secret_authorization(&r->options, &fresh.authorization, err);
 
     if (cls == PFS_OK) {
         cls = make_tls(&r->options, &tls, err);
     }
     if (cls == PFS_OK) {
-        cls = generation_new(&r->config, r->io, tls, ++r->next_generation, ret, err);
+        cls = generation_new(&r->config, r->io, tls, ++r->next_generation, &fresh.generation, err);
     }
     tls_ctx_unref(tls);
     if (cls != PFS_OK) {
-        secret_free(*ret_authorization);
-        *ret_authorization = NULL;
+        renewal_drop(&fresh);
+        return cls;
     }
-    return cls;
+    *ret = fresh;
+    return PFS_OK;
 }
 
 static void set_config(struct remote *r)
@@ -122,14 +135,6 @@ static void set_config(struct remote *r)
         .wake_words = r->wake_words,
         .counters = &r->conn_counters,
     };
-}
-
-static void close_generation(struct generation *g)
-{
-    if (g) {
-        generation_close(g);
-        generation_unref(g);
-    }
 }
 
 static void remote_free(struct remote *r)
@@ -172,10 +177,11 @@ static enum pfs_class remote_new(const struct options *o, char *key, struct remo
         cls = io_get(&r->io, err);
     }
     if (cls == PFS_OK) {
-        struct generation *first = NULL;
+        struct renewal first = {NULL, NULL};
 
-        cls = make_generation(r, &first, &r->authorization, err);
-        atomic_init(&r->current, first);
+        cls = remote_renew(r, &first, err);
+        atomic_init(&r->current, first.generation);
+        r->authorization = first.authorization;
     }
     if (cls != PFS_OK) {
         remote_free(r);
@@ -265,39 +271,6 @@ char *remote_authorization(struct remote *r)
     return copy;
 }
 
-/* GET /health through generation g; anything but 200 is an error. */
-static enum pfs_class check_health(struct remote *r, struct generation *g,
-                                   const char *authorization, int64_t deadline_ns,
-                                   struct pfs_error *err)
-{
-    struct exchange ex;
-    char target[512];
-    enum pfs_class cls = PFS_OK;
-
-    exchange_init(&ex);
-    snprintf(target, sizeof target, "%s/health", r->options.base_path);
-    ex.method = "GET";
-    ex.target = target;
-    ex.reply_max = 64 << 10;
-    ex.deadline_ns = deadline_ns;
-    if (authorization) {
-        exchange_add_field(&ex, "authorization", authorization, HPACK_NOTHING);
-    }
-    generation_call(g, &ex);
-    if (ex.failure != FAILURE_NONE) {
-        cls = ex.err.cls;
-        *err = ex.err;
-    } else if (ex.head.status != 200) {
-        cls = pfs_fail(err, PFS_IO, PFS_OUTCOME_NA, PFS_PHASE_REPLY, "HTTP %d from %s/health",
-                       ex.head.status, r->options.masked_url);
-        err->http_status = ex.head.status;
-    } else {
-        remote_learn(r, ex.head.boot);
-    }
-    exchange_release(&ex);
-    return cls;
-}
-
 /* Keeps a retired generation until its connections are gone; the oldest is closed when there are
  * many. */
 static struct generation *keep_retired_locked(struct remote *r, struct generation *g)
@@ -322,17 +295,17 @@ static struct generation *keep_retired_locked(struct remote *r, struct generatio
     return oldest;
 }
 
-static void swap_in(struct remote *r, struct generation *fresh, char *authorization)
+void remote_swap_in(struct remote *r, const struct renewal *fresh)
 {
     pthread_mutex_lock(&r->mu);
-    struct generation *old = atomic_exchange(&r->current, fresh);
+    struct generation *old = atomic_exchange(&r->current, fresh->generation);
     char *old_authorization = r->authorization;
-    r->authorization = authorization;
+    r->authorization = fresh->authorization;
     pthread_mutex_unlock(&r->mu);
     while (atomic_load(&r->n_taking) > 0) { /* for a few instructions each */
         sched_yield();
     }
-    generation_retire(old, fresh);
+    generation_retire(old, fresh->generation);
     pthread_mutex_lock(&r->mu);
     struct generation *too_many = keep_retired_locked(r, old);
     pthread_mutex_unlock(&r->mu);
@@ -342,30 +315,14 @@ static void swap_in(struct remote *r, struct generation *fresh, char *authorizat
     atomic_fetch_add(&r->n_reloads, 1);
 }
 
-enum pfs_class remote_reload(struct remote *r, int64_t deadline_ns, struct pfs_error *err)
+bool remote_reload_begin(struct remote *r)
 {
-    struct generation *fresh = NULL;
-    char *authorization = NULL;
-    struct pfs_error local;
+    return pthread_mutex_trylock(&r->reload_mu) == 0;
+}
 
-    err = err ? err : &local;
-    pthread_mutex_lock(&r->reload_mu);
-    enum pfs_class cls = make_generation(r, &fresh, &authorization, err);
-    if (cls == PFS_OK) {
-        cls = check_health(r, fresh, authorization, deadline_ns, err);
-    }
-    if (cls == PFS_OK) {
-        swap_in(r, fresh, authorization);
-        log_info("%s: reloaded, generation %u", r->options.masked_url, r->next_generation);
-    } else {
-        close_generation(fresh);
-        secret_free(authorization);
-        pfs_err_prefix(err, "reload failed: failed to connect after reload");
-        err->outcome = PFS_OUTCOME_NA;
-        log_warn("%s: %s; the old connections go on serving", r->options.masked_url, err->text);
-    }
+void remote_reload_end(struct remote *r)
+{
     pthread_mutex_unlock(&r->reload_mu);
-    return cls;
 }
 
 /* "<id>; features=offset,flags,..." */

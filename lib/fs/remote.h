@@ -44,9 +44,22 @@ struct io *remote_io(struct remote *r);
 char *remote_authorization(struct remote *r);
 bool remote_has_authorization(struct remote *r);
 
-/* Reload as design.md section 5 has it. `deadline_ns` bounds it. */
-PFS_MUST_CHECK enum pfs_class remote_reload(struct remote *r, int64_t deadline_ns,
-                                            struct pfs_error *err);
+/* What a reload puts into the place of what is there. */
+struct renewal {
+    struct generation *generation;
+    char *authorization; /* NULL: none */
+};
+/* One reload at a time; false: another one is under way. The thread that begins it ends it. */
+bool remote_reload_begin(struct remote *r);
+void remote_reload_end(struct remote *r);
+/*
+ * During a reload. Reads the files anew, here and only here: certificates, keys, token; connects to
+ * nothing yet. *ret: renewal_drop or remote_swap_in, which takes it. Errors: CONFIG, NOMEM, NOFILE.
+ */
+PFS_MUST_CHECK enum pfs_class remote_renew(struct remote *r, struct renewal *ret,
+                                           struct pfs_error *err);
+void renewal_drop(struct renewal *fresh);
+void remote_swap_in(struct remote *r, const struct renewal *fresh);
 
 /* What a reply told about the server (head.boot), and what is known now. */
 void remote_learn(struct remote *r, const char *boot);

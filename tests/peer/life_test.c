@@ -4,6 +4,7 @@
 #include "world.h"
 #include <criterion/criterion.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -212,6 +213,86 @@ Test(life, A102_a_bad_reload_keeps_the_old)
                            "%s", w.err.text);
         cr_assert_eq(world_mkdir(&w), PFS_OK, "%s", w.err.text);
     }
+    world_close(&w);
+}
+
+static void *reload_once(void *arg)
+{
+    struct caller *c = arg;
+
+    c->cls = pfs_reload(c->w.c, &c->w.err);
+    return NULL;
+}
+
+Test(life, A096_A102_the_end_ends_a_reload)
+{
+    struct world w = {0};
+    static struct caller c;
+
+    world_open(&w, deaf, NULL, OPTIONS("timeout", "60s"));
+    c.w.c = w.c;
+    pthread_create(&c.thread, NULL, reload_once, &c);
+    cr_assert(h2server_await(&w.server, 1));
+    world_mark(&w);
+    pfs_client_free(w.c);
+    w.c = NULL;
+    cr_assert(world_ms(&w) < 5000, "%d ms", (int)world_ms(&w));
+    pthread_join(c.thread, NULL);
+    cr_assert_eq(c.cls, PFS_SHUTDOWN, "%s: %s", pfs_class_name(c.cls), c.w.err.text);
+    cr_assert_eq(c.w.err.outcome, PFS_OUTCOME_NA);
+    world_close(&w);
+}
+
+Test(life, A102_a_reload_keeps_its_bound_behind_another)
+{
+    struct world w = {0}, quick = {0};
+    static struct caller c;
+
+    world_open(&w, deaf, NULL, OPTIONS("timeout", "60s", "connect_timeout", "1s"));
+    memcpy(quick.server.url, w.server.url, sizeof quick.server.url);
+    world_client(&quick, OPTIONS("timeout", "100ms", "connect_timeout", "1s"));
+    c.w.c = w.c;
+    pthread_create(&c.thread, NULL, reload_once, &c);
+    cr_assert(h2server_await(&w.server, 1));
+    world_mark(&w);
+    cr_assert_eq(pfs_reload(quick.c, &quick.err), PFS_TIMEOUT);
+    cr_assert_eq(quick.err.outcome, PFS_OUTCOME_NA);
+    cr_assert(world_ms(&w) < 20000, "%d ms", (int)world_ms(&w));
+    cr_assert_eq(atomic_load(&w.server.n_requests), 1);
+    pfs_client_free(quick.c);
+    pfs_client_free(w.c);
+    w.c = NULL;
+    pthread_join(c.thread, NULL);
+    world_close(&w);
+}
+
+static void only_health(struct h2server *s, struct h2peer *p)
+{
+    static const char health[] = "/api/v1/health";
+
+    h2peer_hello(p, 0, NULL);
+    for (struct h2req *r; (r = h2peer_request(p)) != NULL;) {
+        size_t n = strlen(r->path), m = strlen(health);
+        bool known = n >= m && strcmp(r->path + n - m, health) == 0;
+
+        h2peer_reply(p, r->stream, known ? "200" : "404", "{\"error\":\"404 page not found\"}");
+        h2peer_forget(r);
+    }
+}
+
+Test(life, A102_a_reload_asks_below_a_long_base_url)
+{
+    struct world w = {0}, far = {0};
+    char url[700];
+
+    world_open(&w, only_health, NULL, NULL);
+    int n = snprintf(url, sizeof url, "%.*s/", (int)(strlen(w.server.url) - strlen("/api/v1")),
+                     w.server.url);
+    memset(url + n, 'p', 560);
+    memcpy(url + n + 560, "/api/v1", sizeof "/api/v1");
+    world_client(&far, OPTIONS("base_url", url));
+    cr_assert_eq(pfs_reload(far.c, &far.err), PFS_OK, "%s", far.err.text);
+    pfs_client_free(far.c);
     world_close(&w);
 }
 

@@ -52,7 +52,7 @@ struct h2frame {
 /* A request as far as it came. */
 struct h2req {
     uint32_t stream; /* 0: a free slot */
-    char method[8], path[512], req_id[40], attempt[8], authorization[64];
+    char method[8], path[1024], req_id[40], attempt[8], authorization[64];
     struct pfs_buf body;
     bool ended;
 };
