@@ -90,15 +90,34 @@ enum pfs_class op_check(const struct pfs_client *c, const struct pfs_request *re
     return check_numbers(req, err);
 }
 
+/* A name without its begin is a mistake: "" must not be the root. */
+static enum pfs_class check_path(const char *path, struct pfs_error *err)
+{
+    if (!path) {
+        return pfs_refuse(err, PFS_INVALID, "path is required");
+    }
+    return path[0] == '/' ? PFS_OK : pfs_refuse(err, PFS_INVALID, "a path begins with '/'");
+}
+
+static enum pfs_class check_paths(const struct pfs_request *req, struct pfs_error *err)
+{
+    enum pfs_class cls = check_path(req->path, err);
+
+    if (cls == PFS_OK && op_has_two_paths(req->op)) {
+        cls = check_path(req->path2, err);
+    }
+    if (cls == PFS_OK && req->op == PFS_OP_SYMLINK && !req->path2) {
+        cls = pfs_refuse(err, PFS_INVALID, "target is required");
+    }
+    return cls;
+}
+
 /* The remote's name of `path`: normalised, below remote_path. dst has PFS_PATH_MAX + 1 bytes. */
 static enum pfs_class remote_name(const struct pfs_client *c, const char *path, char *dst,
                                   struct pfs_error *err)
 {
     char local[PFS_PATH_MAX + 1];
 
-    if (!path) {
-        return pfs_refuse(err, PFS_INVALID, "path is required");
-    }
     if (strcmp(c->options.remote_path, "/") == 0) {
         return pfs_path_normalize(path, strlen(path), dst, err);
     }
@@ -112,7 +131,7 @@ static enum pfs_class remote_name(const struct pfs_client *c, const char *path, 
 /* The usual path: normalised in its place, where it takes at most a '/' more than it did. */
 static bool stays_small(const struct op *op, const struct pfs_request *req)
 {
-    return req->path && !op_has_two_paths(req->op) && req->op != PFS_OP_SYMLINK &&
+    return !op_has_two_paths(req->op) && req->op != PFS_OP_SYMLINK &&
            strcmp(op->client->options.remote_path, "/") == 0 &&
            strnlen(req->path, sizeof op->small_paths) + 2 <= sizeof op->small_paths;
 }
@@ -121,18 +140,19 @@ enum pfs_class op_set_paths(struct op *op, const struct pfs_request *req, struct
 {
     char first[PFS_PATH_MAX + 1], second[PFS_PATH_MAX + 1]; /* not zeroed: 8 KiB a call */
     bool two = op_has_two_paths(req->op);
+    enum pfs_class cls = check_paths(req, err);
 
+    if (cls != PFS_OK) {
+        return cls;
+    }
     if (stays_small(op, req)) {
         op->req.path = op->paths = op->small_paths;
         return pfs_path_normalize(req->path, strlen(req->path), op->small_paths, err);
     }
     second[0] = '\0';
-    enum pfs_class cls = remote_name(op->client, req->path, first, err);
+    cls = remote_name(op->client, req->path, first, err);
     if (cls == PFS_OK && two) {
         cls = remote_name(op->client, req->path2, second, err);
-    }
-    if (cls == PFS_OK && req->op == PFS_OP_SYMLINK && !req->path2) {
-        cls = pfs_refuse(err, PFS_INVALID, "target is required");
     }
     if (cls != PFS_OK) {
         return cls;

@@ -199,3 +199,33 @@ Test(http, an_upload_in_pieces_commits_only_when_finished)
         world_close(&w);
     }
 }
+
+/* Else an empty name, as scripts make them, is the root of the mount, or what a remote_path names.
+ */
+Test(http, a_path_begins_with_a_slash)
+{
+    static const char *const bad[] = {"", "f", "./f", "../f"};
+
+    for (int below = 0; below < 2; below++) {
+        struct world w = {0};
+
+        world_open(&w, world_serve, NULL, OPTIONS("remote_path", below ? "/sub" : "/"));
+        for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+            struct pfs_stat st;
+            struct pfs_stream *s;
+
+            cr_expect_eq(pfs_remove_all(w.c, bad[i], &w.err), PFS_INVALID, "%s", bad[i]);
+            assert_err(&w, PFS_INVALID, PFS_OUTCOME_NA, PFS_PHASE_LOCAL);
+            cr_expect_eq(pfs_stat(w.c, bad[i], &st, &w.err), PFS_INVALID, "%s", bad[i]);
+            cr_expect_eq(pfs_rename(w.c, "/f", bad[i], &w.err), PFS_INVALID, "%s", bad[i]);
+            cr_expect_eq(pfs_rename(w.c, bad[i], "/f", &w.err), PFS_INVALID, "%s", bad[i]);
+            cr_expect_eq(pfs_copy(w.c, "/f", bad[i], NULL, &w.err), PFS_INVALID, "%s", bad[i]);
+            cr_expect_eq(pfs_symlink(w.c, "/f", bad[i], &w.err), PFS_INVALID, "%s", bad[i]);
+            cr_expect_eq(pfs_open_read(w.c, bad[i], 0, -1, &s, &w.err), PFS_INVALID, "%s", bad[i]);
+        }
+        cr_assert_eq(atomic_load(&w.server.n_requests), 0, "something was sent");
+        cr_assert_eq(pfs_symlink(w.c, "f", "/link", &w.err), PFS_OK, "a target may be relative: %s",
+                     w.err.text);
+        world_close(&w);
+    }
+}
