@@ -23,8 +23,9 @@
  *   255; it is normalised lexically. Anything else: INVALID, outcome NA, nothing is sent.
  * - Each call has one absolute deadline over everything it does (option timeout); it returns no
  *   later, with TIMEOUT. Every class of error.h that is not CONFIG is possible.
- * - After fork() the child must not use a client of its parent (each call says SHUTDOWN, not
- * applied); it may make clients of its own. The parent goes on undisturbed.
+ * - After fork() the child must not use clients and streams of its parent: each call says SHUTDOWN,
+ *   not applied, counters are zero, and to free or close one does nothing. It may make clients of
+ *   its own. The parent goes on undisturbed.
  */
 #include <proxyfs/driver.h>
 
@@ -204,7 +205,8 @@ PFS_API PFS_MUST_CHECK enum pfs_class pfs_open_write(struct pfs_client *c, const
  * One stream serves one thread at a time. read: *ret_n == 0 is the end of the content, which is
  * then proven complete (a cut transfer is TRUNCATED). write: all of buf. finish: commits what was
  * written; close without finish leaves the old content. Each call waits at most the client's
- * timeout; where a write goes in parts, so much longer as they take at 64 KiB/s: four minutes.
+ * timeout; where a write goes in parts, so much longer as they take at 64 KiB/s: four minutes. A
+ * stream for writing refuses to be read, and one for reading to be written or finished: DENIED.
  */
 PFS_API PFS_MUST_CHECK enum pfs_class pfs_stream_read(struct pfs_stream *s, void *buf, size_t cap,
                                                       size_t *ret_n, struct pfs_error *err);

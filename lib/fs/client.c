@@ -218,5 +218,9 @@ void pfs_client_free(struct pfs_client *c)
 
 void pfs_client_stats(struct pfs_client *c, struct pfs_stats *ret)
 {
-    remote_stats(c->remote, ret);
+    if (client_is_foreign(c)) {
+        *ret = (struct pfs_stats){0};
+    } else {
+        remote_stats(c->remote, ret);
+    }
 }

@@ -76,6 +76,10 @@ static void parallel_read(struct pfs_stream *s, void *buf, size_t cap, pfs_io_fn
     struct parallel *p = (struct parallel *)s;
     struct pfs_error err;
 
+    if (client_is_foreign(p->client)) {
+        stream_refuse_foreign(done, arg);
+        return;
+    }
     pthread_mutex_lock(&p->mu);
     if (p->buf) {
         pthread_mutex_unlock(&p->mu);
@@ -97,6 +101,9 @@ static void parallel_close(struct pfs_stream *s)
     unsigned n_open = 0;
     struct pfs_error err;
 
+    if (client_is_foreign(p->client)) { /* as that of any stream */
+        return;
+    }
     pthread_mutex_lock(&p->mu);
     p->closed = true;
     for (unsigned i = 0; i < p->n; i++) {

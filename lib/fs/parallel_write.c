@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/err.h"
 #include "fs/parallel_upload.h"
+#include "fs/stream.h"
 #include <string.h>
 
 /* ---- its end ---- */
@@ -47,6 +48,10 @@ static void call(struct upload *u, const char *data, size_t len, pfs_io_fn *done
 {
     struct pfs_error err = {.cls = PFS_OK};
 
+    if (client_is_foreign(u->client)) {
+        stream_refuse_foreign(done, arg);
+        return;
+    }
     atomic_fetch_add(&u->refs, 1);
     pthread_mutex_lock(&u->mu);
     if (u->done) {
@@ -101,6 +106,9 @@ static void upload_close(struct pfs_stream *base)
     struct upload *u = (struct upload *)base;
     struct pfs_error err;
 
+    if (client_is_foreign(u->client)) { /* as that of any stream */
+        return;
+    }
     pthread_mutex_lock(&u->mu);
     u->closed = true;
     pfs_io_fn *done = u->done;

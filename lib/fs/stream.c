@@ -249,11 +249,42 @@ void stream_on_done(struct stream *s)
     async_unref(a); /* the operation's */
 }
 
+void stream_refuse_foreign(pfs_io_fn *done, void *arg)
+{
+    struct pfs_error err;
+
+    pfs_refuse(&err, PFS_SHUTDOWN, "the process was forked: the stream is its parent's");
+    done(arg, 0, &err);
+}
+
+static bool is_foreign(const struct stream *s)
+{
+    return s->n_forks != io_n_forks();
+}
+
+/* True: the call, which reads or writes, cannot be, and was told so. */
+static bool is_refused(const struct stream *s, bool writes, pfs_io_fn *done, void *arg)
+{
+    struct pfs_error err;
+
+    if (is_foreign(s)) {
+        stream_refuse_foreign(done, arg);
+        return true;
+    }
+    if (s->is_write != writes) {
+        pfs_refuse(&err, PFS_DENIED, "permission denied: the stream is for %s",
+                   s->is_write ? "writing" : "reading");
+        done(arg, 0, &err);
+        return true;
+    }
+    return false;
+}
+
 static void stream_read(struct pfs_stream *base, void *buf, size_t cap, pfs_io_fn *done, void *arg)
 {
     struct stream *s = of_base(base);
 
-    if (begin_call(s, STREAM_READ, buf, cap, done, arg)) {
+    if (!is_refused(s, false, done, arg) && begin_call(s, STREAM_READ, buf, cap, done, arg)) {
         pthread_mutex_lock(&s->mu);
         /* Who follows live data waits as long as it takes; a dead peer is found by its silence. */
         if (!s->over && !(s->a->op.req.flags & PFS_READ_STREAM)) {
@@ -267,7 +298,7 @@ static void stream_read(struct pfs_stream *base, void *buf, size_t cap, pfs_io_f
 static void send_chunk(struct stream *s, enum stream_call call, const void *buf, size_t len,
                        pfs_io_fn *done, void *arg)
 {
-    if (!begin_call(s, call, NULL, len, done, arg)) {
+    if (is_refused(s, true, done, arg) || !begin_call(s, call, NULL, len, done, arg)) {
         return;
     }
     pthread_mutex_lock(&s->mu);
@@ -288,12 +319,13 @@ static void stream_write(struct pfs_stream *base, const void *buf, size_t len, p
                          void *arg)
 {
     struct pfs_error ok = {.cls = PFS_OK};
+    struct stream *s = of_base(base);
 
-    if (len == 0) {
+    if (len > 0) {
+        send_chunk(s, STREAM_WRITE, buf, len, done, arg);
+    } else if (!is_refused(s, true, done, arg)) {
         done(arg, 0, &ok);
-        return;
     }
-    send_chunk(of_base(base), STREAM_WRITE, buf, len, done, arg);
 }
 
 static void stream_finish(struct pfs_stream *base, pfs_io_fn *done, void *arg)
@@ -307,6 +339,10 @@ static void stream_close(struct pfs_stream *base)
     struct async_op *a = s->a;
     struct pfs_error err;
 
+    if (is_foreign(
+            s)) { /* its locks may be held for ever, and its connection is in use elsewhere */
+        return;
+    }
     async_cancel(a, PFS_CANCELLED); /* nothing happens when the exchange is DONE */
     pfs_refuse(&err, PFS_CANCELLED, "the stream was closed");
     pthread_mutex_lock(&s->mu);
@@ -351,6 +387,7 @@ struct pfs_stream *stream_init(struct stream *s, struct async_op *a, bool is_wri
     }
     s->a = a;
     s->is_write = is_write;
+    s->n_forks = io_n_forks();
     s->claimed = -1;
     s->news = true; /* it may have come with the head */
     pthread_mutex_init(&s->mu, NULL);

@@ -44,6 +44,7 @@ struct stream {
     struct pfs_stream base; /* first */
     struct async_op *a;
     bool is_write;
+    unsigned n_forks; /* io_n_forks when it was made: the client may be gone before it */
     pthread_mutex_t mu;
     /* under mu */
     enum stream_call call; /* in flight */
@@ -71,6 +72,9 @@ void stream_fini(struct stream *s);
 void stream_on_news(struct stream *s);
 /* The exchange is DONE. */
 void stream_on_done(struct stream *s);
+
+/* Refuses a call on a stream of the process's parent. */
+void stream_refuse_foreign(pfs_io_fn *done, void *arg);
 
 /*
  * For a thread that waits for a call on s, which sets *over: drives s's connection meanwhile, where

@@ -392,3 +392,47 @@ Test(stream, a_part_of_another_length_than_asked_for_is_refused)
         world_close(&w);
     }
 }
+
+/* ---- streams used the wrong way round ---- */
+
+Test(stream, a_stream_has_one_direction)
+{
+    struct world w = {0};
+    struct pfs_stream *s;
+    char buf[10];
+    size_t n;
+
+    world_open(&w, world_serve, NULL, NULL);
+    cr_assert_eq(pfs_open_write(w.c, "/f", -1, 0, &s, &w.err), PFS_OK, "%s", w.err.text);
+    cr_expect_eq(pfs_stream_read(s, buf, sizeof buf, &n, &w.err), PFS_DENIED);
+    assert_err(&w, PFS_DENIED, PFS_OUTCOME_NA, PFS_PHASE_LOCAL);
+    cr_expect_eq(pfs_stream_finish(s, &w.err), PFS_OK, "the upload goes on: %s", w.err.text);
+    cr_expect_eq(pfs_stream_read(s, buf, sizeof buf, &n, &w.err), PFS_DENIED);
+    pfs_stream_close(s);
+
+    cr_assert_eq(pfs_open_read(w.c, "/f", 0, -1, &s, &w.err), PFS_OK, "%s", w.err.text);
+    cr_expect_eq(pfs_stream_write(s, "x", 1, &w.err), PFS_DENIED);
+    cr_expect_eq(pfs_stream_write(s, "", 0, &w.err), PFS_DENIED);
+    cr_expect_eq(pfs_stream_finish(s, &w.err), PFS_DENIED);
+    cr_expect_eq(pfs_stream_read(s, buf, sizeof buf, &n, &w.err), PFS_OK,
+                 "the download goes on: %s", w.err.text);
+    cr_expect_eq(n, 7);
+    pfs_stream_close(s);
+    world_close(&w);
+}
+
+Test(stream, a_stream_for_writing_without_a_connection_cannot_be_read)
+{
+    struct world w = {0};
+    struct pfs_stream *s;
+    char buf[10];
+    size_t n;
+
+    h2server_hold_port(&w.server);
+    world_client(&w, NULL);
+    cr_assert_eq(pfs_open_write(w.c, "/f", -1, 0, &s, &w.err), PFS_OK, "%s", w.err.text);
+    cr_assert_eq(pfs_stream_read(s, buf, sizeof buf, &n, &w.err), PFS_DENIED);
+    pfs_stream_close(s);
+    pfs_client_free(w.c);
+    h2server_let_go(&w.server);
+}
