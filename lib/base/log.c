@@ -12,8 +12,22 @@ static pfs_log_fn *sink;
 static void *sink_arg;
 static atomic_int max_level = -1; /* nothing is wanted */
 
+/* In a forked child: the lock may have been held by a thread that is not there. */
+static void on_fork_child(void)
+{
+    pthread_mutex_init(&mu, NULL);
+}
+
+static void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, on_fork_child);
+}
+
 void pfs_log_to(pfs_log_fn *fn, void *arg, enum pfs_log_level level)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, watch_forks);
     pthread_mutex_lock(&mu);
     sink = fn;
     sink_arg = arg;
