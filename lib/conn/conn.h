@@ -168,6 +168,13 @@ void conn_feed_locked(struct conn *c, size_t n_received);
 char *conn_recv_room_locked(struct conn *c, size_t *ret_cap);
 /* What recv() answered: bytes, end, or error. */
 void conn_received_locked(struct conn *c, ssize_t n, int eno);
+/*
+ * Before a request enters an idle connection: takes what lies in its socket already. Where the
+ * protocol does not multiplex nothing but order ties a reply to its request, and an idle connection
+ * may have no reader: what came before would be taken for the reply, and an end that came before
+ * for the loss of a request that it precedes.
+ */
+void conn_look_locked(struct conn *c);
 /* Gives empty buffers back. Nobody sits in recv(): the owner is not CALLER. */
 void conn_rest_locked(struct conn *c);
 /* Watches what owner and out_blocked ask for. */

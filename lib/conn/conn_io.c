@@ -299,3 +299,19 @@ void conn_received_locked(struct conn *c, ssize_t n, int eno)
         conn_die_locked(c, &why);
     }
 }
+
+void conn_look_locked(struct conn *c)
+{
+    size_t cap;
+
+    if (c->state != CONN_READY || c->session->ops->multiplexes || c->session->state.n_open > 0 ||
+        c->owner == OWNER_CALLER) {
+        return;
+    }
+    char *room = conn_recv_room_locked(c, &cap);
+    if (room) {
+        ssize_t n = recv(c->fd, room, cap, MSG_DONTWAIT);
+
+        conn_received_locked(c, n, errno);
+    }
+}

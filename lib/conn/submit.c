@@ -100,6 +100,9 @@ void conn_drain_inbox_locked(struct conn *c)
 {
     struct exchange *newest = atomic_exchange(&c->inbox, NULL), *oldest = NULL;
 
+    if (newest) {
+        conn_look_locked(c);
+    }
     int64_t now = newest ? pfs_now() : 0;
 
     while (newest) {

@@ -291,6 +291,20 @@ void h2server_finish(struct h2peer *p)
     shutdown(c->fd, SHUT_WR);
 }
 
+bool h2server_arrived(struct h2peer *p)
+{
+    const struct h2server_conn *c = p->transport;
+    int64_t until = pfs_now() + H2PEER_WAIT_NS;
+    struct tcp_info info = {.tcpi_unacked = 1};
+    socklen_t len = sizeof info;
+
+    while (getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 && info.tcpi_unacked > 0 &&
+           pfs_now() < until) {
+        sched_yield();
+    }
+    return info.tcpi_unacked == 0;
+}
+
 void h2server_signal(struct h2server *s)
 {
     pthread_mutex_lock(&s->mu);

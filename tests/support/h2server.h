@@ -65,6 +65,9 @@ void h2server_reset(struct h2peer *p);
 void h2server_begin_record(struct h2peer *p);
 /* Closes the sending side only. */
 void h2server_finish(struct h2peer *p);
+/* Waits until all that was sent, the end included, lies in the client's socket. False: it does not.
+ */
+bool h2server_arrived(struct h2peer *p);
 /* Tells the other thread of a test something: the tick grows; wait until it is at least n. */
 void h2server_signal(struct h2server *s);
 bool h2server_await(struct h2server *s, unsigned n);
