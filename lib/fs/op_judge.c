@@ -68,6 +68,7 @@ static void gather_facts(const struct op *op, const struct pfs_error *err, struc
             (k.features & FEATURE_DEDUPE) && same_process && op->req_id[0] && op->step == STEP_MAIN,
         .retry_writes = op->client->options.retry_writes,
         .body_gone = ex->body_stream,
+        .over_limit = err->cls == PFS_LIMIT,
         .attempts = op->attempts - op->n_moves,
         .n_moves = op->n_moves,
         .max_attempts = op->client->options.retries,

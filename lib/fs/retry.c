@@ -133,7 +133,7 @@ static struct retry_verdict by_status(const struct retry_facts *f)
     }
 }
 
-struct retry_verdict retry_decide(const struct retry_facts *f)
+static struct retry_verdict by_failure(const struct retry_facts *f)
 {
     switch (f->failure) {
     case FAILURE_NONE:
@@ -166,6 +166,13 @@ struct retry_verdict retry_decide(const struct retry_facts *f)
         return no(PFS_OUTCOME_NA, "P13");
     }
     return no(PFS_OUTCOME_UN, "?");
+}
+
+struct retry_verdict retry_decide(const struct retry_facts *f)
+{
+    struct retry_verdict v = by_failure(f);
+
+    return f->over_limit ? no(v.outcome, v.evidence) : v;
 }
 
 enum pfs_outcome retry_outcome(const struct retry_facts *f, enum pfs_outcome of_attempt)

@@ -36,6 +36,7 @@ struct retry_facts {
     bool retry_writes;          /* the user allows W to be repeated when the outcome is unknown */
     bool reply_started;         /* bytes of the reply were given to the caller already */
     bool body_gone;             /* the request body cannot be sent again (streamed) */
+    bool over_limit;            /* the reply is more than is taken, as the next would be */
     unsigned attempts;          /* made so far, >= 1, moves not counted */
     unsigned n_moves;           /* verdicts with is_move so far */
     unsigned max_attempts;

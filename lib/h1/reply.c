@@ -190,7 +190,10 @@ static int on_body_cb(http_parser *p, const char *data, size_t n)
         http_parser_pause(p, 1);
         return 0;
     }
-    if (exchange_is_streamed(ex)) {
+    if (ex->reply_cut) { /* over, and what follows of it makes the connection useless */
+        h->is_over = true;
+        http_parser_pause(p, 1);
+    } else if (exchange_is_streamed(ex)) {
         ex->n_unconsumed += n;
         h->base.state.hold_reading = ex->n_unconsumed > H1_UNCONSUMED_MAX;
         session_note(&h->base, ex, EXCHANGE_DATA);

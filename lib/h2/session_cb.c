@@ -120,14 +120,13 @@ static void on_reply_header(struct h2_session *h, struct exchange *ex)
     }
 }
 
-/* A complete refusal: the peer will read no more of the request, so it is not waited for. */
-static void end_refused_upload(struct h2_session *h, struct exchange *ex)
+/* The reply counts, and what is left of the stream is given up. */
+static void end_early(struct h2_session *h, struct exchange *ex)
 {
-    if (ex->head.status >= 300 && !ex->request_sent && !ex->local_reset) {
-        h2_forget(h, ex);
-        nghttp2_submit_rst_stream(h->ng, NGHTTP2_FLAG_NONE, ex->stream_id, NGHTTP2_CANCEL);
-        session_done(&h->base, ex);
-    }
+    ex->reply_ended = true;
+    h2_forget(h, ex);
+    nghttp2_submit_rst_stream(h->ng, NGHTTP2_FLAG_NONE, ex->stream_id, NGHTTP2_CANCEL);
+    session_done(&h->base, ex);
 }
 
 static int on_frame_recv_cb(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
@@ -147,7 +146,11 @@ static int on_frame_recv_cb(nghttp2_session *ng, const nghttp2_frame *frame, voi
     if (ex && (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) &&
         (frame->hd.flags & NGHTTP2_FLAG_END_STREAM)) {
         ex->reply_ended = true;
-        end_refused_upload(h, ex);
+        /* A complete refusal: the peer will read no more of the request, so it is not waited for.
+         */
+        if (ex->head.status >= 300 && !ex->request_sent && !ex->local_reset) {
+            end_early(h, ex);
+        }
     }
     return 0;
 }
@@ -177,7 +180,9 @@ static int on_data_chunk_cb(nghttp2_session *ng, uint8_t flags, int32_t id, cons
         ex->lost_interest = true;
         return 0;
     }
-    if (exchange_is_streamed(ex)) {
+    if (ex->reply_cut) {
+        end_early(h, ex);
+    } else if (exchange_is_streamed(ex)) {
         ex->n_unconsumed += n;
         session_note(&h->base, ex, EXCHANGE_DATA);
     } else {

@@ -252,11 +252,28 @@ static void make_room(struct exchange *ex, size_t n)
     }
 }
 
+/* The status says what happened, and the body at most why: no result, whatever its length. */
+static bool is_explanation(const struct exchange *ex)
+{
+    return ex->head.status >= 300 || ex->reply_stream;
+}
+
+static enum pfs_class add_explanation(struct exchange *ex, const void *data, size_t n)
+{
+    size_t room = EXCHANGE_ERROR_BODY_MAX - pfs_buf_len(&ex->reply);
+
+    ex->reply_cut = n > room;
+    return pfs_buf_add(&ex->reply, data, n < room ? n : room) ? PFS_OK : PFS_NOMEM;
+}
+
 enum pfs_class exchange_on_body(struct exchange *ex, const void *data, size_t n)
 {
     bool streamed = exchange_is_streamed(ex);
 
     ex->body_received += (int64_t)n;
+    if (!streamed && is_explanation(ex)) {
+        return add_explanation(ex, data, n);
+    }
     if (!streamed && pfs_buf_len(&ex->reply) + n > ex->reply_max) {
         return PFS_LIMIT;
     }

@@ -47,6 +47,8 @@ enum exchange_event {
 };
 
 #define EXCHANGE_MAX_FIELDS 6
+/* So much of a body is read that only explains a status (reliability bar C: error body). */
+#define EXCHANGE_ERROR_BODY_MAX (64u << 10)
 #define REPLY_FIELD_MAX 96
 
 /* What HPACK's table may keep of a field. */
@@ -100,8 +102,8 @@ struct exchange {
     size_t body_len;
     bool body_stream; /* body comes in chunks (conn_exchange_write), length body_stream_len or -1 */
     int64_t body_stream_len;
-    size_t reply_max;  /* longer reply bodies are LIMIT */
-    bool reply_stream; /* 200: hand the body over as it comes; reply_max then bounds error bodies */
+    size_t reply_max;  /* longer results are LIMIT */
+    bool reply_stream; /* 200: hand the body over as it comes, of any length */
     /* first >= 0: that part was asked for, and a 206 of as much as there is of it is as good */
     int64_t range_first, range_last;
     size_t room;  /* reply_stream: so much of the body is taken at once; 0: who knows when */
@@ -129,6 +131,7 @@ struct exchange {
     bool in_session, header_sent, request_sent, reply_ended, local_reset;
     bool header_ended;  /* the final reply header is complete: what follows is body or trailer */
     bool lost_interest; /* reply_stream: the consumer closed; drop what comes */
+    bool reply_cut;     /* enough came of a body that is no result: the reply counts as complete */
     size_t body_sent;
     struct http_chunk chunk; /* streamed body: what is left of the one being sent */
     struct pfs_buf *kept;    /* its beginning, all that was sent once; NULL: nothing, or too much */
@@ -208,7 +211,9 @@ enum pfs_class exchange_on_field(struct exchange *ex, const char *name, size_t n
                                  const char *value, size_t value_len);
 /* Called at the end of a header block: true = final, false = 1xx, which is forgotten. */
 bool exchange_on_header_end(struct exchange *ex);
-/* Takes a piece of the reply body. Returns PFS_OK, LIMIT or NOMEM; then the stream must be ended.
+/*
+ * Takes a piece of the reply body. Returns PFS_OK, LIMIT or NOMEM; then the stream must be ended.
+ * So it must, as complete, when reply_cut is set afterwards.
  */
 enum pfs_class exchange_on_body(struct exchange *ex, const void *data, size_t n);
 /*

@@ -92,6 +92,50 @@ Test(http, A072_A074_A075_contents_of_a_read)
     }
 }
 
+/* Says more than is kept in memory of an error, or of a small result, and never ends. */
+static void no_end(struct h2server *s, struct h2peer *p)
+{
+    static char piece[16384];
+    const char *status = s->arg;
+
+    h2peer_hello(p, 0, NULL);
+    for (struct h2req *r; (r = h2peer_request(p)) != NULL;) {
+        h2server_count(s);
+        h2peer_headers(p, 0, r->stream, (const char *const[]){":status", status, JSON, NULL});
+        for (unsigned i = 0; i < 80; i++) { /* 1.25 MiB */
+            h2peer_frame(p, H2_DATA, 0, r->stream, piece, sizeof piece);
+        }
+        h2peer_forget(r);
+    }
+}
+
+Test(http, A088_an_error_body_without_end_hides_no_status)
+{
+    char status[] = "404";
+    struct world w = {0};
+    struct pfs_stream *s;
+
+    world_open(&w, no_end, status, NULL);
+    cr_assert_eq(world_mkdir(&w), PFS_NOTFOUND, "%s", w.err.text);
+    assert_err(&w, PFS_NOTFOUND, PFS_OUTCOME_NA, PFS_PHASE_REPLY);
+    cr_assert_eq(world_stat(&w), PFS_NOTFOUND, "%s", w.err.text);
+    cr_assert_eq(pfs_open_read(w.c, "/f", 0, -1, &s, &w.err), PFS_NOTFOUND, "%s", w.err.text);
+    cr_assert_eq(atomic_load(&w.server.n_requests), 3);
+    cr_assert_eq(atomic_load(&w.server.n_conns), 1);
+    world_close(&w);
+}
+
+Test(http, a_result_over_the_limit_is_asked_for_once)
+{
+    char status[] = "200";
+    struct world w = {0};
+
+    world_open(&w, no_end, status, NULL);
+    cr_assert_eq(world_stat(&w), PFS_LIMIT, "%s", w.err.text);
+    cr_assert_eq(atomic_load(&w.server.n_requests), 1);
+    world_close(&w);
+}
+
 /* A stream of 60 pieces; then it ends in order, with a reset, or with the connection. */
 enum how { IN_ORDER, RESET, CUT };
 

@@ -327,3 +327,26 @@ Test(stream_end, a_reply_too_long_is_limit_and_the_stream_is_given_up)
     cr_assert_leq(pfs_buf_len(&ex.reply), 1000);
     finish(&m, &ex);
 }
+
+Test(stream_end, A088_an_error_body_without_end_is_given_up_and_its_status_counts)
+{
+    static char piece[1000];
+    struct h2mem m;
+    struct exchange ex;
+    uint32_t id;
+
+    open_and_start(&m, &ex, &id);
+    h2peer_headers(&m.peer, 0, id, (const char *const[]){":status", "404", NULL});
+    for (unsigned k = 0; k < 100; k++) { /* more than is taken, as frames under way are */
+        h2peer_frame(&m.peer, H2_DATA, 0, id, piece, sizeof piece);
+    }
+    h2peer_drain(&m.peer);
+    cr_assert_eq(m.peer.n_rst, 1);
+    cr_assert_eq(m.peer.rst_code, H2_CANCEL);
+    cr_assert(h2mem_done(&m, &ex));
+    cr_assert_eq(ex.failure, FAILURE_NONE, "%s", ex.err.text);
+    cr_assert_eq(ex.head.status, 404);
+    cr_assert_eq(pfs_buf_len(&ex.reply), EXCHANGE_ERROR_BODY_MAX);
+    cr_assert_eq(m.fed, PFS_OK, "the connection stays");
+    finish(&m, &ex);
+}

@@ -137,6 +137,23 @@ Test(retry, A042_A043_the_free_retry_is_one)
     cr_assert_not(retry_decide(&f).again, "425: once");
 }
 
+Test(retry, a_reply_over_the_limit_is_not_fetched_again)
+{
+    static const enum failure_point at[] = {FAILURE_BODY, FAILURE_WAITING, FAILURE_SENDING};
+
+    for (size_t i = 0; i < sizeof at / sizeof *at; i++) {
+        struct retry_facts f = facts(SAFETY_R);
+
+        f.failure = at[i];
+        struct retry_verdict v = retry_decide(&f);
+        cr_assert(v.again);
+        f.over_limit = true;
+        struct retry_verdict over = retry_decide(&f);
+        cr_assert_not(over.again);
+        cr_assert_eq(over.outcome, v.outcome);
+    }
+}
+
 /* nginx after keepalive_requests: calls it did not take go elsewhere, as often as that happens. */
 Test(retry, A039_a_connection_that_served_its_share_costs_no_attempt)
 {

@@ -267,6 +267,31 @@ Test(reply, longer_than_allowed_ends_the_exchange)
     }
 }
 
+Test(reply, A088_an_error_body_without_end_ends_the_connection_not_the_answer)
+{
+    static const char *const heads[] = {
+        "HTTP/1.1 404 Not Found\r\nContent-Length: 1000000000\r\n\r\n",
+        "HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n5000000\r\n",
+        "HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n"};
+    static char piece[1000];
+
+    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
+        struct rig r;
+
+        start(&r, NULL);
+        cr_assert_eq(rig_feed(&r, heads[i]), PFS_OK);
+        for (unsigned k = 0; k <= EXCHANGE_ERROR_BODY_MAX / sizeof piece && r.n_done == 0; k++) {
+            cr_assert_eq(rig_feed_n(&r, piece, sizeof piece, sizeof piece), PFS_OK);
+        }
+        cr_assert_eq(r.n_done, 1, "head %zu", i);
+        cr_assert_eq(r.ex.failure, FAILURE_NONE);
+        cr_assert_eq(r.ex.head.status, 404);
+        cr_assert_eq(pfs_buf_len(&r.ex.reply), EXCHANGE_ERROR_BODY_MAX);
+        cr_assert(r.s->state.is_closing);
+        rig_fini(&r);
+    }
+}
+
 Test(reply, two_in_one_feed)
 {
     struct rig r;

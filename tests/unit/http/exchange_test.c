@@ -147,6 +147,34 @@ Test(exchange, body_limit_and_memory)
     exchange_fini(&ex);
 }
 
+/* What a status explains, and what a stream was opened for and is not it. */
+Test(exchange, A088_of_a_body_that_is_no_result_a_beginning_is_kept)
+{
+    static const struct {
+        const char *status;
+        bool stream;
+    } rows[] = {{"404", false}, {"404", true}, {"503", false}, {"201", true}, {"206", true}};
+    static char piece[1000];
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct exchange ex;
+
+        exchange_init(&ex);
+        ex.reply_max = rows[i].stream ? SIZE_MAX : 10;
+        ex.reply_stream = rows[i].stream;
+        cr_assert_eq(field(&ex, ":status", rows[i].status), PFS_OK);
+        for (size_t left = EXCHANGE_ERROR_BODY_MAX, n; left > 0; left -= n) {
+            n = left < sizeof piece ? left : sizeof piece;
+            cr_assert_eq(exchange_on_body(&ex, piece, n), PFS_OK);
+            cr_assert_not(ex.reply_cut, "row %zu", i);
+        }
+        cr_assert_eq(exchange_on_body(&ex, piece, 1), PFS_OK);
+        cr_assert(ex.reply_cut, "row %zu", i);
+        cr_assert_eq(pfs_buf_len(&ex.reply), EXCHANGE_ERROR_BODY_MAX);
+        exchange_fini(&ex);
+    }
+}
+
 /* A body of a length that was said, in pieces of 1000 bytes; in how many allocations. */
 static unsigned long collect(const char *said, size_t len)
 {
