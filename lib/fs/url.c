@@ -19,13 +19,25 @@ struct parts {
     size_t n_userinfo, n_host, n_port;
 };
 
-static enum pfs_class bad(struct pfs_error *err, const struct options *o, const char *what)
+static size_t scheme_length(const char *url)
 {
-    return pfs_refuse(err, PFS_CONFIG, "invalid base_url '%s': %s; " EXAMPLE,
-                      o->masked_url ? o->masked_url : "", what);
+    return strncasecmp(url, "https://", 8) == 0 ? 8 : strncasecmp(url, "http://", 7) == 0 ? 7 : 0;
 }
 
-/* The URL with what stands before '@' hidden: for messages and remote-url. */
+/*
+ * Where a URL is wrong nobody knows where its user and password end, which may hold any character
+ * that should have been encoded: all before the last '@' is hidden.
+ */
+static enum pfs_class bad(struct pfs_error *err, const struct options *o, const char *what)
+{
+    const char *at = strrchr(o->base_url, '@');
+
+    return pfs_refuse(err, PFS_CONFIG, "invalid base_url '%.*s%s%s': %s; " EXAMPLE,
+                      at ? (int)scheme_length(o->base_url) : 0, o->base_url, at ? "***" : "",
+                      at ? at : o->base_url, what);
+}
+
+/* A good URL with what stands before '@' hidden: for messages and remote-url. */
 static char *mask(const char *url)
 {
     const char *scheme_end = strstr(url, "://");
@@ -198,7 +210,6 @@ static enum pfs_class set_parts(struct options *o, const struct parts *p, struct
 enum pfs_class url_parse(struct options *o, struct pfs_error *err)
 {
     struct parts p;
-    const char *rest;
 
     if (!o->base_url || !*o->base_url) {
         return pfs_refuse(err, PFS_CONFIG, "base_url is required in configuration; " EXAMPLE);
@@ -212,17 +223,14 @@ enum pfs_class url_parse(struct options *o, struct pfs_error *err)
             return bad(err, o, "it has a blank or control character");
         }
     }
-    if (strncasecmp(o->base_url, "https://", 8) == 0) {
-        o->use_tls = true;
-        rest = o->base_url + 8;
-    } else if (strncasecmp(o->base_url, "http://", 7) == 0) {
-        rest = o->base_url + 7;
-    } else {
+    size_t scheme = scheme_length(o->base_url);
+    if (scheme == 0) {
         return bad(err, o,
                    strstr(o->base_url, "://") ? "only http and https are possible"
                                               : "it must begin with http:// or https://");
     }
-    if (!split(rest, &p)) {
+    o->use_tls = scheme == 8;
+    if (!split(o->base_url + scheme, &p)) {
         return bad(err, o, "its host is malformed");
     }
     return set_parts(o, &p, err);

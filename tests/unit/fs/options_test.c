@@ -192,8 +192,13 @@ Test(options, A126_urls)
 
 Test(options, secrets_do_not_show)
 {
-    static const char *const urls[] = {"http://user:s3cret@h.test:99999",
-                                       "ftp://user:s3cret@h.test", "http://user:s3c@ret@h.test/x"};
+    static const char *const urls[] = {
+        "http://user:s3cret@h.test:99999",       "ftp://user:s3cret@h.test",
+        "http://user:s3c@ret@h.test/x",          "https:/user:s3cret@h.test/api/v1",
+        "https//user:s3cret@h.test/api/v1",      "user:s3cret@h.test/api/v1",
+        "https://user:s3c/ret@h.test/api/v1",    "https://user:s3c#ret@h.test/api/v1",
+        "https://user:s3c?ret@h.test/api/v1",    "https://user:s3c ret@h.test/api/v1",
+        "https://user:a/s3c@b/s3c@h.test/api/v1"};
     struct pfs_error err;
 
     for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
@@ -202,6 +207,7 @@ Test(options, secrets_do_not_show)
 
         cr_assert_eq(client_options_parse(&o1, 1, &o, &err), PFS_CONFIG);
         cr_assert_null(strstr(err.text, "s3c"), "%s", err.text);
+        cr_assert_not_null(strstr(err.text, "***@h.test"), "%s", err.text);
     }
 }
 
