@@ -200,6 +200,15 @@ static bool is_touch(const struct pfs_request *w)
     return w->len == 0 && w->offset == -1 && w->flags == PFS_WRITE_CREATE;
 }
 
+/* The host has -1 or all of it: a remote that wrote less did not do what was asked. */
+static void check_written(struct call *c)
+{
+    if (c->req.op == PFS_OP_WRITE && (uint64_t)c->reply.count != c->req.len) {
+        pfs_fail(&c->reply.err, PFS_TRUNCATED, PFS_OUTCOME_AP, PFS_PHASE_REPLY,
+                 "the remote wrote %lld of %zu bytes", (long long)c->reply.count, c->req.len);
+    }
+}
+
 int64_t ops_write(const void *plugin, const struct pfs_request *write)
 {
     struct call c;
@@ -215,8 +224,9 @@ int64_t ops_write(const void *plugin, const struct pfs_request *write)
                    (long long)write->len, write->data ? "an" : "no");
     } else if (write->flags & ~PFS_WRITE_ALL_FLAGS) {
         pfs_refuse(&c.reply.err, PFS_INVALID, "invalid write flags 0x%x", write->flags);
-    } else if (!call_run(&c, plugin, write->path, NULL) && c.req.op == PFS_OP_CREATE &&
-               c.reply.err.cls == PFS_EXISTS) {
+    } else if (call_run(&c, plugin, write->path, NULL)) {
+        check_written(&c);
+    } else if (c.req.op == PFS_OP_CREATE && c.reply.err.cls == PFS_EXISTS) {
         c.reply.err = (struct pfs_error){0};
     }
     call_end(&c);

@@ -115,7 +115,7 @@ PFS_API PFS_MUST_CHECK enum pfs_class pfs_read(struct pfs_client *c, const char 
  * Writes len bytes. offset -1 and flags without APPEND replace the whole content (creating the
  * file); otherwise exactly what offset and PFS_WRITE_* flags say happens, or UNSUPPORTED with
  * outcome NA where the remote cannot; with AP, all is written, and only its SYNC is not known
- * there. *ret_written (may be NULL): bytes written as the remote counts them.
+ * there. *ret_written: bytes written as the remote counts them; NULL: fewer than len are TRUNCATED.
  */
 PFS_API PFS_MUST_CHECK enum pfs_class pfs_write(struct pfs_client *c, const char *path,
                                                 const void *data, size_t len, int64_t offset,

@@ -136,6 +136,22 @@ Test(http, a_result_over_the_limit_is_asked_for_once)
     world_close(&w);
 }
 
+Test(http, A075_a_short_write_is_never_taken_for_a_whole_one)
+{
+    struct canned reply = {{":status", "200", JSON}, "{\"message\":\"Written 3 bytes\"}"};
+    struct world w = {0};
+    int64_t written = 0;
+
+    world_open(&w, script, &reply, NULL);
+    cr_assert_eq(pfs_write(w.c, "/q", "12345", 5, -1, 0, &written, &w.err), PFS_OK, "%s",
+                 w.err.text);
+    cr_assert_eq(written, 3);
+    cr_assert_eq(pfs_write(w.c, "/q", "123", 3, -1, 0, NULL, &w.err), PFS_OK, "%s", w.err.text);
+    cr_assert_eq(pfs_write(w.c, "/q", "12345", 5, -1, 0, NULL, &w.err), PFS_TRUNCATED);
+    assert_err(&w, PFS_TRUNCATED, PFS_OUTCOME_AP, PFS_PHASE_REPLY);
+    world_close(&w);
+}
+
 /* A stream of 60 pieces; then it ends in order, with a reset, or with the connection. */
 enum how { IN_ORDER, RESET, CUT };
 

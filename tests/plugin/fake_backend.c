@@ -4,6 +4,7 @@
  * A file system for testing the plugin without a server: a flat set of files in memory, and
  *   /big/N         N bytes, byte i is 'a' + i % 26
  *   /hold/RFD/WFD  a read that writes one byte to WFD and waits for one from RFD
+ *   /short         of what is written the last byte is left out
  *   /say/CLASS     every operation fails with that class and the path as its text
  * Its memory is malloc's own, so that only the plugin's can be made to fail. Options: base_url
  * ("fake:down": cannot be opened), workers, queue_depth, timeout, other.
@@ -97,9 +98,9 @@ static void write_file(struct fake *f, struct file *file, const struct pfs_reque
         return;
     }
     pfs_free(file->data);
-    file->data = req->len ? strndup(req->data, req->len) : NULL;
-    file->len = req->len;
-    reply->count = (int64_t)req->len;
+    file->len = req->len - (req->len > 0 && strcmp(req->path, "/short") == 0);
+    file->data = file->len ? strndup(req->data, file->len) : NULL;
+    reply->count = (int64_t)file->len;
 }
 
 static void rename_file(struct fake *f, struct file *file, const char *to)

@@ -63,6 +63,19 @@ static void test_mounting(struct host *h)
     CHECK(!host_unmount(h), "unmount");
 }
 
+/* A075: the host's clients would take any number for all of it. */
+static void test_short_write(struct host *h)
+{
+    CHECK(!host_mount(h, CONFIG), "mount");
+    CHECK(h->FSWrite(h->plugin, "/short", "hello", 5, -1, 10) == -1, "4 of 5 bytes");
+    struct host_result r = host_read(h, "/.proxyfs/errors", 0, -1);
+    CHECK(r.ok && strstr(r.text, "write /short truncated/AP/reply: the remote wrote 4 of 5 bytes"),
+          "errors: %s", r.text);
+    free(r.text);
+    CHECK(h->FSWrite(h->plugin, "/short", NULL, 0, -1, 10) == 0, "nothing is not short");
+    CHECK(!host_unmount(h), "unmount");
+}
+
 /* A read that hangs in the plugin until it is told to go on. */
 struct held {
     pthread_t thread;
@@ -237,6 +250,7 @@ int main(int argc, char **argv)
     CHECK(argc > 1, "usage: host_test LIBRARY [CALLS]");
     host_load(&h, argv[1]);
     test_mounting(&h);
+    test_short_write(&h);
     test_parallel_mounts(&h);
     test_overload(&h);
     test_shutdown_in_flight(&h);
