@@ -272,8 +272,10 @@ static void fail_stream(struct h2_session *h, struct exchange *ex, uint32_t code
 {
     struct pfs_error why;
     enum pfs_class cls = ex->local_reset ? PFS_PROTOCOL : PFS_RESET;
+    bool has_answered = ex->head.status >= 200; /* then it has seen the request, whatever it says */
 
-    if (code == NGHTTP2_REFUSED_STREAM && h->goaway_seen && ex->stream_id > h->goaway_last) {
+    if (code == NGHTTP2_REFUSED_STREAM && h->goaway_seen && ex->stream_id > h->goaway_last &&
+        !has_answered) {
         pfs_fail(&why, PFS_REFUSED, PFS_OUTCOME_NA, PFS_PHASE_WAIT,
                  "the peer is closing (GOAWAY %s%s%s) and has not processed the request",
                  nghttp2_http2_strerror(h->goaway_code), h->goaway_debug[0] ? ", " : "",
@@ -289,7 +291,7 @@ static void fail_stream(struct h2_session *h, struct exchange *ex, uint32_t code
         return;
     }
     h->base.state.n_resets++;
-    if (code == NGHTTP2_REFUSED_STREAM && ex->head.status < 200 && !ex->local_reset) {
+    if (code == NGHTTP2_REFUSED_STREAM && !has_answered && !ex->local_reset) {
         pfs_fail(&why, PFS_REFUSED, PFS_OUTCOME_NA, PFS_PHASE_WAIT,
                  "the peer refused the request unprocessed (REFUSED_STREAM)");
         why.h2_code = code;

@@ -75,6 +75,21 @@ Test(stream_end, A043_refused_after_a_header_is_no_proof)
     finish(&m, &ex);
 }
 
+/* Who sends a reply has seen the request; 2xx: and done what it says. */
+Test(stream_end, A039_goaway_below_after_a_header_is_no_proof)
+{
+    struct h2mem m;
+    struct exchange ex;
+    uint32_t id;
+
+    open_and_start(&m, &ex, &id);
+    h2peer_headers(&m.peer, 0, id, ok_fields);
+    h2peer_goaway(&m.peer, 0, H2_NO_ERROR, "");
+    cr_assert(h2mem_done(&m, &ex));
+    assert_failed(&ex, FAILURE_BODY, PFS_TRUNCATED, PFS_OUTCOME_AP, PFS_PHASE_BODY);
+    finish(&m, &ex);
+}
+
 Test(stream_end, A044_reset_before_headers_proves_nothing)
 {
     static const uint32_t codes[] = {H2_NO_ERROR, H2_PROTOCOL_ERROR,    H2_INTERNAL_ERROR,
