@@ -384,6 +384,7 @@ void generation_conn_draining(struct generation *g, struct conn *c)
         list_append(&g->draining, &c->gen_node);
         c->is_draining = true;
         g->n_conns--;
+        outage_on_loss_locked(g);
     }
     pthread_mutex_unlock(&g->mu);
     generation_dispatch(g);
@@ -407,6 +408,8 @@ void generation_conn_gone(struct generation *g, struct conn *c, const struct pfs
     if (!was_ready) {
         g->n_connecting--;
         outage_on_failure_locked(g, c, why, now, &fail);
+    } else {
+        outage_on_loss_locked(g);
     }
     if (fail) {
         generation_take_queue_locked(g, &failed);

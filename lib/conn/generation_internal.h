@@ -75,6 +75,8 @@ bool outage_fails_fast_locked(const struct generation *g, int64_t now);
 void outage_on_failure_locked(struct generation *g, const struct conn *c,
                               const struct pfs_error *why, int64_t now, bool *ret_fail);
 void outage_over_locked(struct generation *g);
+/* A READY connection is none any more, and counted no more. The lock is held. */
+void outage_on_loss_locked(struct generation *g);
 void outage_on_time(struct io_timer *t);
 
 #endif

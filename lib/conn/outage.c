@@ -67,6 +67,17 @@ void outage_over_locked(struct generation *g)
     g->outage_since_ns = g->next_attempt_ns = g->backoff_ns = 0;
 }
 
+/*
+ * What failed beside READY connections were ones more, which may well wait; but the first one after
+ * the last of them, closed in order perhaps, is made at once (row 38).
+ */
+void outage_on_loss_locked(struct generation *g)
+{
+    if (g->outage_since_ns == 0 && g->n_conns == g->n_connecting) {
+        outage_over_locked(g);
+    }
+}
+
 void outage_on_time(struct io_timer *t)
 {
     struct generation *g = (struct generation *)((char *)t - offsetof(struct generation, timer));
