@@ -21,11 +21,11 @@ enum tls_client_cert { TLS_CLIENT_CERT_NONE, TLS_CLIENT_CERT_OPTIONAL, TLS_CLIEN
 struct tls_options {
     bool server;
     const char *ca_file; /* PEM; NULL: client: the system's; server: needed when certs are asked */
-    const char *cert_file;     /* PEM chain; required for a server */
-    const char *key_file;      /* PEM; required with cert_file */
-    const char *crl_file;      /* PEM; a peer certificate without a valid CRL is then refused */
-    const char *min_tls;       /* "1.2" (default, NULL) or "1.3" */
-    bool insecure_skip_verify; /* client: accept any certificate */
+    const char *cert_file; /* PEM chain; required for a server */
+    const char *key_file;  /* PEM; required with cert_file */
+    const char *crl_file;  /* PEM; a chain with a CA without a valid CRL in it is then refused */
+    const char *min_tls;   /* "1.2" (default, NULL) or "1.3" */
+    bool insecure_skip_verify;        /* client: accept any certificate */
     enum tls_client_cert client_cert; /* server */
     /* Server: identities (tls_peer_identity) that may connect, up to a NULL, borrowed for the life
      * of the context. NULL: all whose certificate is good. */

@@ -63,7 +63,11 @@ static enum pfs_class load_crl(SSL_CTX *ssl, const struct tls_options *o, struct
     if (!lookup || X509_load_crl_file(lookup, o->crl_file, X509_FILETYPE_PEM) <= 0) {
         return tls_refuse_config(err, "crl_file", o->crl_file);
     }
-    X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK); /* no CRL for the issuer = refused */
+    /*
+     * Of the whole chain: who holds the key of a revoked CA makes good certificates below it. No
+     * CRL of an issuer = refused.
+     */
+    X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
     return PFS_OK;
 }
 

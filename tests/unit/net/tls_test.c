@@ -226,6 +226,53 @@ Test(tls, A028_revocation)
     pki_close(&p);
 }
 
+/* Appends a file of the directory to another. */
+static void append(const struct pki *p, const char *from, const char *to)
+{
+    char text[8192];
+    FILE *in = fopen(pki_path(p, from), "r"), *out = fopen(pki_path(p, to), "a");
+
+    cr_assert(in && out);
+    size_t n = fread(text, 1, sizeof text, in);
+    cr_assert_eq(fwrite(text, 1, n, out), n);
+    fclose(in);
+    fclose(out);
+}
+
+Test(tls, A028_revocation_of_a_ca_between)
+{
+    static const struct {
+        const char *revoked; /* by the root */
+        bool has_lower;      /* the lower CA's list is there */
+        bool good;
+    } rows[] = {{NULL, true, true}, {"mid", true, false}, {NULL, false, false}};
+    struct pki p;
+    char ca[128], crl[128];
+
+    pki_open(&p);
+    strcpy(ca, pki_path(&p, "ca.crt"));
+    strcpy(crl, pki_path(&p, "crl.pem"));
+    pki_make(&p, &(struct pki_cert){.name = "mid", .issuer = "ca", .is_ca = true});
+    pki_make(&p, &(struct pki_cert){.name = "s", .issuer = "mid", .san = "DNS:files.test"});
+    append(&p, "mid.crt", "s.crt");
+    pki_revoke(&p, "mid", NULL, "lower.pem");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct tls_options server = identity(&p, "s", true);
+        struct tls_options client = {.ca_file = ca, .crl_file = crl};
+        struct ends e;
+
+        pki_revoke(&p, "ca", rows[i].revoked, "crl.pem");
+        if (rows[i].has_lower) {
+            append(&p, "lower.pem", "crl.pem");
+        }
+        shake(&e, &client, &server, "files.test");
+        cr_assert_eq(e.client_rc, rows[i].good ? 1 : -1, "%zu: %s", i, e.client_err.text);
+        cr_assert(rows[i].good || e.client_err.cls == PFS_TLS_VERIFY);
+        end(&e);
+    }
+    pki_close(&p);
+}
+
 Test(tls, A030_the_server_refuses_our_certificate)
 {
     static const char *const versions[] = {"1.3", "1.2"};
