@@ -25,8 +25,16 @@
 #define ADDRESSES_MAX 8
 #define HEAD_START_NS (250 * PFS_MS)
 #define LOOKUP_NS (3 * PFS_SEC)
-/* Unacknowledged data for so long ends the connection; the kernel's own patience is 15 minutes. */
-#define TCP_USER_TIMEOUT_MS 10000
+/*
+ * Data that is not acknowledged, or not taken, for so long at least ends the connection; the
+ * kernel's own patience is 15 minutes. It cannot tell a dead peer from one that does not read for a
+ * while, so it has no less of it than the answer to a PING may take (keepalive_interval and
+ * keepalive_timeout), nor, as in HTTP/1.1 not to read is how a peer slows an upload down, than the
+ * window in which a stream must come with 1 KiB/s.
+ */
+#define UNTAKEN_LEAST_NS (15 * PFS_SEC)
+/* A silent peer gets so many probes before it counts as dead, a second apart at least. */
+#define PROBES_MAX 5
 
 struct attempt {
     struct io_watch watch; /* fd -1: over */
@@ -125,6 +133,30 @@ static enum pfs_class make_session(struct conn *c, bool h2, struct pfs_error *er
               : h1_session_new(&h1_options, &c->session, err);
 }
 
+static void set_tcp(int fd, int option, int64_t value)
+{
+    int v = (int)value;
+
+    setsockopt(fd, IPPROTO_TCP, option, &v, sizeof v);
+}
+
+/*
+ * A protocol without PING: who waits for a reply sends nothing, and would never learn that the host
+ * is gone. The kernel asks in its place, with the times of a PING, in whole seconds.
+ */
+static void let_kernel_ask(const struct conn *c)
+{
+    int one = 1;
+    int64_t idle = (c->config->keepalive_interval_ns + PFS_SEC - 1) / PFS_SEC;
+    int64_t wait = (c->config->keepalive_timeout_ns + PFS_SEC - 1) / PFS_SEC;
+    int64_t apart = (wait + PROBES_MAX - 1) / PROBES_MAX;
+
+    set_tcp(c->fd, TCP_KEEPIDLE, idle);
+    set_tcp(c->fd, TCP_KEEPINTVL, apart);
+    set_tcp(c->fd, TCP_KEEPCNT, (wait + apart - 1) / apart);
+    setsockopt(c->fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
+}
+
 /* After TLS (or at once in clear text): the protocol, and its first bytes. */
 static void start_session_locked(struct conn *c)
 {
@@ -143,6 +175,9 @@ static void start_session_locked(struct conn *c)
     if (make_session(c, h2, &err) != PFS_OK) {
         conn_die_locked(c, &err);
         return;
+    }
+    if (!c->session->ops->ping) {
+        let_kernel_ask(c);
     }
     if (c->config->warn_insecure) {
         log_warn("c%u %s: the server's certificate is not verified (insecure_skip_verify)", c->id,
@@ -174,15 +209,16 @@ void conn_handshake_locked(struct conn *c)
 }
 
 /* The socket blocks for the driving caller's recv; everything else says MSG_DONTWAIT. */
-static void prepare_socket(int fd)
+static void prepare_socket(int fd, const struct conn_config *config)
 {
-    int one = 1, user_timeout = TCP_USER_TIMEOUT_MS;
+    int64_t untaken_ns = config->keepalive_interval_ns + config->keepalive_timeout_ns;
     struct timeval tick = {.tv_usec = CONN_DRIVE_TICK_MS * 1000};
 
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tick, sizeof tick);
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout, sizeof user_timeout);
+    set_tcp(fd, TCP_NODELAY, 1);
+    untaken_ns = untaken_ns > UNTAKEN_LEAST_NS ? untaken_ns : UNTAKEN_LEAST_NS;
+    set_tcp(fd, TCP_USER_TIMEOUT, untaken_ns / PFS_MS);
 }
 
 static void use_socket(struct conn *c, int fd)
@@ -191,7 +227,7 @@ static void use_socket(struct conn *c, int fd)
     struct pfs_error err;
     struct tls_ctx *ctx = generation_tls(c->gen);
 
-    prepare_socket(fd);
+    prepare_socket(fd, c->config);
     batch_init(&b);
     pthread_mutex_lock(&c->mu);
     c->fd = c->watch.fd = fd;

@@ -83,11 +83,11 @@ def put_file(world, path, text):
 
 
 def pair(world, url=None, **options):
-    """(remote, API of a server that mounts it at /r over HTTP/2)."""
+    """(remote, API of a server that mounts it at /r, over HTTP/2 unless the options say so)."""
     remote = world.start("remote", ["--mount", "memfs:/memfs", "--mount", "queuefs:/queue"])
     wait_for("the remote's mounts", Api(remote.clear).ready)
     check(Api(remote.clear).post("directories", path="/queue/q"), 201)
-    near = world.start("near", world.mount_arg("/r", url or remote.clear, protocol="h2", **options))
+    near = world.start("near", world.mount_arg("/r", url or remote.clear, **{"protocol": "h2", **options}))
     api = Api(near.clear)
     wait_for("the mount", api.ready)
     return remote, api
@@ -188,6 +188,24 @@ def A009_the_send_buffer_is_full(world):
         ends_as(replies[0], "conn_lost", "NA" if r["outcome"] == "NA" else "UN")
     wait_for("the remote again", lambda: api.read("/r/memfs/README").status == 200)
     check(api.read("/r/memfs/big"), 404)
+
+
+def A008_in_http11_the_kernel_finds_the_silence(world):
+    """Who waits for a reply has nothing to send that could go unacknowledged, and HTTP/1.1 has no PING."""
+    remote, api = pair(world, protocol="h1", connect_timeout="1s", timeout="60s")
+    port = port_of(remote.clear)
+    check(api.put("/r/queue/q/enqueue", b"before"))
+    os.kill(remote.process.pid, signal.SIGSTOP)
+    replies = []
+    t = threading.Thread(target=lambda: replies.append(within(25, lambda: api.put("/r/queue/q/enqueue", b"during"))))
+    t.start()
+    wait_for("the request in the remote's socket", lambda: any(int(line.split()[0]) for line in subprocess.run(
+        ["ss", "-Htn", "state", "established", "sport = :%d" % port], capture_output=True, text=True).stdout.splitlines()))
+    with dropped(*both(port)):
+        t.join()
+    os.kill(remote.process.pid, signal.SIGCONT)
+    assert (replies[0].json()["class"], replies[0].json()["outcome"]) in (("conn_lost", "UN"), ("conn", "UN")), replies[0].body
+    wait_for("the remote again", lambda: api.read("/r/memfs/README").status == 200)
 
 
 def A010_an_idle_connection_is_dropped_on_the_way(world):

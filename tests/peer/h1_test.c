@@ -3,8 +3,11 @@
 /* Over loopback, in HTTP/1.1: which bytes are whose reply. */
 #include "world.h"
 #include <criterion/criterion.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 /* The next request's target; false: the client ended. Bodies are as short as a header's read. */
 static bool next_request(struct h2peer *p, char target[128])
@@ -113,4 +116,62 @@ Test(h1, A011_an_end_that_came_before_a_request_loses_none)
     cr_assert_eq(atomic_load(&w.server.n_conns), 2);
     cr_assert_eq(atomic_load(&w.server.n_requests), 3);
     world_close(&w);
+}
+
+/* The client's end of a connection to the peer. */
+static int client_fd(const struct world *w)
+{
+    for (int fd = 0; fd < 1024; fd++) {
+        struct sockaddr_in a = {0};
+        socklen_t len = sizeof a;
+
+        if (getpeername(fd, (struct sockaddr *)&a, &len) == 0 && a.sin_family == AF_INET &&
+            ntohs(a.sin_port) == w->server.port) {
+            return fd;
+        }
+    }
+    cr_assert_fail("no connection");
+    return -1;
+}
+
+static int option_of(int fd, int level, int option)
+{
+    int value = -1;
+    socklen_t len = sizeof value;
+
+    cr_assert_eq(getsockopt(fd, level, option, &value, &len), 0);
+    return value;
+}
+
+/* netns: that it works. */
+Test(h1, A008_the_kernel_asks_where_no_ping_can)
+{
+    static const struct {
+        const char *protocol, *interval, *timeout;
+        int asks, idle, apart, n, untaken_ms;
+    } rows[] = {{"auto", "10s", "5s", 1, 10, 1, 5, 15000},
+                {"auto", "1s", "500ms", 1, 1, 1, 1, 15000}, /* a peer may pause, all the same */
+                {"auto", "30s", "12s", 1, 30, 3, 4, 42000},
+                {"h2", "30s", "12s", 0, 0, 0, 0, 42000},
+                {"h2", "10s", "5s", 0, 0, 0, 0, 15000}};
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct world w = {0};
+        bool h2 = strcmp(rows[i].protocol, "h2") == 0;
+        enum idle none = END;
+
+        world_open(&w, h2 ? world_serve : idle_event, &none,
+                   OPTIONS("protocol", rows[i].protocol, "keepalive_interval", rows[i].interval,
+                           "keepalive_timeout", rows[i].timeout));
+        cr_assert_eq(world_mkdir(&w), PFS_OK, "%s", w.err.text);
+        int fd = client_fd(&w);
+        cr_assert_eq(option_of(fd, SOL_SOCKET, SO_KEEPALIVE), rows[i].asks, "row %zu", i);
+        cr_assert_eq(option_of(fd, IPPROTO_TCP, TCP_USER_TIMEOUT), rows[i].untaken_ms);
+        if (rows[i].asks) {
+            cr_assert_eq(option_of(fd, IPPROTO_TCP, TCP_KEEPIDLE), rows[i].idle, "row %zu", i);
+            cr_assert_eq(option_of(fd, IPPROTO_TCP, TCP_KEEPINTVL), rows[i].apart, "row %zu", i);
+            cr_assert_eq(option_of(fd, IPPROTO_TCP, TCP_KEEPCNT), rows[i].n, "row %zu", i);
+        }
+        world_close(&w);
+    }
 }
