@@ -354,8 +354,9 @@ char *client_options_key(const struct options *o)
             continue;
         }
         switch (rows[i].type) {
-        case TEXT:
-            ok = pfs_buf_printf(&b, "%s\n", *(char *const *)p ? *(char *const *)p : "");
+        case TEXT: /* "" is no option that was not given: a file of that name cannot be read */
+            ok = pfs_buf_printf(&b, "%s%s\n", *(char *const *)p ? "=" : "",
+                                *(char *const *)p ? *(char *const *)p : "");
             break;
         case BOOL:
             ok = pfs_buf_printf(&b, "%d\n", *(const bool *)p);
