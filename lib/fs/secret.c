@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define TOKEN_MAX 8192
@@ -19,17 +20,37 @@ void secret_free(char *s)
     }
 }
 
+/*
+ * Up to TOKEN_MAX + 1 bytes; -1 and errno, 0 in errno: no regular file. Nothing that would keep its
+ * reader waiting, as a pipe may: all other clients that begin wait for this.
+ */
+static ssize_t read_regular(const char *file, char token[TOKEN_MAX + 1])
+{
+    struct stat st;
+    ssize_t n = -1;
+    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+
+    if (fd < 0) {
+        return -1;
+    }
+    if (fstat(fd, &st) == 0 && !S_ISREG(st.st_mode)) {
+        errno = 0;
+    } else {
+        n = read(fd, token, TOKEN_MAX + 1);
+    }
+    int eno = errno;
+    close(fd);
+    errno = eno;
+    return n;
+}
+
 static enum pfs_class read_token(const char *file, char token[TOKEN_MAX + 1], struct pfs_error *err)
 {
-    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    ssize_t n = fd >= 0 ? read(fd, token, TOKEN_MAX + 1) : -1;
-    int eno = errno;
+    ssize_t n = read_regular(file, token);
 
-    if (fd >= 0) {
-        close(fd);
-    }
     if (n < 0) {
-        return pfs_refuse(err, PFS_CONFIG, "token_file '%s': %s", file, strerror(eno));
+        return pfs_refuse(err, PFS_CONFIG, "token_file '%s': %s", file,
+                          errno ? strerror(errno) : "not a regular file");
     }
     while (n > 0 && (token[n - 1] == '\n' || token[n - 1] == '\r' || token[n - 1] == ' ')) {
         n--;

@@ -8,8 +8,8 @@
 /*
  * The value of the authorization header field: from token_file (Bearer, RFC 6750) or from the user
  * and password of base_url (Basic, RFC 7617). *ret: secret_free; NULL when there is neither.
- * Errors: CONFIG (file unreadable, empty, longer than 8 KiB, with control characters), NOMEM. Never
- * shown anywhere.
+ * Errors: CONFIG (file unreadable, not a regular one, empty, longer than 8 KiB, with control
+ * characters), NOMEM. Never shown anywhere.
  */
 PFS_MUST_CHECK enum pfs_class secret_authorization(const struct options *o, char **ret,
                                                    struct pfs_error *err);

@@ -6,8 +6,11 @@
 #include "fs/options.h"
 #include <criterion/criterion.h>
 #include <proxyfs/proxyfs.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define URL "https://h.test:8443/api/v1"
 
@@ -219,6 +222,7 @@ Test(options, key_tells_connections_apart)
     } rows[] = {{"timeout", "7s", true},          {"remote_path", "/x", true},
                 {"read_only", "true", true},      {"retries", "1", true},
                 {"transfer_streams", "8", true},  {"ca_file", "/x", false},
+                {"ca_file", "", false},           {"token_file", "", false},
                 {"token_file", "/t", false},      {"max_streams", "9", false},
                 {"protocol", "h2", false},        {"server_name", "z", false},
                 {"connect_timeout", "1s", false}, {"insecure_skip_verify", "true", false}};
@@ -241,6 +245,40 @@ Test(options, key_tells_connections_apart)
     }
     free(key);
     client_options_fini(&plain);
+}
+
+Test(options, A126_an_empty_name_is_refused_beside_a_client_without_one)
+{
+    struct pfs_option list[] = {{"base_url", "https://127.0.0.1:1/api/v1"}, {"ca_file", ""}};
+    struct pfs_client *plain, *c;
+    struct pfs_error err;
+
+    cr_assert_eq(pfs_client_new(list, 1, &plain, &err), PFS_OK, "%s", err.text);
+    cr_assert_eq(pfs_client_new(list, 2, &c, &err), PFS_CONFIG);
+    cr_assert_not_null(strstr(err.text, "ca_file"), "%s", err.text);
+    pfs_client_free(plain);
+}
+
+Test(options, A126_a_token_file_that_would_keep_waiting_is_refused, .timeout = 20)
+{
+    char dir[] = "/tmp/pfs-options-XXXXXX", fifo[sizeof dir + 8];
+    struct pfs_client *c;
+    struct pfs_error err;
+
+    cr_assert_not_null(mkdtemp(dir));
+    snprintf(fifo, sizeof fifo, "%s/fifo", dir);
+    cr_assert_eq(mkfifo(fifo, 0600), 0);
+    const char *const files[] = {fifo, dir, "/dev/null"};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        struct pfs_option list[] = {{"base_url", "http://127.0.0.1:1/api/v1"},
+                                    {"token_file", files[i]}};
+
+        cr_assert_eq(pfs_client_new(list, 2, &c, &err), PFS_CONFIG);
+        cr_assert_not_null(strstr(err.text, "token_file"), "%s", err.text);
+        cr_assert_not_null(strstr(err.text, "not a regular file"), "%s", err.text);
+    }
+    unlink(fifo);
+    rmdir(dir);
 }
 
 Test(options, A110_without_memory)
