@@ -233,6 +233,20 @@ static enum pfs_class check_together(struct options *o, struct pfs_error *err)
                           "client_cert and client_key belong together: %s is missing",
                           o->client_cert ? "client_key" : "client_cert");
     }
+    if (o->insecure_skip_verify && (o->ca_file || o->crl_file || o->server_name)) {
+        return pfs_refuse(err, PFS_CONFIG,
+                          "%s says what to check, insecure_skip_verify that nothing is: leave one "
+                          "of them out",
+                          o->ca_file    ? "ca_file"
+                          : o->crl_file ? "crl_file"
+                                        : "server_name");
+    }
+    if (o->userinfo && o->token_file) {
+        return pfs_refuse(err, PFS_CONFIG,
+                          "token_file and the user in base_url '%s' are two identities: leave one "
+                          "of them out",
+                          o->masked_url);
+    }
     if (o->insecure_skip_verify && o->client_cert) {
         return pfs_refuse(
             err, PFS_CONFIG,

@@ -5,6 +5,7 @@
 #include "fs/url.h"
 #include "base/alloc.h"
 #include "base/err.h"
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,6 +62,12 @@ static char *mask(const char *url)
     return masked;
 }
 
+#define LETTERS_AND_DIGITS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+/* A host name; what may stand in a path (RFC 3986: pchar and '/', but '@'). Not by isalnum, which
+ * depends on the host program's locale. */
+#define HOST_CHARS LETTERS_AND_DIGITS "-._"
+#define PATH_CHARS LETTERS_AND_DIGITS "-._~!$&'()*+,;=:%/"
+
 /* host[:port] with IPv6 in brackets; false: malformed. */
 static bool split_host(const char *s, size_t n, struct parts *p)
 {
@@ -107,16 +114,27 @@ static bool split(const char *rest, struct parts *p)
     return split_host(rest, n, p);
 }
 
-static bool is_host(const char *s, size_t n)
+/* In brackets: an IPv6 address, perhaps with a zone ("fe80::1%eth0"). */
+static bool is_ipv6(const char *s, size_t n)
 {
-    for (size_t i = 0; i < n; i++) {
-        unsigned char c = (unsigned char)s[i];
+    char text[64];
+    struct in6_addr ignored;
+    size_t address = strcspn(s, "%]");
 
-        if (!isalnum(c) && !strchr("-._:%", c)) {
-            return false;
-        }
+    if (n >= sizeof text || address > n || strspn(s + address, "%" HOST_CHARS) < n - address) {
+        return false;
     }
-    return n > 0 && n < 254;
+    memcpy(text, s, address);
+    text[address] = '\0';
+    return inet_pton(AF_INET6, text, &ignored) == 1 && address + 1 != n;
+}
+
+static bool is_host(const struct parts *p)
+{
+    bool in_brackets = p->host[-1] == '[';
+    size_t n = p->n_host;
+
+    return in_brackets ? is_ipv6(p->host, n) : n > 0 && n < 254 && strspn(p->host, HOST_CHARS) >= n;
 }
 
 /* 1 to 65535 in decimal; 0: not a port. */
@@ -138,6 +156,17 @@ static int hex_value(char c)
     return isdigit((unsigned char)c)    ? c - '0'
            : isxdigit((unsigned char)c) ? tolower((unsigned char)c) - 'a' + 10
                                         : -1;
+}
+
+/* Each '%' begins a byte, which is not 0. */
+static bool is_encoded(const char *s)
+{
+    for (; (s = strchr(s, '%')) != NULL; s++) {
+        if (hex_value(s[1]) < 0 || hex_value(s[2]) < 0 || (s[1] == '0' && s[2] == '0')) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* Decodes %XX in place of a fresh copy. */
@@ -169,6 +198,14 @@ static enum pfs_class set_path(struct options *o, const char *path, struct pfs_e
     if (strpbrk(path, "?#")) {
         return bad(err, o, "it has a query or fragment");
     }
+    if (strchr(path, '@')) { /* of a password with a '/', and the host would be the user's name */
+        return bad(err, o,
+                   "it has an '@' after the host: a '/' in user or password is written %2F, "
+                   "an '@' in the path %40");
+    }
+    if (path[strspn(path, PATH_CHARS)] || !is_encoded(path)) {
+        return bad(err, o, "its path has a character that must be percent-encoded");
+    }
     if (n == 0) {
         o->base_path = pfs_strdup(API);
     } else if (n < api || strncmp(path + n - api, API, api) != 0 || strstr(path, "//")) {
@@ -188,7 +225,7 @@ static enum pfs_class set_parts(struct options *o, const struct parts *p, struct
     if (p->n_host == 0) {
         return bad(err, o, "it names no host");
     }
-    if (!is_host(p->host, p->n_host)) {
+    if (!is_host(p)) {
         return bad(err, o, "its host name is malformed");
     }
     if (port == 0) {

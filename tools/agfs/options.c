@@ -49,7 +49,8 @@ static const struct option long_options[] = {
 
 /* What is collected before it becomes the list of client options. */
 struct collected {
-    const char *server, *timeout;
+    const char *server, *timeout, *cacert;
+    bool insecure;
     struct strings pairs; /* "key=value" */
 };
 
@@ -65,7 +66,7 @@ static int take_option(int opt, struct options *o, struct collected *c)
         c->server = optarg;
         return 0;
     case OPT_CACERT:
-        add_pair(c, "ca_file", optarg);
+        c->cacert = optarg;
         return 0;
     case OPT_CERT:
         add_pair(c, "client_cert", optarg);
@@ -74,7 +75,7 @@ static int take_option(int opt, struct options *o, struct collected *c)
         add_pair(c, "client_key", optarg);
         return 0;
     case 'k':
-        add_pair(c, "insecure_skip_verify", "true");
+        c->insecure = true;
         return 0;
     case OPT_TIMEOUT:
         c->timeout = optarg;
@@ -194,6 +195,10 @@ int options_parse(int argc, char **argv, struct options *ret)
     if (c.server == NULL)
         c.server = from_environment("AGFS_SERVER_URL");
     add_timeout(&c);
+    if (c.insecure) /* whatever --cacert says: the library refuses both together */
+        add_pair(&c, "insecure_skip_verify", "true");
+    else if (c.cacert)
+        add_pair(&c, "ca_file", c.cacert);
     char *url = options_url(c.server ? c.server : DEFAULT_SERVER);
     c.pairs.v[0] = xasprintf("base_url=%s", url);
     ret->server = masked(url);

@@ -97,17 +97,20 @@ Test(options, a_password_is_not_for_messages)
 Test(options, connection)
 {
     struct options o;
-    cr_assert_eq(PARSE(&o, "--cacert", "ca.pem", "--cert=c.pem", "--key", "k.pem", "--insecure",
-                       "-o", "protocol=h2", "-o", "token_file=a=b", "stat", "--json", "/x"),
+    cr_assert_eq(PARSE(&o, "--cacert", "ca.pem", "--cert=c.pem", "--key", "k.pem", "-o",
+                       "protocol=h2", "-o", "token_file=a=b", "stat", "--json", "/x"),
                  0);
     cr_assert_str_eq(option(&o, "ca_file"), "ca.pem");
     cr_assert_str_eq(option(&o, "client_cert"), "c.pem");
     cr_assert_str_eq(option(&o, "client_key"), "k.pem");
-    cr_assert_str_eq(option(&o, "insecure_skip_verify"), "true");
     cr_assert_str_eq(option(&o, "protocol"), "h2");
     cr_assert_str_eq(option(&o, "token_file"), "a=b");
-    cr_assert_eq(o.first, 11);
+    cr_assert_eq(o.first, 10);
     cr_assert_not(o.json, "what follows the command is the command's");
+    options_fini(&o);
+    cr_assert_eq(PARSE(&o, "--insecure", "--cacert", "ca.pem", "-k", "ls"), 0);
+    cr_assert_str_eq(option(&o, "insecure_skip_verify"), "true");
+    cr_assert_null(option(&o, "ca_file"), "the library refuses both together");
     options_fini(&o);
 }
 

@@ -102,6 +102,12 @@ Test(options, A126_A127_unknown_twice_and_contradictory)
           {"client_cert", "c"},
           {"client_key", "k"}},
          "insecure_skip_verify"},
+        {{{"base_url", URL}, {"insecure_skip_verify", "true"}, {"ca_file", "x"}}, "ca_file"},
+        {{{"base_url", URL}, {"insecure_skip_verify", "true"}, {"crl_file", "x"}}, "crl_file"},
+        {{{"base_url", URL}, {"insecure_skip_verify", "true"}, {"server_name", "x"}},
+         "server_name"},
+        {{{"base_url", URL}, {"insecure_skip_verify", "false"}, {"ca_file", "x"}}, NULL},
+        {{{"base_url", "http://u:p@h.test"}, {"token_file", "t"}}, "token_file"},
         {{{"base_url", URL}, {"colour", "red"}}, "colour"},
         {{{"base_url", URL}, {"Timeout", "1s"}}, "Timeout"},
         {{{"base_url", URL}, {"timeout", "1s"}, {"timeout", "1s"}}, "timeout"},
@@ -146,6 +152,10 @@ Test(options, A126_urls)
         {"http://[::1]", "::1", "[::1]:80", "/api/v1", false, 80},
         {"http://h.test/prefix/api/v1", "h.test", "h.test:80", "/prefix/api/v1", false, 80},
         {"http://u:p@h.test:1/api/v1", "h.test", "h.test:1", "/api/v1", false, 1},
+        {"http://[fe80::1%eth0]:1", "fe80::1%eth0", "[fe80::1%eth0]:1", "/api/v1", false, 1},
+        {"http://[::ffff:1.2.3.4]", "::ffff:1.2.3.4", "[::ffff:1.2.3.4]:80", "/api/v1", false, 80},
+        {"http://h_1.test/~u/a%20b;x=(1)/api/v1", "h_1.test", "h_1.test:80",
+         "/~u/a%20b;x=(1)/api/v1", false, 80},
     };
     static const char *const bad[] = {"h.test",
                                       "ftp://h.test",
@@ -167,7 +177,24 @@ Test(options, A126_urls)
                                       "http://h.test/other",
                                       "http://a/b//api/v1",
                                       "http://h_!.test",
-                                      "http://h.test\\@evil/"};
+                                      "http://h.test\\@evil/",
+                                      "http://[evil.test]:80",
+                                      "http://[]",
+                                      "http://[::1%]",
+                                      "http://[::1%/]",
+                                      "http://[1.2.3.4]",
+                                      "http://[::1]]",
+                                      "http://h%00.test",
+                                      "http://h%41.test",
+                                      "http://h\xe9.test",
+                                      "http://h\xc3\xa9.test",
+                                      "http://h.test/\xc3\xa9/api/v1",
+                                      "http://h.test/\"/api/v1",
+                                      "http://h.test/<a>/api/v1",
+                                      "http://h.test/a%/api/v1",
+                                      "http://h.test/a%0g/api/v1",
+                                      "http://h.test/a%00/api/v1",
+                                      "http://user:1/s3cret@h.test/api/v1"};
     struct pfs_error err;
 
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
@@ -196,12 +223,12 @@ Test(options, A126_urls)
 Test(options, secrets_do_not_show)
 {
     static const char *const urls[] = {
-        "http://user:s3cret@h.test:99999",       "ftp://user:s3cret@h.test",
-        "http://user:s3c@ret@h.test/x",          "https:/user:s3cret@h.test/api/v1",
-        "https//user:s3cret@h.test/api/v1",      "user:s3cret@h.test/api/v1",
-        "https://user:s3c/ret@h.test/api/v1",    "https://user:s3c#ret@h.test/api/v1",
-        "https://user:s3c?ret@h.test/api/v1",    "https://user:s3c ret@h.test/api/v1",
-        "https://user:a/s3c@b/s3c@h.test/api/v1"};
+        "http://user:s3cret@h.test:99999",        "ftp://user:s3cret@h.test",
+        "http://user:s3c@ret@h.test/x",           "https:/user:s3cret@h.test/api/v1",
+        "https//user:s3cret@h.test/api/v1",       "user:s3cret@h.test/api/v1",
+        "https://user:8080/s3cret@h.test/api/v1", "https://user:s3c/ret@h.test/api/v1",
+        "https://user:s3c#ret@h.test/api/v1",     "https://user:s3c?ret@h.test/api/v1",
+        "https://user:s3c ret@h.test/api/v1",     "https://user:a/s3c@b/s3c@h.test/api/v1"};
     struct pfs_error err;
 
     for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
