@@ -49,10 +49,11 @@ HANG = "there is no answer; the connection stays"
 
 
 class Upstream:
-    """url serves. Requests but health checks are kept in .hits before answer(request) is asked what to say."""
+    """url serves; with `boot` HTTP/1.1 answers have that header agfs-boot. Requests but health checks are kept in .hits before answer(request) is asked what to say."""
 
-    def __init__(self, answer, protocol="h1", health=True):
+    def __init__(self, answer, protocol="h1", health=True, boot=None):
         self.answer, self.protocol, self.health = answer, protocol, health
+        self.boot = "agfs-boot: %s\r\n" % boot if boot else ""
         self.hits, self.ended, self.cancelled, self.accepted = [], threading.Event(), threading.Event(), 0
         self.given_up = []  # requests whose stream was reset with CANCEL, or whose connection ended, while they hung
         self.socket = socket.create_server(("127.0.0.1", 0))
@@ -134,7 +135,8 @@ class Upstream:
                     self.given_up.append(request)
                 return
             length = "Transfer-Encoding: chunked" if a.pieces else "Content-Length: %d" % len(a.body)
-            s.sendall(b"HTTP/1.1 %d Says-So\r\nContent-Type: %s\r\n%s\r\n\r\n%s" % (a.status, a.kind.encode(), length.encode(), a.body))
+            s.sendall(b"HTTP/1.1 %d Says-So\r\nContent-Type: %s\r\n%s%s\r\n\r\n%s"
+                      % (a.status, a.kind.encode(), self.boot.encode(), length.encode(), a.body))
             for piece in a.pieces or ():
                 s.sendall(b"%x\r\n%s\r\n" % (len(piece), piece))
             if not a.ends:

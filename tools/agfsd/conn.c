@@ -3,6 +3,7 @@
 #include "conn.h"
 #include "base/alloc.h"
 #include "base/log.h"
+#include "identity.h"
 #include "listen.h"
 #include "req.h"
 #include <string.h>
@@ -66,7 +67,7 @@ static void on_closed(uv_handle_t *handle)
     struct loop *l = c->loop;
 
     tls_free(c->tls);
-    pfs_free(c->identity);
+    identity_drop(c->identity);
     pfs_buf_fini(&c->in);
     pfs_buf_fini(&c->out);
     pfs_free(c);

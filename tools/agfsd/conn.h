@@ -80,8 +80,8 @@ struct conn {
     bool tripped; /* a limit was hit, and the log says so */
     bool warm;    /* buffers are kept since there was traffic lately */
     struct client_key client;
-    struct tls *tls; /* NULL: clear text */
-    char *identity;  /* of the client's certificate; NULL: none */
+    struct tls *tls;      /* NULL: clear text */
+    const char *identity; /* of the client's certificate (identity.h); NULL: none */
     const struct proto *proto;
     void *session;          /* of the protocol */
     struct pfs_buf in, out; /* not yet used, not yet sent; empty while idle */
@@ -96,6 +96,7 @@ struct conn {
 
 /* Takes fd and the count of `key` unless it fails (false: out of memory). Borrows ctx. */
 bool conn_new(struct loop *l, int fd, const struct client_key *key, struct tls_ctx *ctx);
+/* Of identity.h; NULL: none. */
 const char *conn_client(const struct conn *c);
 /* There is output, or input can be gone on with: conn_turn will be called at the end of the turn.
  */

@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "conn.h"
+#include "identity.h"
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -253,7 +254,7 @@ static bool take_identity(struct conn *c)
         answer_too_many(c);
         return false;
     }
-    c->identity = pfs_strdup(identity);
+    c->identity = identity_new(identity);
     if (!c->identity) { /* never let it pass for an anonymous client */
         clients_unidentify(c->loop->clients, identity);
         c->broken = true;

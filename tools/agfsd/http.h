@@ -36,7 +36,8 @@ const char *http_query(const struct http_req *r);
 const char *http_field(const struct http_req *r, const char *name);
 /* Declared body length, -1 when unknown (chunked, HTTP/2 without content-length), 0: no body. */
 int64_t http_content_length(const struct http_req *r);
-/* Identity from the verified client certificate (tls_peer_identity), NULL: none. */
+/* Identity from the verified client certificate (tls_peer_identity), NULL: none. Valid as long as r
+ * is, also when the client has gone. */
 const char *http_client(const struct http_req *r);
 /* Names the request in the log and in the response to a failed one: "c12-3". */
 #define HTTP_ID_MAX 24

@@ -3,6 +3,7 @@
 #include "req.h"
 #include "base/alloc.h"
 #include "conn.h"
+#include "identity.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -22,6 +23,7 @@ struct http_req *req_new(struct loop *l, struct conn *c, const struct req_ops *o
     r->ops = ops;
     r->conn = c;
     r->loop = l;
+    r->client = identity_share(conn_client(c));
     r->conn_id = c->id;
     r->number = ++c->n_requests;
     r->content_length = -1;
@@ -62,6 +64,7 @@ void req_bury(struct loop *l)
         if (r->arena != r->small_arena) {
             pfs_free(r->arena);
         }
+        identity_drop(r->client);
         l->n_reqs--;
         http_free(l, r);
     }
@@ -218,7 +221,7 @@ int64_t http_content_length(const struct http_req *r)
 
 const char *http_client(const struct http_req *r)
 {
-    return r->conn ? conn_client(r->conn) : NULL;
+    return r->client;
 }
 
 void http_on_gone(struct http_req *r, void (*fn)(void *arg), void *arg)

@@ -55,6 +55,7 @@ struct http_req {
     const struct req_ops *ops;
     struct conn *conn; /* NULL: gone */
     struct loop *loop;
+    const char *client; /* of identity.h; NULL: anonymous */
     int32_t stream_id;
     unsigned conn_id, number; /* of its connection, and in it: its name in the log */
     enum http_method method;

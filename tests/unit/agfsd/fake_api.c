@@ -12,6 +12,7 @@
 
 atomic_int fake_streams, fake_hanging, fake_requests, fake_gone, fake_body_class;
 atomic_int fake_held = 1;
+char fake_hung_client[64];
 
 bool fake_wait(atomic_int *v, int want)
 {
@@ -220,7 +221,9 @@ static bool released;
 static void on_release(struct post *p)
 {
     struct hung *h = list_entry(p, struct hung, post);
+    const char *client = http_client(h->r);
 
+    snprintf(fake_hung_client, sizeof fake_hung_client, "%s", client ? client : "-");
     http_respond(h->r, 200, "text/plain", strdup("released"), 8, NULL, 0);
     free(h);
     atomic_fetch_sub(&fake_hanging, 1);

@@ -26,6 +26,8 @@ extern atomic_int fake_streams, fake_hanging, fake_requests;
 extern atomic_int fake_held;
 /* Requests for /hang whose client went away. */
 extern atomic_int fake_gone;
+/* Who asked for the last /hang that was answered, "-" without certificate. Once none hangs. */
+extern char fake_hung_client[64];
 /* The class with which the last /echo or /sink ended. */
 extern atomic_int fake_body_class;
 

@@ -1,0 +1,64 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the ProxyFS authors
+"""Clients that give a request up, and a server that is told to end: what becomes of the work that has begun.
+
+usage: leavers_test.py BUILDDIR [TEST...]
+"""
+import http.client
+import socket
+import ssl
+import struct
+import threading
+
+from agfs_upstream import Answer, Upstream, written
+from agfs_world import Api, run, wait_for
+
+HANDLE = b'{"handle_id":77,"path":"/f","flags":1,"lease":60,"expires_at":"2036-01-02T03:04:05Z"}\n'
+BOOT = "00112233445566778899aabbccddeeff; features=offset,flags,atomic-body,handles,ranges,parts,dedupe"
+
+
+class Gate:
+    """answer(request) says `then` where `held` is true, once open() has been called."""
+
+    def __init__(self, world, held, then):
+        self.held, self.then, self.opened = held, then, threading.Event()
+        self.done = []  # requests, as their answers were given
+        self.u = Upstream(self.answer, boot=BOOT)
+        world.upstreams.append(self.u)
+
+    def answer(self, request):
+        if self.held(request):
+            self.opened.wait(20)
+        self.done.append(request)
+        return self.then(request)
+
+    def waiting(self):
+        return sum(self.held(r) for r in self.u.hits) and not self.opened.is_set()
+
+
+def leave(connection, how):
+    if how == "reset":
+        connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+def test_whose_certificate_it_was_is_known_to_the_end(world):
+    """With the address sanitizer: an answer that is too late uses the identity of a connection that is gone."""
+    gate = Gate(world, lambda r: r.what == "handles/replace", lambda r: Answer(200, HANDLE))
+    s = world.start("s", world.mount_arg("/r", gate.u.url), tls=True)
+    context = ssl.create_default_context(cafile=world.pki("ca.pem"))
+    context.load_cert_chain(world.pki("client.pem"), world.pki("client.key"))
+    c = http.client.HTTPSConnection(s.tls[8:], context=context, timeout=30)
+    c.request("POST", "/api/v1/handles/replace?path=/r/f")
+    wait_for("the remote to have it", gate.waiting)
+    leave(c, "reset")
+    api = Api(s.clear)
+    wait_for("the server to notice", lambda: api.get("limits").json()["in_use"]["connections"] == 1)
+    gate.opened.set()
+    wait_for("the handle", lambda: api.get("limits").json()["in_use"]["uploads"] == 1)
+
+
+TESTS = [value for name, value in list(globals().items()) if name.startswith("test_")]
+if __name__ == "__main__":
+    run(TESTS)
