@@ -3,76 +3,16 @@
 #include "content.h"
 #include "base/alloc.h"
 #include "base/buf.h"
-#include "base/clock.h"
 #include "base/err.h"
 #include "meters.h"
-#include <pthread.h>
+#include "vfs_internal.h"
+#include "waiter.h"
 
 #define PIECE (256u << 10)
 
-/* A call under way; a stream may answer from another thread. */
-struct waiter {
-    pthread_mutex_t mu;
-    pthread_cond_t cond;
-    bool done;
-    size_t n;
-    struct pfs_error err;
-};
-
-static void waiter_init(struct waiter *w)
-{
-    pthread_condattr_t attr;
-
-    *w = (struct waiter){0};
-    pthread_mutex_init(&w->mu, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&w->cond, &attr);
-    pthread_condattr_destroy(&attr);
-}
-
-static void waiter_fini(struct waiter *w)
-{
-    pthread_cond_destroy(&w->cond);
-    pthread_mutex_destroy(&w->mu);
-}
-
-static void io_done(void *arg, size_t n, const struct pfs_error *err)
-{
-    struct waiter *w = arg;
-
-    pthread_mutex_lock(&w->mu);
-    w->n = n;
-    w->err = *err;
-    w->done = true;
-    pthread_cond_signal(&w->cond);
-    pthread_mutex_unlock(&w->mu);
-}
-
-/* The end of what was begun; false: the deadline passed and the stream is still at it. */
-static bool wait_io(struct waiter *w, int64_t deadline)
-{
-    struct timespec until = {.tv_sec = deadline / PFS_SEC, .tv_nsec = deadline % PFS_SEC};
-    int rc = 0;
-
-    pthread_mutex_lock(&w->mu);
-    while (!w->done && rc == 0) {
-        rc = pthread_cond_timedwait(&w->cond, &w->mu, &until);
-    }
-    bool done = w->done;
-
-    w->done = false;
-    pthread_mutex_unlock(&w->mu);
-    return done;
-}
-
-static enum pfs_class too_late(struct pfs_error *err)
-{
-    return pfs_fail(err, PFS_TIMEOUT, PFS_OUTCOME_UN, PFS_PHASE_BODY, "the deadline passed");
-}
-
 /* Takes the stream. */
-static enum pfs_class read_stream(struct pfs_stream *s, int64_t deadline, content_fn *fn, void *arg,
+static enum pfs_class read_stream(struct vfs *v, struct pfs_stream *s,
+                                  const struct pfs_request *req, content_fn *fn, void *arg,
                                   struct pfs_error *err)
 {
     char *buf = pfs_malloc(PIECE);
@@ -81,9 +21,13 @@ static enum pfs_class read_stream(struct pfs_stream *s, int64_t deadline, conten
 
     waiter_init(&w);
     while (cls == PFS_OK) {
-        s->ops->read(s, buf, PIECE, io_done, &w);
-        if (!wait_io(&w, deadline)) {
-            cls = too_late(err);
+        if (vfs_is_over(v, req, err)) {
+            cls = err->cls;
+            break;
+        }
+        s->ops->read(s, buf, PIECE, waiter_io, &w);
+        if (!vfs_await(v, &w, req, err)) {
+            cls = err->cls;
         } else if (w.err.cls != PFS_OK) {
             cls = w.err.cls;
             *err = w.err;
@@ -106,6 +50,7 @@ enum pfs_class content_read(struct vfs *v, const struct pfs_request *req, conten
 
     open.op = PFS_OP_OPEN_READ;
     open.offset = open.size = -1;
+    open.flags = 0; /* those of req are another operation's */
     vfs_run(v, &open, &reply);
     cls = reply.err.cls;
     if (cls != PFS_OK) {
@@ -114,7 +59,7 @@ enum pfs_class content_read(struct vfs *v, const struct pfs_request *req, conten
         struct pfs_stream *s = reply.stream;
 
         reply.stream = NULL;
-        cls = read_stream(s, req->deadline_ns, fn, arg, err);
+        cls = read_stream(v, s, req, fn, arg, err);
     } else if (reply.len > 0) {
         fn(arg, reply.data, reply.len);
     }
@@ -125,6 +70,7 @@ enum pfs_class content_read(struct vfs *v, const struct pfs_request *req, conten
 /* ---- writing ---- */
 
 struct content_put {
+    struct vfs *vfs;
     struct pfs_driver *driver;
     const struct pfs_request *req;
     struct pfs_stream *stream; /* NULL: gathered */
@@ -132,7 +78,7 @@ struct content_put {
     struct waiter w;
 };
 
-enum pfs_class content_put_begin(struct pfs_driver *d, const struct pfs_request *req,
+enum pfs_class content_put_begin(struct vfs *v, struct pfs_driver *d, const struct pfs_request *req,
                                  struct content_put **ret, struct pfs_error *err)
 {
     struct content_put *p = pfs_calloc(1, sizeof *p);
@@ -143,6 +89,7 @@ enum pfs_class content_put_begin(struct pfs_driver *d, const struct pfs_request 
     if (!p) {
         return pfs_nomem(err, "a file's content");
     }
+    p->vfs = v;
     p->driver = d;
     p->req = req;
     waiter_init(&p->w);
@@ -187,11 +134,11 @@ enum pfs_class content_put(struct content_put *p, const char *data, size_t n, st
     if (!p->stream) {
         return gather(p, data, n, err);
     }
-    p->stream->ops->write(p->stream, data, n, io_done, &p->w);
-    if (!wait_io(&p->w, p->req->deadline_ns)) {
+    p->stream->ops->write(p->stream, data, n, waiter_io, &p->w);
+    if (!vfs_await(p->vfs, &p->w, p->req, err)) {
         p->stream->ops->close(p->stream); /* now: `data` is the caller's */
         p->stream = NULL;
-        return too_late(err);
+        return err->cls;
     }
     *err = p->w.err;
     return err->cls;
@@ -218,20 +165,26 @@ static enum pfs_class commit_gathered(struct content_put *p, struct pfs_error *e
     return err->cls;
 }
 
+static enum pfs_class commit_stream(struct content_put *p, struct pfs_error *err)
+{
+    struct pfs_request req = *p->req;
+
+    req.host = NULL; /* what has begun now is carried out, whoever goes */
+    p->stream->ops->finish(p->stream, waiter_io, &p->w);
+    if (!vfs_await(p->vfs, &p->w, &req, err)) {
+        err->outcome = PFS_OUTCOME_UN;
+        return err->cls;
+    }
+    *err = p->w.err;
+    return err->cls;
+}
+
 enum pfs_class content_put_end(struct content_put *p, bool commit, struct pfs_error *err)
 {
     enum pfs_class cls = PFS_OK;
 
-    if (commit && p->stream) {
-        p->stream->ops->finish(p->stream, io_done, &p->w);
-        if (!wait_io(&p->w, p->req->deadline_ns)) {
-            cls = too_late(err);
-        } else if (p->w.err.cls != PFS_OK) {
-            *err = p->w.err;
-            cls = err->cls;
-        }
-    } else if (commit) {
-        cls = commit_gathered(p, err);
+    if (commit) {
+        cls = p->stream ? commit_stream(p, err) : commit_gathered(p, err);
     }
     if (p->stream) {
         p->stream->ops->close(p->stream);

@@ -9,7 +9,10 @@
 /* One piece of the content; false ends the reading (which is no error). */
 typedef bool content_fn(void *arg, const char *data, size_t n);
 
-/* Hands the content of req->path to fn. req gives deadline, hops and identity. Errors: any. */
+/*
+ * Hands the content of req->path to fn. req gives deadline, hops, identity and fate. Errors: any;
+ * those of vfs_is_over, which is looked at for each piece and while waiting for one.
+ */
 enum pfs_class content_read(struct vfs *v, const struct pfs_request *req, content_fn *fn, void *arg,
                             struct pfs_error *err);
 
@@ -20,7 +23,7 @@ enum pfs_class content_read(struct vfs *v, const struct pfs_request *req, conten
 #define CONTENT_GATHER_MAX (64u << 20)
 struct content_put;
 /* req gives path, deadline, hops and identity, and is borrowed. Errors: any. */
-enum pfs_class content_put_begin(struct pfs_driver *d, const struct pfs_request *req,
+enum pfs_class content_put_begin(struct vfs *v, struct pfs_driver *d, const struct pfs_request *req,
                                  struct content_put **ret, struct pfs_error *err);
 enum pfs_class content_put(struct content_put *p, const char *data, size_t n,
                            struct pfs_error *err);

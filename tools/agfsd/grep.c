@@ -4,8 +4,8 @@
 #include "grep.h"
 #include "base/alloc.h"
 #include "base/buf.h"
-#include "base/clock.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "base/path.h"
 #include "content.h"
 #include <pcre2.h>
@@ -15,6 +15,7 @@
 #define MATCH_LIMIT 100000
 #define DEPTH_LIMIT 1000
 #define HEAP_LIMIT_KIB 4096
+#define LINES_PER_LOOK 64 /* then it is looked whether anybody still wants to know */
 
 struct pending {
     char *path;
@@ -200,8 +201,12 @@ static bool add_match(struct grep *g, const char *line, size_t n)
 static bool search_line(struct grep *g, const char *line, size_t n)
 {
     g->line_no++;
+    if (g->line_no % LINES_PER_LOOK == 0 && vfs_is_over(g->vfs, &g->req, &g->err)) {
+        pfs_err_prefix(&g->err, "grep failed");
+        return false;
+    }
     if (n > GREP_LINE_MAX) {
-        pfs_refuse(&g->err, PFS_LIMIT, "grep failed: bufio.Scanner: token too long");
+        pfs_refuse(&g->err, PFS_TOOBIG, "grep failed: bufio.Scanner: token too long");
         return false;
     }
     n -= n > 0 && line[n - 1] == '\r';
@@ -263,9 +268,13 @@ static void search_file(struct grep *g, const char *path)
     if (cls == PFS_OK && g->err.cls == PFS_OK && pfs_buf_len(&g->line) > 0) {
         search_line(g, pfs_buf_data(&g->line), pfs_buf_len(&g->line));
     }
-    if (g->err.cls != PFS_OK) {
+    bool recursive = g->req.flags & PFS_GREP_RECURSIVE;
+
+    if (g->err.cls == PFS_TOOBIG && recursive) {
+        log_debug("grep: %s is passed over: line %lld is too long", path, (long long)g->line_no);
+    } else if (g->err.cls != PFS_OK) {
         g->out->err = g->err;
-    } else if (cls != PFS_OK && !(g->req.flags & PFS_GREP_RECURSIVE)) {
+    } else if (cls != PFS_OK && (!recursive || vfs_is_over(g->vfs, &g->req, &err))) {
         g->out->err = err;
         pfs_err_prefix(&g->out->err, "grep failed");
     }
@@ -273,7 +282,7 @@ static void search_file(struct grep *g, const char *path)
 
 /*
  * Reading a control file does something: a queue would lose a message to every search above it. A
- * plugin that lists "" or ".." would send us round for ever.
+ * live stream has no end. A plugin that lists "" or ".." would send us round for ever.
  */
 static bool is_searched(const struct pfs_stat *st)
 {
@@ -281,7 +290,8 @@ static bool is_searched(const struct pfs_stat *st)
         strcmp(st->name, "..") == 0) {
         return false;
     }
-    return st->is_dir || !st->meta_type || strcmp(st->meta_type, "control") != 0;
+    return st->is_dir || !st->meta_type ||
+           (strcmp(st->meta_type, "control") != 0 && strcmp(st->meta_type, "stream") != 0);
 }
 
 /* Puts what is in the directory on the stack, the first entry on top. */
@@ -313,9 +323,8 @@ bool grep_next(struct grep *g, struct pfs_reply *out)
 
     g->out = out;
     g->cap_out = out->n_matches;
-    if (g->req.deadline_ns && pfs_now() >= g->req.deadline_ns) {
-        pfs_fail(&out->err, PFS_TIMEOUT, PFS_OUTCOME_NA, PFS_PHASE_LOCAL,
-                 "grep failed: the deadline passed");
+    if (vfs_is_over(g->vfs, &g->req, &out->err)) {
+        pfs_err_prefix(&out->err, "grep failed");
     } else if (next.is_dir) {
         search_dir(g, next.path);
     } else {

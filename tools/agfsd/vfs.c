@@ -443,53 +443,14 @@ void vfs_run(struct vfs *v, const struct pfs_request *req, struct pfs_reply *rep
     } else if (c->mount) {
         c->req.path = rest;
         choose_op(c);
-        if (c->fn) {
-            run_op(c);
-        } else {
+        if (!c->fn) {
             unsupported(c);
+        } else if (!vfs_run_later(c)) {
+            run_op(c);
         }
         complete_reply(c);
         vfs_release(c->mount);
     }
     *reply = c->reply;
     pfs_free(c);
-}
-
-/* The driver that serves path, held by *ret_mount; NULL: none. */
-static const struct pfs_driver_ops *take_ops(struct vfs *v, const char *path,
-                                             struct mount **ret_mount)
-{
-    char full[PFS_PATH_MAX + 1];
-    const char *rest;
-
-    if (pfs_path_normalize(path, strlen(path), full, NULL) != PFS_OK ||
-        links_resolve(v->links, full, true, full, NULL) != PFS_OK) {
-        return NULL;
-    }
-    *ret_mount = vfs_take(v, full, &rest, NULL);
-    return *ret_mount ? (*ret_mount)->driver->ops : NULL;
-}
-
-bool vfs_has_op(struct vfs *v, const char *path, enum pfs_op op)
-{
-    struct mount *m;
-    const struct pfs_driver_ops *ops = take_ops(v, path, &m);
-    bool has = ops && ops->op[op];
-
-    if (ops) {
-        vfs_release(m);
-    }
-    return has;
-}
-
-bool vfs_has_plain_reads(struct vfs *v, const char *path)
-{
-    struct mount *m;
-    const struct pfs_driver_ops *ops = take_ops(v, path, &m);
-    bool plain = !ops || ops->plain_reads;
-
-    if (ops) {
-        vfs_release(m);
-    }
-    return plain;
 }

@@ -42,11 +42,13 @@ enum vfs_fate_state {
     FATE_ORPHANED,  /* changes: begun, and the client has gone */
     FATE_PENDING,   /* reads: begun, and the driver can give it up: */
     FATE_GIVING_UP, /* vfs_give_up is telling the driver; `call` and its mount stay meanwhile, */
-    FATE_ANSWERED   /* also when the driver is done with it: vfs_give_up finishes it */
+    FATE_ANSWERED,  /* also when the driver is done with it: vfs_give_up finishes it */
+    FATE_LEFT       /* reads: a worker has it, and the client has gone */
 };
 struct vfs_fate {
     atomic_int state;   /* enum vfs_fate_state; zeroed: open */
     bool reads;         /* set by who submits: it changes nothing, and nobody asks again */
+    bool kept;          /* set by who submits: somebody may ask again for the result */
     struct vcall *call; /* while PENDING or GIVING_UP */
     struct list node;   /* from here on under vfs.orphan_mu: while orphaned */
     struct list waiting;
@@ -58,6 +60,14 @@ struct vfs_fate {
  * later is given up there. On the loop that submitted.
  */
 void vfs_give_up(struct vfs *v, struct vfs_fate *f);
+/*
+ * Does nobody wait for what req has begun any more? Its deadline passed, its client has gone (and
+ * nobody will ask for the result), or the server ends; *err (NULL allowed) says so. For what takes
+ * long, and has changed nothing yet. Any thread.
+ */
+bool vfs_is_over(struct vfs *v, const struct pfs_request *req, struct pfs_error *err);
+/* From now on vfs_is_over. Any thread, any number of times. */
+void vfs_stop(struct vfs *v);
 /* May the operation change anything, or take anything out? */
 bool vfs_changes(enum pfs_op op);
 

@@ -10,6 +10,7 @@
  * being told: if it is done meanwhile, perhaps from inside, vfs_finish leaves the call to
  * vfs_give_up.
  */
+#include "base/clock.h"
 #include "base/err.h"
 #include "vfs_internal.h"
 #include <string.h>
@@ -99,9 +100,10 @@ bool vfs_fate_end(struct vfs *v, struct vfs_fate *f)
 
 static void give_up_read(struct vfs_fate *f)
 {
-    int pending = FATE_PENDING, giving_up = FATE_GIVING_UP;
+    int pending = FATE_PENDING, giving_up = FATE_GIVING_UP, begun = FATE_BEGUN;
 
-    if (!atomic_compare_exchange_strong(&f->state, &pending, FATE_GIVING_UP)) {
+    if (atomic_compare_exchange_strong(&f->state, &begun, FATE_LEFT) ||
+        !atomic_compare_exchange_strong(&f->state, &pending, FATE_GIVING_UP)) {
         return;
     }
     struct vcall *c = f->call;
@@ -153,6 +155,39 @@ bool vfs_fate_wait(struct vcall *c)
     }
     pthread_mutex_unlock(&v->orphan_mu);
     return waits;
+}
+
+static bool is_given_up(const struct vfs_fate *f)
+{
+    int state = f ? atomic_load(&f->state) : FATE_OPEN;
+
+    return state == FATE_GIVEN_UP || state == FATE_LEFT || (state == FATE_ORPHANED && !f->kept);
+}
+
+bool vfs_is_over(struct vfs *v, const struct pfs_request *req, struct pfs_error *err)
+{
+    enum pfs_class cls = PFS_OK;
+    const char *why = NULL;
+
+    if (is_given_up(req->host)) {
+        cls = PFS_CANCELLED;
+        why = "given up by the client";
+    } else if (atomic_load_explicit(&v->stopping, memory_order_relaxed)) {
+        cls = PFS_SHUTDOWN;
+        why = "the server ends";
+    } else if (req->deadline_ns && pfs_now() >= req->deadline_ns) {
+        cls = PFS_TIMEOUT;
+        why = "the deadline passed";
+    }
+    if (cls != PFS_OK && err) {
+        pfs_fail(err, cls, PFS_OUTCOME_NA, PFS_PHASE_LOCAL, "%s", why);
+    }
+    return cls != PFS_OK;
+}
+
+void vfs_stop(struct vfs *v)
+{
+    atomic_store(&v->stopping, true);
 }
 
 bool vfs_changes(enum pfs_op op)

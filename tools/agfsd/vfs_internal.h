@@ -42,6 +42,8 @@ struct vfs {
     pthread_cond_t idle;
     atomic_uint n_waiting; /* unmounts that wait for `idle` */
 
+    atomic_bool stopping; /* vfs_stop has been called */
+
     atomic_uint n_orphans;     /* changes under way whose client has gone */
     pthread_mutex_t orphan_mu; /* of the list of them; inside no other lock */
     struct list orphans;
@@ -96,6 +98,21 @@ void vfs_fate_submit(struct vcall *c, struct pfs_request *req);
 void vfs_fate_refused(struct vcall *c);
 /* True: c waits for an orphan of its path, and is started again when that is over. */
 bool vfs_fate_wait(struct vcall *c);
+
+/* ---- vfs_wait.c ---- */
+
+#define LOOK_MS 100 /* between two looks whether somebody still wants what is waited for */
+
+struct waiter;
+
+/* Waits for w; false: it has not ended, and vfs_is_over. */
+bool vfs_await(struct vfs *v, struct waiter *w, const struct pfs_request *req,
+               struct pfs_error *err);
+/*
+ * Has the driver of c->mount do what changes nothing, and waits; what nobody wants any more is
+ * given up there. False: it does not answer later.
+ */
+bool vfs_run_later(struct vcall *c);
 
 /* ---- vfs_receipt.c ---- */
 

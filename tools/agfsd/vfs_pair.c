@@ -65,7 +65,7 @@ static void copy_here(struct vcall *c, struct mount *m, const char *to)
 
     from_req.path = c->full;
     to_req.path = to;
-    if (content_put_begin(m->driver, &to_req, &k.put, &c->reply.err) != PFS_OK) {
+    if (content_put_begin(c->vfs, m->driver, &to_req, &k.put, &c->reply.err) != PFS_OK) {
         return;
     }
     enum pfs_class cls = content_read(c->vfs, &from_req, feed, &k, &c->reply.err);

@@ -197,7 +197,7 @@ void vfs_rig_fini(void)
     vfs_free(vfs_rig);
 }
 
-static void publish(const char *path, const char *type, struct pfs_driver *d)
+void vfs_rig_publish(const char *path, const char *type, struct pfs_driver *d)
 {
     const struct mount_spec spec = {.path = path, .type = type};
     struct mount *m = NULL;
@@ -212,7 +212,7 @@ void vfs_rig_memfs(const char *path)
     struct pfs_driver *d = NULL;
 
     cr_assert_eq(memfs_open(NULL, 0, &d, NULL), PFS_OK);
-    publish(path, "memfs", d);
+    vfs_rig_publish(path, "memfs", d);
 }
 
 void vfs_rig_localfs(const char *path, const char *dir)
@@ -221,7 +221,7 @@ void vfs_rig_localfs(const char *path, const char *dir)
     struct pfs_driver *d = NULL;
 
     cr_assert_eq(localfs_open(&option, 1, &d, NULL), PFS_OK);
-    publish(path, "localfs", d);
+    vfs_rig_publish(path, "localfs", d);
 }
 
 void vfs_rig_gate(const char *path)
@@ -229,7 +229,7 @@ void vfs_rig_gate(const char *path)
     struct pfs_driver *d = calloc(1, sizeof *d);
 
     d->ops = &gate_ops;
-    publish(path, "gate", d);
+    vfs_rig_publish(path, "gate", d);
 }
 
 void vfs_rig_later(const char *path)
@@ -237,7 +237,7 @@ void vfs_rig_later(const char *path)
     struct pfs_driver *d = calloc(1, sizeof *d);
 
     d->ops = &later_ops;
-    publish(path, "later", d);
+    vfs_rig_publish(path, "later", d);
 }
 
 static void call_done(void *arg, struct pfs_reply *reply)

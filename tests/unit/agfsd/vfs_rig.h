@@ -15,6 +15,8 @@ extern struct vfs *vfs_rig;
 void vfs_rig_init(void);
 void vfs_rig_fini(void);
 
+/* Mounts d, which is taken. */
+void vfs_rig_publish(const char *path, const char *type, struct pfs_driver *d);
 /* Mounts a memfs, the gate driver, or the one that answers later, at path. */
 void vfs_rig_memfs(const char *path);
 void vfs_rig_gate(const char *path);

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+/* Work that nobody wants any more: the deadline passed, the client has gone, the server ends. */
+#include "base/clock.h"
+#include "vfs_rig.h"
+#include <criterion/criterion.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+TestSuite(vfs_over, .init = vfs_rig_init, .fini = vfs_rig_fini, .timeout = 60);
+
+/* ---- a driver: /lines and /silent have no end; it lists /one, and /live, a stream ---- */
+
+struct endless {
+    struct pfs_stream base;
+    bool silent;
+    pfs_io_fn *done; /* of a read that waits */
+    void *arg;
+};
+
+static atomic_int reads, opened;  /* begun so far */
+static atomic_uint flags_of_open; /* those of the last one */
+
+static void endless_read(struct pfs_stream *s, void *buf, size_t cap, pfs_io_fn *done, void *arg)
+{
+    struct endless *e = (struct endless *)s;
+    struct pfs_error none = {0};
+
+    reads++;
+    if (e->silent) {
+        e->done = done;
+        e->arg = arg;
+        return;
+    }
+    memset(buf, '\n', cap);
+    done(arg, cap, &none);
+}
+
+static void endless_close(struct pfs_stream *s)
+{
+    struct endless *e = (struct endless *)s;
+    struct pfs_error err = {.cls = PFS_CANCELLED};
+
+    if (e->done) {
+        e->done(e->arg, 0, &err);
+    }
+    free(e);
+}
+
+static const struct pfs_stream_ops endless_ops = {
+    .blocking = true, .read = endless_read, .close = endless_close};
+static const struct pfs_stream_ops silent_ops = {.read = endless_read, .close = endless_close};
+
+static void open_read(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
+{
+    struct endless *e = calloc(1, sizeof *e);
+
+    opened++;
+    flags_of_open = req->flags;
+    if (strcmp(req->path, "/one") == 0) {
+        free(e);
+        reply->data = strdup("Needle");
+        reply->len = 6;
+        return;
+    }
+    e->silent = strcmp(req->path, "/silent") == 0;
+    e->base.ops = e->silent ? &silent_ops : &endless_ops;
+    e->base.size = -1;
+    reply->stream = &e->base;
+}
+
+static void stat_file(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
+{
+    reply->stat.name = strdup("f");
+    reply->stat.is_dir = strcmp(req->path, "/") == 0;
+}
+
+static void list(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
+{
+    reply->list = calloc(2, sizeof *reply->list);
+    reply->n_list = 2;
+    reply->list[0] = (struct pfs_stat){.name = strdup("live"), .meta_type = strdup("stream")};
+    reply->list[1] = (struct pfs_stat){.name = strdup("one")};
+}
+
+static void driver_close(struct pfs_driver *d)
+{
+    free(d);
+}
+
+static const struct pfs_driver_ops driver_ops = {
+    .name = "endless",
+    .op = {[PFS_OP_OPEN_READ] = open_read, [PFS_OP_STAT] = stat_file, [PFS_OP_READDIR] = list},
+    .close = driver_close};
+
+static void mount_endless(void)
+{
+    struct pfs_driver *d = calloc(1, sizeof *d);
+
+    d->ops = &driver_ops;
+    vfs_rig_publish("/e", "endless", d);
+    vfs_rig_memfs("/m");
+}
+
+/* ---- what is done with them ---- */
+
+static const struct {
+    enum pfs_op op;
+    const char *path, *path2, *text;
+} rows[] = {{PFS_OP_DIGEST, "/e/lines", NULL, "md5"},
+            {PFS_OP_DIGEST, "/e/silent", NULL, "xxh3"},
+            {PFS_OP_GREP, "/e/lines", NULL, "x"},
+            {PFS_OP_GREP, "/e/silent", NULL, "x"},
+            {PFS_OP_COPY, "/e/silent", "/m/copy", NULL}};
+
+#define N_ROWS (sizeof rows / sizeof *rows)
+
+static void begin(struct rig_call *call, size_t i, struct vfs_fate *f, int64_t deadline_ns)
+{
+    struct pfs_request req = PFS_REQUEST_INIT;
+    int before = reads;
+
+    req.op = rows[i].op;
+    req.path = rows[i].path;
+    req.path2 = rows[i].path2;
+    req.text = rows[i].text;
+    req.deadline_ns = deadline_ns;
+    req.host = f;
+    vfs_rig_submit(call, &req);
+    while (reads == before) { /* until a worker is in the middle of it */
+        sched_yield();
+    }
+}
+
+static void expect_nothing_copied(void)
+{
+    struct pfs_reply r = vfs_rig_path(PFS_OP_STAT, "/m/copy");
+
+    cr_assert_eq(r.err.cls, PFS_NOTFOUND);
+    pfs_reply_fini(&r);
+}
+
+static void expect_over(struct rig_call *call, size_t i, enum pfs_class cls)
+{
+    vfs_rig_wait(call);
+    cr_assert_eq(call->reply.err.cls, cls, "row %zu: %d", i, (int)call->reply.err.cls);
+    cr_assert_eq(call->reply.err.outcome, PFS_OUTCOME_NA);
+    pfs_reply_fini(&call->reply);
+}
+
+Test(vfs_over, a_deadline_ends_it)
+{
+    static struct rig_call calls[N_ROWS];
+    int64_t soon = pfs_after(pfs_now(), PFS_SEC);
+
+    mount_endless();
+    for (size_t i = 0; i < N_ROWS; i++) {
+        begin(&calls[i], i, NULL, soon);
+    }
+    for (size_t i = 0; i < N_ROWS; i++) {
+        expect_over(&calls[i], i, PFS_TIMEOUT);
+    }
+    expect_nothing_copied();
+}
+
+Test(vfs_over, a_client_that_goes_ends_it)
+{
+    static struct rig_call call;
+
+    mount_endless();
+    for (size_t i = 0; i < N_ROWS; i++) {
+        struct vfs_fate f = {.reads = !vfs_changes(rows[i].op)};
+
+        begin(&call, i, &f, 0);
+        vfs_give_up(vfs_rig, &f);
+        expect_over(&call, i, PFS_CANCELLED);
+    }
+    expect_nothing_copied();
+}
+
+Test(vfs_over, a_copy_that_somebody_may_ask_for_again_goes_on)
+{
+    static struct rig_call call;
+    struct vfs_fate f = {.kept = true};
+
+    mount_endless();
+    begin(&call, N_ROWS - 1, &f, pfs_after(pfs_now(), PFS_SEC));
+    vfs_give_up(vfs_rig, &f);
+    expect_over(&call, N_ROWS - 1, PFS_TIMEOUT);
+}
+
+Test(vfs_over, the_end_of_the_server_ends_it)
+{
+    static struct rig_call calls[N_ROWS];
+
+    mount_endless();
+    for (size_t i = 0; i < N_ROWS; i++) {
+        begin(&calls[i], i, NULL, 0);
+    }
+    vfs_stop(vfs_rig);
+    for (size_t i = 0; i < N_ROWS; i++) {
+        expect_over(&calls[i], i, PFS_SHUTDOWN);
+    }
+}
+
+/* ---- what a search does not wait for ---- */
+
+static struct pfs_reply grep(const char *path, const char *pattern, uint32_t flags)
+{
+    struct pfs_request req = PFS_REQUEST_INIT;
+
+    req.op = PFS_OP_GREP;
+    req.path = path;
+    req.text = pattern;
+    req.flags = flags;
+    return vfs_rig_do(&req);
+}
+
+Test(vfs_over, a_search_below_neither_follows_streams_nor_asks_for_anything_live)
+{
+    mount_endless();
+    struct pfs_reply r = grep("/e", "needle", PFS_GREP_RECURSIVE | PFS_GREP_ICASE);
+
+    cr_assert_eq(r.err.cls, PFS_OK, "%s", r.err.text);
+    cr_assert_eq(r.n_matches, 1);
+    cr_assert_eq(opened, 1, "the stream was passed over");
+    cr_assert_eq(flags_of_open, 0, "flags of a search are none of a read");
+    pfs_reply_fini(&r);
+}
+
+Test(vfs_over, a_pattern_that_costs_too_much_is_refused)
+{
+    vfs_rig_memfs("/m");
+    vfs_rig_put("/m/a", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!");
+    struct pfs_reply r = grep("/m", "(a|aa)+[bc]$", PFS_GREP_RECURSIVE);
+
+    cr_assert_eq(r.err.cls, PFS_BADARG);
+    cr_assert_str_eq(r.err.text, "grep failed: the pattern is too expensive for /m/a:1");
+    pfs_reply_fini(&r);
+}
+
+Test(vfs_over, a_search_below_goes_past_lines_that_are_too_long)
+{
+    char *line = malloc(70001);
+
+    memset(line, 'x', 70000);
+    line[70000] = '\0';
+    vfs_rig_memfs("/m");
+    vfs_rig_put("/m/a", line);
+    vfs_rig_put("/m/b", "needle");
+    free(line);
+    struct pfs_reply r = grep("/m", "needle", PFS_GREP_RECURSIVE);
+
+    cr_assert_eq(r.err.cls, PFS_OK, "%s", r.err.text);
+    cr_assert_eq(r.n_matches, 1);
+    cr_assert_str_eq(r.matches[0].file, "/m/b");
+    pfs_reply_fini(&r);
+    r = grep("/m/a", "needle", 0);
+    cr_assert_eq(r.err.cls, PFS_TOOBIG, "of this file nothing is known");
+    cr_assert_str_eq(r.err.text, "grep failed: bufio.Scanner: token too long");
+    pfs_reply_fini(&r);
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#include "waiter.h"
+#include "base/clock.h"
+
+void waiter_init(struct waiter *w)
+{
+    pthread_condattr_t attr;
+
+    *w = (struct waiter){0};
+    pthread_mutex_init(&w->mu, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&w->cond, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
+void waiter_fini(struct waiter *w)
+{
+    pthread_cond_destroy(&w->cond);
+    pthread_mutex_destroy(&w->mu);
+}
+
+void waiter_signal(struct waiter *w)
+{
+    pthread_mutex_lock(&w->mu);
+    w->done = true;
+    pthread_cond_signal(&w->cond);
+    pthread_mutex_unlock(&w->mu);
+}
+
+void waiter_io(void *arg, size_t n, const struct pfs_error *err)
+{
+    struct waiter *w = arg;
+
+    w->n = n;
+    w->err = *err;
+    waiter_signal(w);
+}
+
+bool waiter_until(struct waiter *w, int64_t deadline_ns)
+{
+    struct timespec until = {.tv_sec = deadline_ns / PFS_SEC, .tv_nsec = deadline_ns % PFS_SEC};
+    int rc = 0;
+
+    pthread_mutex_lock(&w->mu);
+    while (!w->done && rc == 0) {
+        rc = pthread_cond_timedwait(&w->cond, &w->mu, &until);
+    }
+    bool done = w->done;
+
+    w->done = false;
+    pthread_mutex_unlock(&w->mu);
+    return done;
+}
