@@ -6,6 +6,8 @@
 usage: leavers_test.py BUILDDIR [TEST...]
 """
 import http.client
+import os
+import signal
 import socket
 import ssl
 import struct
@@ -59,6 +61,36 @@ def test_whose_certificate_it_was_is_known_to_the_end(world):
     wait_for("the handle", lambda: api.get("limits").json()["in_use"]["uploads"] == 1)
 
 
+
+def ends(s):
+    """After SIGTERM; returns the exit code. It has 30 seconds for what is in flight."""
+    s.process.send_signal(signal.SIGTERM)
+    return s.process.wait(60)
+
+
+def test_a_slow_copy_does_not_outlive_the_server(world):
+    def trickle():
+        while not world.u.ended.wait(0.2):
+            yield b"x" * 4096
+    world.u = Upstream(lambda r: Answer(200, pieces=trickle(), kind="application/octet-stream"))
+    world.upstreams.append(world.u)
+    s = world.start("s", world.mount_arg("/r", world.u.url) + ["--mount", "memfs:/m"])
+    c = http.client.HTTPConnection(s.clear[7:], timeout=60)
+    c.request("POST", "/api/v1/copy?path=/r/f", b'{"newPath":"/m/f"}')
+    wait_for("the copy to have begun", lambda: world.u.n("GET", "files"))
+    assert ends(s) == 3
+    assert "were left behind" not in open(s.log_path).read()
+
+
+def test_a_read_that_never_ends_does_not_outlive_the_server(world):
+    s = world.start("s", ["--plugin", os.path.join(world.build, "tests/unit/agfsd/good.so"), "--mount", "good:/g"])
+    n, c = s.n_threads(), http.client.HTTPConnection(s.clear[7:], timeout=60)
+    c.request("GET", "/api/v1/files?path=/g/never")
+    wait_for("a worker for it", lambda: s.n_threads() > n)
+    assert ends(s) == 3
+    assert "were left behind" in open(s.log_path).read()
+
+
 TESTS = [value for name, value in list(globals().items()) if name.startswith("test_")]
 if __name__ == "__main__":
-    run(TESTS)
+    run(TESTS, at_once=4)

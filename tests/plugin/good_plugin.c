@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
-/* A plugin as the ABI wants it, whose file /calls counts what the host did. For tests of hosts. */
+/*
+ * A plugin as the ABI wants it, whose file /calls counts what the host did; a read of /never does
+ * not end. For tests of hosts.
+ */
 #pragma GCC visibility push(default)
 #include <proxyfs/agfs_plugin.h>
 #pragma GCC visibility pop
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static int instance;
 static unsigned n_new, n_initialize, n_shutdown, n_free; /* tests call from one thread at a time */
@@ -74,6 +78,9 @@ const char *FSRead(void *plugin, const char *path, int64_t offset, int64_t size,
     if (strcmp(path, "/written") == 0) {
         *out_len = (int64_t)strlen(written);
         return written;
+    }
+    while (strcmp(path, "/never") == 0) {
+        pause();
     }
     if (strcmp(path, "/calls") != 0) {
         *out_len = -1;

@@ -137,6 +137,11 @@ static const char *clean_path(struct api_call *c, const char *path)
     return c->clean && pfs_path_normalize(path, n, c->clean, NULL) == PFS_OK ? c->clean : path;
 }
 
+void api_on_cut(void)
+{
+    vfs_stop(the_api->vfs);
+}
+
 void api_on_request(struct http_req *r)
 {
     struct api_call *c = http_alloc(http_loop(r), sizeof *c);

@@ -129,5 +129,10 @@ void http_free(struct loop *l, void *p);
 
 /* What the layer below calls for each request whose header is complete: implemented in api.c. */
 void api_on_request(struct http_req *r);
+/*
+ * And when a graceful end is over: what is in flight is cut off now, and work that has not changed
+ * anything yet is to end. For each loop, on its thread.
+ */
+void api_on_cut(void);
 
 #endif

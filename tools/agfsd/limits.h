@@ -111,8 +111,6 @@ void limits_each(const struct server_limits *limits,
 
 #define STREAM_WORKERS 64 /* threads for streams that block: each open follower may hold one */
 #define STREAM_QUEUE 4096
-#define LATE_ANSWERS_MS                                                                            \
-    30000 /* after the drain: handlers still at work may answer into nothing                       \
-           */
+#define LATE_ANSWERS_MS 5000 /* after the drain, for handlers that were told to end to do so */
 
 #endif

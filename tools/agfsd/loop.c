@@ -219,6 +219,7 @@ static void on_drain(uv_timer_t *handle)
     case LOOP_DRAINING:
         l->state = LOOP_CUT;
         l->cut = true;
+        api_on_cut();
         log_warn("loop %u: %u connections cut at the end of the drain", l->index, l->n_conns);
         shut_conns(l, CONN_SHUT_NOW);
         uv_timer_start(&l->drain, on_drain, LATE_ANSWERS_MS, 0);

@@ -274,6 +274,10 @@ static bool serve_until_signal(struct agfsd *d, const sigset_t *signals)
 /* From the outside in: nobody below is used any more when it goes. */
 static void take_apart(struct agfsd *d)
 {
+    if (d->server && server_hangs(d->server)) { /* handlers are still at work in all of it */
+        log_error("some requests never ended and were left behind");
+        _exit(EXIT_CUT);
+    }
     mounter_stop(d->mounter);
     pfs_pool_free(d->api.workers);
     vfs_free(d->vfs);

@@ -177,6 +177,11 @@ bool server_join(struct server *s)
     return clean && !s->hung;
 }
 
+bool server_hangs(const struct server *s)
+{
+    return s->hung;
+}
+
 void server_free(struct server *s)
 {
     if (!s || s->hung) {

@@ -50,6 +50,8 @@ void server_watch(struct server *s);
 void server_stop(struct server *s, int64_t grace_ms);
 /* Waits for the end of a stop. Returns true when nothing had to be cut. Not on a loop. */
 bool server_join(struct server *s);
+/* After it: a handler never answered, and may still be at work. */
+bool server_hangs(const struct server *s);
 /*
  * Frees all. After server_join, or never started; no proxied mount is left. NULL allowed. Whoever
  * still may call http_post or the callback of a stream must be at rest; where a handler never

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-atomic_int fake_streams, fake_hanging, fake_requests, fake_gone, fake_body_class;
+atomic_int fake_streams, fake_hanging, fake_requests, fake_gone, fake_cuts, fake_body_class;
 atomic_int fake_held = 1;
 char fake_hung_client[64];
 
@@ -269,6 +269,11 @@ void fake_release(void)
         http_post(http_loop(all->r), &all->post);
         all = next;
     }
+}
+
+void api_on_cut(void)
+{
+    atomic_fetch_add(&fake_cuts, 1);
 }
 
 void api_on_request(struct http_req *r)

@@ -28,6 +28,8 @@ extern atomic_int fake_held;
 extern atomic_int fake_gone;
 /* Who asked for the last /hang that was answered, "-" without certificate. Once none hangs. */
 extern char fake_hung_client[64];
+/* How often a graceful end was over. */
+extern atomic_int fake_cuts;
 /* The class with which the last /echo or /sink ended. */
 extern atomic_int fake_body_class;
 

@@ -212,6 +212,7 @@ Test(server, D11_stop_cuts_what_does_not_end)
     server_stop(r.server, 50);
     free(peer_read_all(fd, NULL));
     cr_expect_not(rig_join(&r));
+    cr_expect_eq(fake_cuts, 1, "handlers are told to end");
     close(fd);
 }
 
