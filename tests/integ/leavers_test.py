@@ -13,7 +13,8 @@ import ssl
 import struct
 import threading
 
-from agfs_upstream import Answer, Upstream, written
+from agfs_frames import Http2
+from agfs_upstream import Answer, Upstream
 from agfs_world import Api, run, wait_for
 
 HANDLE = b'{"handle_id":77,"path":"/f","flags":1,"lease":60,"expires_at":"2036-01-02T03:04:05Z"}\n'
@@ -60,6 +61,32 @@ def test_whose_certificate_it_was_is_known_to_the_end(world):
     gate.opened.set()
     wait_for("the handle", lambda: api.get("limits").json()["in_use"]["uploads"] == 1)
 
+
+
+def test_B4_a_change_given_up_by_an_orderly_close_is_not_overtaken(world):
+    """At once, before it is known whether the client only waits for its answer; by path and by handle."""
+    def answer(request):
+        return Answer(200, HANDLE) if request.what == "handles/open" else Answer(200, '{"message":"ok","bytes_written":3,"position":0}')
+    for by_handle in (False, True):
+        gate = Gate(world, lambda r: r.body == b"OLD", answer)
+        s = world.start("by_handle" if by_handle else "by_path", ["--loops", "1"] + world.mount_arg("/r", gate.u.url))
+        target = "/api/v1/files?path=/r/f"
+        if by_handle:
+            target = "/api/v1/handles/%d/write?offset=0" % Api(s.clear).post("handles/open", path="/r/f", flags=2).json()["handle_id"]
+        c = http.client.HTTPConnection(s.clear[7:], timeout=30)
+        c.request("PUT", target, b"OLD")
+        wait_for("the remote to have it", gate.waiting)
+        leave(c, "close")
+        c = Http2(s.clear)
+        for stream, t in ((1, target), (3, "/api/v1/files?path=/r/other")):
+            c.request(stream, b"PUT", t.encode(), end=False)
+            c.data(stream, b"NEW", True)
+        wait_for("the second of them to get there", lambda: any(r.path == "/other" for r in gate.u.hits))
+        changes = [r.body for r in gate.u.hits if r.method == "PUT" and r.path != "/other"]
+        assert changes == [b"OLD"], changes
+        gate.opened.set()
+        wait_for("the first one", lambda: [r.body for r in gate.done if r.method == "PUT" and r.path != "/other"] == [b"OLD", b"NEW"])
+        c.close()
 
 
 def ends(s):

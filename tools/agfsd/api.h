@@ -148,6 +148,8 @@ void api_count(const struct api_call *c, int status);
 bool api_once(struct api_call *c);
 /* For http_on_gone, with the call: gives up what nobody will ask for any more. */
 void api_on_gone(void *arg);
+/* For http_on_doubt, likewise: it may be given up by now. */
+void api_on_doubt(void *arg);
 /* Puts the response on record; false: the client must be told that it is not kept. */
 bool api_once_settle(struct api_call *c, const struct dedupe_response *r);
 /* True when a stream of that size will be remembered, so it must be read before the response is

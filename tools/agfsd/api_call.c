@@ -402,6 +402,7 @@ void api_submit(struct api_call *c, enum pfs_op op, api_answer_fn *answer)
     c->fate.kept = c->once != NULL;
     c->req.host = op == PFS_OP_OPEN_WRITE ? NULL : &c->fate; /* an upload changes at its end */
     http_on_gone(c->http, api_on_gone, c);
+    http_on_doubt(c->http, api_on_doubt, c);
     vfs_submit(c->api->vfs, http_loop(c->http), &c->req, on_reply, c);
 }
 

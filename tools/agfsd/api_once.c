@@ -173,6 +173,13 @@ void api_on_gone(void *arg)
     }
 }
 
+void api_on_doubt(void *arg)
+{
+    struct api_call *c = arg;
+
+    vfs_doubt(c->api->vfs, &c->fate);
+}
+
 bool api_once_settle(struct api_call *c, const struct dedupe_response *r)
 {
     struct dedupe_entry *e = c->once;

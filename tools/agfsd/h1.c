@@ -250,6 +250,9 @@ static void h1_on_eof(struct conn *c)
     } else if (h->state == H1_BUSY && h->minor > 0 && !h->asked) {
         h->tick_at_ms = pfs_earlier(h->tick_at_ms, loop_now_ms(c->loop) + EOF_ASK_MS);
     }
+    if (h->state == H1_BUSY && h->r) {
+        req_doubt(h->r);
+    }
 }
 
 /* ---- time ---- */

@@ -93,6 +93,11 @@ void http_respond_stream(struct http_req *r, int status, const char *content_typ
  * connection ends) before the response has been given.
  */
 void http_on_gone(struct http_req *r, void (*fn)(void *arg), void *arg);
+/*
+ * Calls fn(arg) on the loop when the client has said that nothing more will come, before the
+ * response has been given: it may have gone, or wait for it. Perhaps more than once.
+ */
+void http_on_doubt(struct http_req *r, void (*fn)(void *arg), void *arg);
 /* True when it gave up this request alone: the connection stands, so it means what it says. */
 bool http_was_reset(const struct http_req *r);
 

@@ -90,6 +90,13 @@ void req_gone(struct http_req *r)
     req_settle(r);
 }
 
+void req_doubt(struct http_req *r)
+{
+    if (r->on_doubt && !r->answered && !r->gone) {
+        r->on_doubt(r->doubt_arg);
+    }
+}
+
 void req_orphan(struct http_req *r)
 {
     r->conn = NULL;
@@ -231,6 +238,12 @@ void http_on_gone(struct http_req *r, void (*fn)(void *arg), void *arg)
     if (r->gone && fn) {
         fn(arg);
     }
+}
+
+void http_on_doubt(struct http_req *r, void (*fn)(void *arg), void *arg)
+{
+    r->on_doubt = fn;
+    r->doubt_arg = arg;
 }
 
 bool http_was_reset(const struct http_req *r)

@@ -72,6 +72,8 @@ struct http_req {
 
     void (*on_gone)(void *arg); /* NULL: nobody wants to know */
     void *gone_arg;
+    void (*on_doubt)(void *arg); /* likewise */
+    void *doubt_arg;
     struct http_sent *sent; /* NULL: as well, or it is the connection's by now */
 
     /* body */
@@ -128,6 +130,8 @@ bool req_add_field(struct http_req *r, const char *name, size_t n_name, const ch
 void req_start(struct http_req *r);
 /* Its stream is over or its connection ends: callbacks that wait are called, streams closed. */
 void req_gone(struct http_req *r);
+/* The peer's side has ended: nobody knows whether anybody still waits for the answer. */
+void req_doubt(struct http_req *r);
 /* As req_gone; `conn` may no longer be used. */
 void req_orphan(struct http_req *r);
 

@@ -141,6 +141,7 @@ void vfs_finish(struct vcall *c)
 /* The same on the thread that submitted it. */
 void vfs_finish_here(struct vcall *c)
 {
+    vfs_fate_end(c->vfs, c->req.host);
     if (c->mount) {
         complete_reply(c);
         vfs_release(c->mount);
@@ -178,7 +179,7 @@ static void job(void *arg)
         pfs_fail(&c->reply.err, PFS_TIMEOUT, PFS_OUTCOME_NA, PFS_PHASE_QUEUE,
                  "%s: %s: waited too long for a worker", pfs_op_name(c->req.op),
                  c->full ? c->full : "handle");
-    } else if (vfs_fate_begin(c->req.host, c->full, &c->reply.err)) {
+    } else if (vfs_fate_begin(c->req.host, &c->reply.err)) {
         run_op(c);
     }
     vfs_finish(c);
@@ -328,7 +329,7 @@ void vfs_restart(struct vcall *c)
 
     c->post.fn = deliver;
     if (f && atomic_load(&f->state) == FATE_GIVEN_UP) {
-        vfs_fate_begin(f, NULL, &c->reply.err);
+        vfs_fate_begin(f, &c->reply.err);
         vfs_finish_here(c);
     } else {
         start(c);
@@ -387,7 +388,8 @@ static struct vcall *call_new(struct vfs *v, struct loop *loop, const struct pfs
         c->req.path = c->full;
     }
     if (second[0]) {
-        c->req.path2 = memcpy((char *)(c + 1) + n_asked + n_full, second, n_second);
+        c->full2 = memcpy((char *)(c + 1) + n_asked + n_full, second, n_second);
+        c->req.path2 = c->full2;
     }
     return c;
 }
@@ -400,7 +402,8 @@ void vfs_submit(struct vfs *v, struct loop *loop, const struct pfs_request *req,
     struct vcall *c = NULL;
 
     asked[0] = full[0] = second[0] = '\0'; /* not zeroed: 12 KiB a call */
-    if (req->op == PFS_OP_HANDLE_COMMIT) {
+    if (req->op == PFS_OP_HANDLE_COMMIT || req->op == PFS_OP_HANDLE_WRITE ||
+        req->op == PFS_OP_HANDLE_TRUNCATE) {
         vfs_handle_path(v, req->handle, full);
     }
     if (is_handle_op(req->op) || resolve(v, req, asked, full, second, &failed.err) == PFS_OK) {

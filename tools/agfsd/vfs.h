@@ -50,14 +50,23 @@ struct vfs_fate {
     bool reads;         /* set by who submits: it changes nothing, and nobody asks again */
     bool kept;          /* set by who submits: somebody may ask again for the result */
     struct vcall *call; /* while PENDING or GIVING_UP */
-    struct list node;   /* from here on under vfs.orphan_mu: while orphaned */
-    struct list waiting;
-    const char *path;
+    bool doubted;       /* vfs_doubt was called; the loop's */
+    bool deep;          /* what is below its paths is meant too, as is: fixed when it is fenced */
+    const char *path, *path2; /* in the tree; NULL: not known yet, none */
+    atomic_bool
+        fenced; /* changes of its paths wait until it is over; as is, under vfs.orphan_mu: */
+    struct list node, waiting;
+    uint64_t order; /* who waits does so for earlier ones only; 0: none yet */
 };
 /*
+ * The client may have gone, or wait for the answer: further changes of the same paths wait until
+ * this one is over. On the loop that submitted, perhaps more than once.
+ */
+void vfs_doubt(struct vfs *v, struct vfs_fate *f);
+/*
  * The client has gone: what has not begun will never be carried out (CANCELLED, NA). A change that
- * has begun will be, and further changes of that path wait for it; a read that its driver answers
- * later is given up there. On the loop that submitted.
+ * has begun will be, and further changes of the same paths wait for it; a read that its driver
+ * answers later is given up there. On the loop that submitted.
  */
 void vfs_give_up(struct vfs *v, struct vfs_fate *f);
 /*

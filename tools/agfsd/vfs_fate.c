@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
 /*
- * Changes whose client has gone (reliability bar B4): one that has not begun never will; until one
- * that has begun is over, others of the same path wait. So whoever gives a change up and makes
- * another one never sees the first overtake the second.
+ * Changes whose client has gone (reliability bar B4): one that has not begun never will; one that
+ * has is fenced: until it is over, others of the same paths wait. So whoever gives a change up and
+ * makes another one never sees the first overtake the second. One whose client may have gone is
+ * fenced too, begun or not. Who waits is fenced perhaps itself, so nobody waits for a later one.
+ *
+ * The fence goes up on the loop and comes down on the thread that ends the change: the one sets
+ * `fenced` before it looks at the state, the other the other way round, so one of them sees both.
  *
  * Reads whose client has gone: one that has not begun never will either, and one that its driver
  * has is given up there, so that nobody works for nobody. Driver and call stay while the driver is
@@ -15,15 +19,11 @@
 #include "vfs_internal.h"
 #include <string.h>
 
-bool vfs_fate_begin(struct vfs_fate *f, const char *path, struct pfs_error *err)
+bool vfs_fate_begin(struct vfs_fate *f, struct pfs_error *err)
 {
     int open = FATE_OPEN;
 
-    if (!f) {
-        return true;
-    }
-    f->path = path;
-    if (atomic_compare_exchange_strong(&f->state, &open, FATE_BEGUN)) {
+    if (!f || atomic_compare_exchange_strong(&f->state, &open, FATE_BEGUN)) {
         return true;
     }
     pfs_fail(err, PFS_CANCELLED, PFS_OUTCOME_NA, PFS_PHASE_QUEUE,
@@ -36,6 +36,145 @@ static void restart(struct post *p)
     vfs_restart((struct vcall *)p);
 }
 
+/* ---- the fence ---- */
+
+static void unfence(struct vfs *v, struct vfs_fate *f)
+{
+    struct list waiting;
+    struct list *node;
+
+    if (!atomic_load(&f->fenced)) {
+        return;
+    }
+    list_init(&waiting);
+    pthread_mutex_lock(&v->orphan_mu);
+    if (atomic_exchange(&f->fenced, false)) {
+        list_remove(&f->node);
+        atomic_fetch_sub(&v->n_orphans, 1);
+        list_move_all(&waiting, &f->waiting);
+    }
+    pthread_mutex_unlock(&v->orphan_mu);
+    while ((node = list_take_first(&waiting))) {
+        struct vcall *c = list_entry(node, struct vcall, link);
+
+        c->post.fn = restart;
+        http_post(c->loop, &c->post);
+    }
+}
+
+static void order_locked(struct vfs *v, struct vfs_fate *f)
+{
+    if (f->order == 0) {
+        f->order = ++v->last_order;
+    }
+}
+
+/* On the loop. */
+static void fence(struct vfs *v, struct vfs_fate *f)
+{
+    if (!f->path || atomic_load(&f->fenced)) {
+        return;
+    }
+    pthread_mutex_lock(&v->orphan_mu);
+    atomic_store(&f->fenced, true);
+    if (atomic_load(&f->state) == FATE_OVER) { /* its paths may be gone */
+        atomic_store(&f->fenced, false);
+    } else {
+        order_locked(v, f);
+        list_init(&f->waiting);
+        list_append(&v->orphans, &f->node);
+        atomic_fetch_add(&v->n_orphans, 1);
+    }
+    pthread_mutex_unlock(&v->orphan_mu);
+}
+
+static bool is_below(const char *path, const char *dir)
+{
+    const char *rest;
+
+    return pfs_path_below(path, dir, &rest);
+}
+
+/* Can a change of path a (and, if a_deep, of what is below it) meet one of b? */
+static bool meets(const char *a, bool a_deep, const char *b, bool b_deep)
+{
+    return a && b &&
+           (strcmp(a, b) == 0 || (a_deep && is_below(b, a)) || (b_deep && is_below(a, b)));
+}
+
+static bool is_deep(enum pfs_op op)
+{
+    return op == PFS_OP_REMOVE_ALL || op == PFS_OP_RENAME;
+}
+
+static bool must_wait(const struct vcall *c, const struct vfs_fate *f)
+{
+    const struct vfs_fate *own = c->req.host;
+    bool deep = is_deep(c->req.op);
+
+    return (!own || f->order < own->order) &&
+           (meets(f->path, f->deep, c->full, deep) || meets(f->path, f->deep, c->full2, deep) ||
+            meets(f->path2, f->deep, c->full, deep) || meets(f->path2, f->deep, c->full2, deep));
+}
+
+bool vfs_fate_wait(struct vcall *c)
+{
+    struct vfs *v = c->vfs;
+    struct vfs_fate *own = c->req.host;
+    bool waits = false;
+
+    if (!c->loop || !vfs_changes(c->req.op)) {
+        return false;
+    }
+    if (own) {
+        vfs_fate_name(v, own, c->full, c->full2, is_deep(c->req.op));
+    }
+    if (atomic_load_explicit(&v->n_orphans, memory_order_acquire) == 0) {
+        return false;
+    }
+    pthread_mutex_lock(&v->orphan_mu);
+    if (own) {
+        order_locked(v, own);
+    }
+    list_for_each (node, &v->orphans) {
+        struct vfs_fate *f = list_entry(node, struct vfs_fate, node);
+
+        if (must_wait(c, f)) {
+            list_append(&f->waiting, &c->link);
+            waits = true;
+            break;
+        }
+    }
+    pthread_mutex_unlock(&v->orphan_mu);
+    return waits;
+}
+
+void vfs_fate_name(struct vfs *v, struct vfs_fate *f, const char *path, const char *path2,
+                   bool deep)
+{
+    if (atomic_load(&f->fenced)) { /* started again: these are the same */
+        return;
+    }
+    f->path = path;
+    f->path2 = path2;
+    f->deep = deep;
+    if (f->doubted) {
+        fence(v, f);
+    }
+}
+
+void vfs_doubt(struct vfs *v, struct vfs_fate *f)
+{
+    int state = atomic_load(&f->state);
+
+    if (!f->reads && (state == FATE_OPEN || state == FATE_BEGUN)) {
+        f->doubted = true;
+        fence(v, f);
+    }
+}
+
+/* ---- begin and end ---- */
+
 void vfs_fate_submit(struct vcall *c, struct pfs_request *req)
 {
     struct vfs_fate *f = c->req.host;
@@ -43,7 +182,6 @@ void vfs_fate_submit(struct vcall *c, struct pfs_request *req)
     if (!f) {
         return;
     }
-    f->path = c->full;
     f->call = c;
     if (f->reads && c->mount->driver->ops->cancel) {
         req->ticket = c;
@@ -72,31 +210,18 @@ static bool end_read(struct vfs_fate *f)
 
 bool vfs_fate_end(struct vfs *v, struct vfs_fate *f)
 {
-    int begun = FATE_BEGUN;
-    struct list waiting;
-    struct list *node;
-
-    if (f && f->reads) {
-        return end_read(f);
-    }
-    if (!f || atomic_compare_exchange_strong(&f->state, &begun, FATE_OVER) ||
-        begun != FATE_ORPHANED) {
+    if (!f) {
         return true;
     }
-    list_init(&waiting);
-    pthread_mutex_lock(&v->orphan_mu);
-    list_remove(&f->node);
-    atomic_fetch_sub(&v->n_orphans, 1);
-    list_move_all(&waiting, &f->waiting);
-    pthread_mutex_unlock(&v->orphan_mu);
-    while ((node = list_take_first(&waiting))) {
-        struct vcall *c = list_entry(node, struct vcall, link);
-
-        c->post.fn = restart;
-        http_post(c->loop, &c->post);
+    if (f->reads) {
+        return end_read(f);
     }
+    atomic_store(&f->state, FATE_OVER);
+    unfence(v, f);
     return true;
 }
+
+/* ---- giving up ---- */
 
 static void give_up_read(struct vfs_fate *f)
 {
@@ -119,42 +244,12 @@ void vfs_give_up(struct vfs *v, struct vfs_fate *f)
     int open = FATE_OPEN, begun = FATE_BEGUN;
 
     if (atomic_compare_exchange_strong(&f->state, &open, FATE_GIVEN_UP)) {
-        return;
-    }
-    if (f->reads) {
+        unfence(v, f);
+    } else if (f->reads) {
         give_up_read(f);
-        return;
+    } else if (atomic_compare_exchange_strong(&f->state, &begun, FATE_ORPHANED)) {
+        fence(v, f);
     }
-    pthread_mutex_lock(&v->orphan_mu);
-    if (atomic_compare_exchange_strong(&f->state, &begun, FATE_ORPHANED)) {
-        list_init(&f->waiting);
-        list_append(&v->orphans, &f->node);
-        atomic_fetch_add(&v->n_orphans, 1);
-    }
-    pthread_mutex_unlock(&v->orphan_mu);
-}
-
-bool vfs_fate_wait(struct vcall *c)
-{
-    struct vfs *v = c->vfs;
-    bool waits = false;
-
-    if (atomic_load_explicit(&v->n_orphans, memory_order_acquire) == 0 || !c->loop ||
-        !vfs_changes(c->req.op)) {
-        return false;
-    }
-    pthread_mutex_lock(&v->orphan_mu);
-    list_for_each (node, &v->orphans) {
-        struct vfs_fate *f = list_entry(node, struct vfs_fate, node);
-
-        if (f->path && strcmp(f->path, c->full) == 0) {
-            list_append(&f->waiting, &c->link);
-            waits = true;
-            break;
-        }
-    }
-    pthread_mutex_unlock(&v->orphan_mu);
-    return waits;
 }
 
 static bool is_given_up(const struct vfs_fate *f)

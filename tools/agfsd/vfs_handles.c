@@ -244,7 +244,7 @@ void vfs_start_by_handle(struct vcall *c)
 {
     const char *rest = c->full;
 
-    if (c->full && vfs_fate_wait(c)) { /* a commit is a write to its path */
+    if (c->full && vfs_fate_wait(c)) { /* it is a write to the path of its handle */
         return;
     }
     if (!vfs_handle_take(c, &c->reply.err)) {
@@ -252,7 +252,7 @@ void vfs_start_by_handle(struct vcall *c)
         return;
     }
     if (c->full && pfs_path_below(c->full, c->mount->path, &rest)) {
-        c->req.path = rest;
+        c->req.path = c->req.op == PFS_OP_HANDLE_COMMIT ? rest : NULL;
     }
     bool forward = c->mount->driver->ops->op[c->req.op] != NULL;
 

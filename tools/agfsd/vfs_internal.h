@@ -44,9 +44,10 @@ struct vfs {
 
     atomic_bool stopping; /* vfs_stop has been called */
 
-    atomic_uint n_orphans;     /* changes under way whose client has gone */
+    atomic_uint n_orphans;     /* changes under way whose client has gone, or may have */
     pthread_mutex_t orphan_mu; /* of the list of them; inside no other lock */
     struct list orphans;
+    uint64_t last_order;
 
     pthread_mutex_t handle_mu; /* of everything below */
     struct list handles[HANDLE_BUCKETS];
@@ -57,7 +58,7 @@ struct vfs {
 /* One operation under way. */
 struct vcall {
     struct post post;
-    struct list link; /* while it waits for an orphan of its path */
+    struct list link; /* while it waits for an orphan of its paths */
     struct vfs *vfs;
     struct loop *loop;
     struct mount *mount;    /* held; NULL: virtual */
@@ -68,7 +69,8 @@ struct vcall {
     uint64_t handle;   /* the server's */
     bool own_deadline; /* the request names none: req.deadline_ns is the server's */
     char *full;        /* normalised path in the tree, links resolved; behind the struct, as is: */
-    char *asked;       /* the same before links were resolved */
+    char *full2;       /* RENAME, COPY: the second path likewise */
+    char *asked;       /* the first before links were resolved */
     struct pfs_reply reply; /* last: most of it is text, which is not zeroed */
 };
 
@@ -86,17 +88,20 @@ void vfs_restart(struct vcall *c);
 
 /* ---- vfs_fate.c ---- */
 
+/* What it changes, which stays until vfs_fate_end. Before it begins, on the loop. */
+void vfs_fate_name(struct vfs *v, struct vfs_fate *f, const char *path, const char *path2,
+                   bool deep);
 /* The change is about to be made; false: it was given up, *err says so. f NULL: nobody may. */
-bool vfs_fate_begin(struct vfs_fate *f, const char *path, struct pfs_error *err);
+bool vfs_fate_begin(struct vfs_fate *f, struct pfs_error *err);
 /*
- * It has been made, or has failed; path of vfs_fate_begin is still there. False: vfs_give_up, which
- * is running, finishes the call. Any thread.
+ * It has been made, has failed, or never will be. False: vfs_give_up, which is running, finishes
+ * the call. Any thread.
  */
 bool vfs_fate_end(struct vfs *v, struct vfs_fate *f);
 /* The driver gets c, to answer later; it may refuse. */
 void vfs_fate_submit(struct vcall *c, struct pfs_request *req);
 void vfs_fate_refused(struct vcall *c);
-/* True: c waits for an orphan of its path, and is started again when that is over. */
+/* True: c waits for an orphan of its paths, and is started again when that is over. */
 bool vfs_fate_wait(struct vcall *c);
 
 /* ---- vfs_wait.c ---- */

@@ -161,10 +161,9 @@ static void ending_closed(void *arg, size_t n, const struct pfs_error *err)
 static void ending_work(void *arg)
 {
     struct ending *e = arg;
-    struct vstream *vs = (struct vstream *)e->stream;
     struct pfs_error err = {0};
 
-    if (e->fate && vfs_fate_begin(e->fate, vs->path, &err)) {
+    if (e->fate && vfs_fate_begin(e->fate, &err)) {
         e->stream->ops->finish(e->stream, ending_closed, e);
     } else {
         ending_closed(e, 0, &err);
@@ -174,7 +173,8 @@ static void ending_work(void *arg)
 void vfs_stream_end(struct pfs_stream *s, struct loop *loop, struct vfs_fate *fate, pfs_io_fn *done,
                     void *arg)
 {
-    struct mount *m = ((struct vstream *)s)->mount;
+    struct vstream *vs = (struct vstream *)s;
+    struct mount *m = vs->mount;
     struct ending *e = pfs_calloc(1, sizeof *e);
     struct pfs_error err;
 
@@ -190,9 +190,13 @@ void vfs_stream_end(struct pfs_stream *s, struct loop *loop, struct vfs_fate *fa
                          .fate = fate,
                          .done = done,
                          .arg = arg};
+    if (fate) {
+        vfs_fate_name(vs->vfs, fate, vs->path, NULL, false);
+    }
     if (!s->ops->blocking) {
         ending_work(e);
     } else if (pfs_pool_submit(m->pool, ending_work, e, &err) != PFS_OK) {
+        vfs_fate_end(vs->vfs, fate);
         s->ops->close(s);
         pfs_free(e);
         done(arg, 0, &err);

@@ -12,7 +12,7 @@ Test(vfs_fate, B4_what_a_client_gave_up_never_overtakes)
     struct vfs_fate fates[MOUNT_WORKERS + 2] = {0};
     struct pfs_request req = PFS_REQUEST_INIT;
 
-    vfs_rig_gate("/slow");
+    vfs_rig_gate("/slow", false);
     req.op = PFS_OP_WRITE;
     req.path = "/slow/f";
     for (size_t i = 0; i < MOUNT_WORKERS; i++) {
@@ -52,7 +52,7 @@ Test(vfs_fate, B4_who_waits_may_give_up_too)
     struct vfs_fate fates[2] = {0};
     struct pfs_request req = PFS_REQUEST_INIT;
 
-    vfs_rig_gate("/slow");
+    vfs_rig_gate("/slow", false);
     req.op = PFS_OP_WRITE;
     req.path = "/slow/f";
     req.host = &fates[0];
@@ -66,6 +66,142 @@ Test(vfs_fate, B4_who_waits_may_give_up_too)
     vfs_rig_wait(&first);
     vfs_rig_wait(&second);
     cr_assert_eq(second.reply.err.cls, PFS_CANCELLED);
+}
+
+/* ---- what meets what ---- */
+
+struct change {
+    enum pfs_op op;
+    const char *path, *path2; /* by handle: that of the handle */
+};
+
+static const struct {
+    struct change first, second;
+    bool waits;
+} meetings[] = {
+    {{PFS_OP_COPY, "/g/a", "/g/b"}, {PFS_OP_WRITE, "/g/b", NULL}, true},
+    {{PFS_OP_COPY, "/g/a", "/g/b"}, {PFS_OP_WRITE, "/g/b/c", NULL}, false},
+    {{PFS_OP_WRITE, "/g/b", NULL}, {PFS_OP_COPY, "/g/a", "/g/b"}, true},
+    {{PFS_OP_RENAME, "/g/a", "/g/b"}, {PFS_OP_WRITE, "/g/b", NULL}, true},
+    {{PFS_OP_RENAME, "/g/a", "/g/b"}, {PFS_OP_WRITE, "/g/a/c", NULL}, true},
+    {{PFS_OP_RENAME, "/g/a", "/g/b"}, {PFS_OP_RENAME, "/g/b", "/g/c"}, true},
+    {{PFS_OP_RENAME, "/g/a", "/g/b"}, {PFS_OP_WRITE, "/g/bc", NULL}, false},
+    {{PFS_OP_WRITE, "/g/a/c", NULL}, {PFS_OP_RENAME, "/g/x", "/g/a"}, true},
+    {{PFS_OP_REMOVE_ALL, "/g/a", NULL}, {PFS_OP_WRITE, "/g/a/b/c", NULL}, true},
+    {{PFS_OP_REMOVE_ALL, "/g/a", NULL}, {PFS_OP_WRITE, "/g/b", NULL}, false},
+    {{PFS_OP_WRITE, "/g/a/b", NULL}, {PFS_OP_REMOVE_ALL, "/g/a", NULL}, true},
+    {{PFS_OP_HANDLE_WRITE, "/g/a", NULL}, {PFS_OP_WRITE, "/g/a", NULL}, true},
+    {{PFS_OP_HANDLE_WRITE, "/g/a", NULL}, {PFS_OP_HANDLE_TRUNCATE, "/g/a", NULL}, true},
+    {{PFS_OP_HANDLE_TRUNCATE, "/g/a", NULL}, {PFS_OP_HANDLE_WRITE, "/g/a", NULL}, true},
+    {{PFS_OP_WRITE, "/g/a", NULL}, {PFS_OP_HANDLE_WRITE, "/g/a", NULL}, true},
+    {{PFS_OP_HANDLE_WRITE, "/g/a", NULL}, {PFS_OP_HANDLE_WRITE, "/g/b", NULL}, false},
+};
+
+#define N_MEETINGS (sizeof meetings / sizeof *meetings)
+
+/* 0: the change needs none. */
+static uint64_t handle_for(const struct change *c)
+{
+    struct pfs_request req = PFS_REQUEST_INIT;
+
+    if (c->op != PFS_OP_HANDLE_WRITE && c->op != PFS_OP_HANDLE_TRUNCATE) {
+        return 0;
+    }
+    req.op = PFS_OP_HANDLE_OPEN;
+    req.path = c->path;
+    req.flags = PFS_OPEN_RDWR;
+    struct pfs_reply r = vfs_rig_do(&req);
+    uint64_t id = r.handle.id;
+
+    cr_assert_eq(r.err.cls, PFS_OK, "%s", r.err.text);
+    pfs_reply_fini(&r);
+    return id;
+}
+
+static void submit(struct rig_call *call, const struct change *c, uint64_t handle,
+                   struct vfs_fate *f)
+{
+    struct pfs_request req = PFS_REQUEST_INIT;
+
+    req.op = c->op;
+    req.host = f;
+    req.path = handle ? NULL : c->path;
+    req.path2 = c->path2;
+    req.size = 0;
+    req.handle = handle;
+    vfs_rig_submit(call, &req);
+}
+
+static void finish(struct rig_call *call, enum pfs_class cls)
+{
+    vfs_rig_wait(call);
+    cr_assert_eq(call->reply.err.cls, cls, "%s", call->reply.err.text);
+    pfs_reply_fini(&call->reply);
+}
+
+Test(vfs_fate, B4_what_meets_a_change_that_was_given_up_waits_for_it)
+{
+    static struct rig_call first[N_MEETINGS], second[N_MEETINGS];
+    static struct vfs_fate fates[N_MEETINGS][2];
+
+    for (size_t i = 0; i < N_MEETINGS; i++) { /* one after the other: each has the gate alone */
+        vfs_rig_gate("/g", true);
+        uint64_t handles[] = {handle_for(&meetings[i].first), handle_for(&meetings[i].second)};
+
+        gate_shut();
+        submit(&first[i], &meetings[i].first, handles[0], &fates[i][0]);
+        gate_await(1);
+        vfs_give_up(vfs_rig, &fates[i][0]);
+        submit(&second[i], &meetings[i].second, handles[1], &fates[i][1]);
+        cr_assert_neq(list_is_empty(&fates[i][0].waiting), meetings[i].waits, "row %zu", i);
+        gate_open();
+        finish(&first[i], PFS_OK);
+        finish(&second[i], PFS_OK);
+        cr_assert_eq(vfs_unmount(vfs_rig, "/g", NULL), PFS_OK);
+    }
+}
+
+Test(vfs_fate, B4_who_may_have_gone_is_waited_for_as_well)
+{
+    static struct rig_call calls[4];
+    struct vfs_fate fates[4] = {0};
+    const struct change write = {PFS_OP_WRITE, "/g/f", NULL};
+
+    vfs_rig_gate("/g", false);
+    submit(&calls[0], &write, 0, &fates[0]);
+    gate_await(1);
+    for (size_t i = 1; i < 4; i++) {
+        vfs_doubt(vfs_rig, &fates[i - 1]);
+        vfs_doubt(vfs_rig, &fates[i - 1]);
+        submit(&calls[i], &write, 0, &fates[i]);
+        cr_assert_not(list_is_empty(&fates[0].waiting), "each waits for the first");
+    }
+    vfs_give_up(vfs_rig, &fates[1]);
+    vfs_doubt(vfs_rig, &fates[3]);
+    gate_open();
+    finish(&calls[0], PFS_OK); /* it only seemed so */
+    finish(&calls[1], PFS_CANCELLED);
+    finish(&calls[2], PFS_OK); /* though all are fenced, none waits for a later one */
+    finish(&calls[3], PFS_OK);
+    vfs_doubt(vfs_rig, &fates[3]);
+    cr_assert_not(atomic_load(&fates[3].fenced), "it is over");
+}
+
+Test(vfs_fate, B4_a_doubt_about_a_change_that_is_not_known_yet_counts_later)
+{
+    static struct rig_call first, second;
+    struct vfs_fate fates[2] = {0};
+    const struct change write = {PFS_OP_WRITE, "/g/f", NULL};
+
+    vfs_rig_gate("/g", false);
+    vfs_doubt(vfs_rig, &fates[0]);
+    submit(&first, &write, 0, &fates[0]);
+    gate_await(1);
+    submit(&second, &write, 0, &fates[1]);
+    cr_assert_not(list_is_empty(&fates[0].waiting));
+    gate_open();
+    finish(&first, PFS_OK);
+    finish(&second, PFS_OK);
 }
 
 /* Submits op on /later/f; then its client goes. */
@@ -130,7 +266,7 @@ Test(vfs_fate, a_read_that_waits_for_a_worker_is_not_begun_for_nobody)
     struct vfs_fate fates[2] = {{.reads = true}, {.reads = true}};
     struct pfs_request req = PFS_REQUEST_INIT;
 
-    vfs_rig_gate("/slow");
+    vfs_rig_gate("/slow", false);
     req.op = PFS_OP_READ;
     req.path = "/slow/f";
     req.host = &fates[0];

@@ -100,14 +100,28 @@ static void gate_op(struct pfs_driver *d, const struct pfs_request *req, struct 
     reply->len = 7;
 }
 
+static void gate_handle(struct pfs_driver *d, const struct pfs_request *req,
+                        struct pfs_reply *reply)
+{
+    reply->handle.id = 1;
+}
+
 static void gate_close(struct pfs_driver *d)
 {
     gate_closed++;
     free(d);
 }
 
-static const struct pfs_driver_ops gate_ops = {
-    .name = "gate", .op = {[PFS_OP_READ] = gate_op, [PFS_OP_WRITE] = gate_op}, .close = gate_close};
+#define GATES                                                                                      \
+    [PFS_OP_READ] = gate_op, [PFS_OP_WRITE] = gate_op, [PFS_OP_RENAME] = gate_op,                  \
+    [PFS_OP_COPY] = gate_op, [PFS_OP_REMOVE_ALL] = gate_op
+
+static const struct pfs_driver_ops gate_ops = {.name = "gate", .op = {GATES}, .close = gate_close};
+static const struct pfs_driver_ops gate_ops_with_handles = {
+    .name = "gate",
+    .op = {GATES, [PFS_OP_HANDLE_OPEN] = gate_handle, [PFS_OP_HANDLE_WRITE] = gate_op,
+           [PFS_OP_HANDLE_TRUNCATE] = gate_op},
+    .close = gate_close};
 
 /* ---- the driver that answers later ---- */
 
@@ -169,6 +183,13 @@ void gate_open(void)
     pthread_mutex_unlock(&gate_mu);
 }
 
+void gate_shut(void)
+{
+    pthread_mutex_lock(&gate_mu);
+    gate_is_open = false;
+    pthread_mutex_unlock(&gate_mu);
+}
+
 void gate_await(int n)
 {
     struct timespec until = deadline();
@@ -224,11 +245,11 @@ void vfs_rig_localfs(const char *path, const char *dir)
     vfs_rig_publish(path, "localfs", d);
 }
 
-void vfs_rig_gate(const char *path)
+void vfs_rig_gate(const char *path, bool handles)
 {
     struct pfs_driver *d = calloc(1, sizeof *d);
 
-    d->ops = &gate_ops;
+    d->ops = handles ? &gate_ops_with_handles : &gate_ops;
     vfs_rig_publish(path, "gate", d);
 }
 

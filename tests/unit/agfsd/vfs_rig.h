@@ -19,7 +19,7 @@ void vfs_rig_fini(void);
 void vfs_rig_publish(const char *path, const char *type, struct pfs_driver *d);
 /* Mounts a memfs, the gate driver, or the one that answers later, at path. */
 void vfs_rig_memfs(const char *path);
-void vfs_rig_gate(const char *path);
+void vfs_rig_gate(const char *path, bool handles);
 /* A localfs of directory dir. */
 void vfs_rig_localfs(const char *path, const char *dir);
 void vfs_rig_later(const char *path);
@@ -35,6 +35,8 @@ extern bool later_obeys;
 extern atomic_int gate_waiting, gate_closed;
 /* Lets all calls through from now on. */
 void gate_open(void);
+/* No longer. */
+void gate_shut(void);
 /* Waits until so many calls wait at the gate. */
 void gate_await(int n);
 

@@ -172,8 +172,8 @@ Test(vfs, a_slow_driver_holds_up_nobody_else)
     static struct rig_call calls[MOUNT_WORKERS + MOUNT_QUEUE + 1];
     struct pfs_request req = PFS_REQUEST_INIT;
 
-    vfs_rig_gate("/slow");
-    vfs_rig_gate("/other");
+    vfs_rig_gate("/slow", false);
+    vfs_rig_gate("/other", false);
     vfs_rig_memfs("/fast");
     req.op = PFS_OP_READ;
     req.path = "/slow/f";
@@ -221,7 +221,7 @@ Test(vfs, unmounting_waits_for_calls_in_flight)
     enum pfs_class cls = PFS_IO;
     pthread_t t;
 
-    vfs_rig_gate("/slow");
+    vfs_rig_gate("/slow", false);
     req.op = PFS_OP_READ;
     req.path = "/slow/f";
     vfs_rig_submit(&call, &req);
@@ -240,7 +240,7 @@ Test(vfs, unmounting_waits_for_calls_in_flight)
     cr_assert_eq(cls, PFS_OK);
     cr_assert_eq(gate_closed, 1);
     cr_assert_eq(vfs_unmount(vfs_rig, "/slow", NULL), PFS_NOTFOUND);
-    vfs_rig_gate("/slow"); /* the path is free again */
+    vfs_rig_gate("/slow", false); /* the path is free again */
 }
 
 Test(vfs, a_path_is_reserved_while_its_driver_starts)
@@ -322,7 +322,7 @@ Test(vfs, handles_are_numbered_for_the_whole_server_and_end_with_their_mount)
     cr_assert_eq(r.err.cls, PFS_OK);
     r = handle(PFS_OP_HANDLE_CLOSE, a, -1);
     cr_assert_eq(r.err.cls, PFS_NOTFOUND);
-    vfs_rig_gate("/g");
+    vfs_rig_gate("/g", false);
     cr_assert_eq(try_op(PFS_OP_HANDLE_OPEN, "/g/f", NULL), PFS_UNSUPPORTED);
 }
 
