@@ -41,8 +41,8 @@ static enum pfs_class read_stream(struct vfs *v, struct pfs_stream *s,
     return cls;
 }
 
-enum pfs_class content_read(struct vfs *v, const struct pfs_request *req, content_fn *fn, void *arg,
-                            struct pfs_error *err)
+enum pfs_class content_take(struct vfs *v, const struct pfs_request *req, content_fn *fn, void *arg,
+                            struct pfs_receipt **ret_receipt, struct pfs_error *err)
 {
     struct pfs_request open = *req;
     struct pfs_reply reply = {0};
@@ -63,7 +63,21 @@ enum pfs_class content_read(struct vfs *v, const struct pfs_request *req, conten
     } else if (reply.len > 0) {
         fn(arg, reply.data, reply.len);
     }
+    *ret_receipt = reply.receipt;
+    reply.receipt = NULL;
     pfs_reply_fini(&reply);
+    return cls;
+}
+
+enum pfs_class content_read(struct vfs *v, const struct pfs_request *req, content_fn *fn, void *arg,
+                            struct pfs_error *err)
+{
+    struct pfs_receipt *receipt;
+    enum pfs_class cls = content_take(v, req, fn, arg, &receipt, err);
+
+    if (receipt) {
+        receipt->end(receipt, false); /* somebody has seen it */
+    }
     return cls;
 }
 

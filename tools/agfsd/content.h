@@ -15,6 +15,9 @@ typedef bool content_fn(void *arg, const char *data, size_t n);
  */
 enum pfs_class content_read(struct vfs *v, const struct pfs_request *req, content_fn *fn, void *arg,
                             struct pfs_error *err);
+/* The same; *ret_receipt is that of content which is nowhere else any more, or NULL. */
+enum pfs_class content_take(struct vfs *v, const struct pfs_request *req, content_fn *fn, void *arg,
+                            struct pfs_receipt **ret_receipt, struct pfs_error *err);
 
 /*
  * Writes a file of driver d piece by piece, likewise: as a stream where the driver has them, else

@@ -62,18 +62,26 @@ static void copy_here(struct vcall *c, struct mount *m, const char *to)
     struct pfs_error put_err = {.cls = PFS_OK};
     struct copy k = {.err = &put_err};
     struct pfs_request from_req = c->req, to_req = c->req;
+    struct pfs_receipt *receipt = NULL;
 
     from_req.path = c->full;
     to_req.path = to;
     if (content_put_begin(c->vfs, m->driver, &to_req, &k.put, &c->reply.err) != PFS_OK) {
         return;
     }
-    enum pfs_class cls = content_read(c->vfs, &from_req, feed, &k, &c->reply.err);
+    enum pfs_class cls = content_take(c->vfs, &from_req, feed, &k, &receipt, &c->reply.err);
 
     if (cls == PFS_OK && put_err.cls != PFS_OK) {
         c->reply.err = put_err;
     }
-    content_put_end(k.put, c->reply.err.cls == PFS_OK, &c->reply.err);
+    bool commit = c->reply.err.cls == PFS_OK;
+
+    content_put_end(k.put, commit, &c->reply.err);
+    if (receipt) { /* what was taken out goes back, unless it may be at its target */
+        bool failed = c->reply.err.cls != PFS_OK;
+
+        receipt->end(receipt, failed && (!commit || c->reply.err.outcome == PFS_OUTCOME_NA));
+    }
     c->reply.count = k.n;
 }
 

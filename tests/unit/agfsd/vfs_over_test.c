@@ -261,3 +261,54 @@ Test(vfs_over, a_search_below_goes_past_lines_that_are_too_long)
     cr_assert_str_eq(r.err.text, "grep failed: bufio.Scanner: token too long");
     pfs_reply_fini(&r);
 }
+
+/* ---- a copy of what is taken out ---- */
+
+static struct pfs_reply copy(const char *from, const char *to)
+{
+    struct pfs_request req = PFS_REQUEST_INIT;
+
+    req.op = PFS_OP_COPY;
+    req.path = from;
+    req.path2 = to;
+    return vfs_rig_do(&req);
+}
+
+/* What goes back does so on a worker. */
+static void await_read(const char *path, const char *text)
+{
+    int64_t end = pfs_after(pfs_now(), 20 * PFS_SEC);
+    bool same = false;
+
+    while (!same && pfs_now() < end) {
+        struct pfs_reply r = vfs_rig_path(PFS_OP_READ, path);
+
+        cr_assert_eq(r.err.cls, PFS_OK, "%s", r.err.text);
+        same = r.len == strlen(text) && memcmp(r.data, text, r.len) == 0;
+        pfs_reply_fini(&r);
+        sched_yield();
+    }
+    cr_assert(same, "%s never was %s", path, text);
+}
+
+Test(vfs_over, a_message_whose_copy_fails_goes_back)
+{
+    vfs_rig_queuefs("/q");
+    vfs_rig_memfs("/m");
+    struct pfs_reply r = vfs_rig_path(PFS_OP_MKDIR, "/q/a");
+
+    pfs_reply_fini(&r);
+    vfs_rig_put("/q/a/enqueue", "precious");
+    r = copy("/q/a/dequeue", "/m/none/x");
+    cr_assert_eq(r.err.cls, PFS_NOTFOUND, "%s", r.err.text);
+    cr_assert_eq(r.err.outcome, PFS_OUTCOME_NA);
+    pfs_reply_fini(&r);
+    await_read("/q/a/size", "1");
+    r = copy("/q/a/dequeue", "/m/x");
+    cr_assert_eq(r.err.cls, PFS_OK, "%s", r.err.text);
+    pfs_reply_fini(&r);
+    await_read("/q/a/size", "0");
+    r = vfs_rig_path(PFS_OP_READ, "/m/x");
+    cr_assert_not_null(strstr(r.data, "precious"));
+    pfs_reply_fini(&r);
+}

@@ -236,6 +236,14 @@ void vfs_rig_memfs(const char *path)
     vfs_rig_publish(path, "memfs", d);
 }
 
+void vfs_rig_queuefs(const char *path)
+{
+    struct pfs_driver *d = NULL;
+
+    cr_assert_eq(queuefs_open(NULL, 0, &d, NULL), PFS_OK);
+    vfs_rig_publish(path, "queuefs", d);
+}
+
 void vfs_rig_localfs(const char *path, const char *dir)
 {
     const struct pfs_option option = {"local_dir", dir};

@@ -20,6 +20,8 @@ void vfs_rig_publish(const char *path, const char *type, struct pfs_driver *d);
 /* Mounts a memfs, the gate driver, or the one that answers later, at path. */
 void vfs_rig_memfs(const char *path);
 void vfs_rig_gate(const char *path, bool handles);
+/* A queuefs in memory. */
+void vfs_rig_queuefs(const char *path);
 /* A localfs of directory dir. */
 void vfs_rig_localfs(const char *path, const char *dir);
 void vfs_rig_later(const char *path);
