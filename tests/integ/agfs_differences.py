@@ -27,7 +27,7 @@ QUIRKS = [
     ("q18", "`/capabilities` is about the whole server", "the same, with more features"),
     ("q19", "there is no `/sync`: 404 in plain text", "404, as JSON"),
     ("q20", "a path beside a mount with the same first bytes is not found", "the next shorter mount serves it"),
-    ("q21", "grep reads control files: a message of each queue is lost", "a search over directories leaves control files alone"),
+    ("q21", "grep reads control files: a message of each queue is lost", "a search over directories leaves control files and streams alone"),
     ("q22", "only `recursive=true` is recursive", SAME),
     ("q23", "links are not followed by recursive delete, rename, truncate, touch, streams, handles",
      "followed, except that delete and rename mean the link"),
@@ -48,6 +48,8 @@ QUIRKS = [
     ("unlisted_differences", "`plugins/load` fetches `http://` and `https://`",
      "501: a server does not run what it finds on the network; copy it into the tree and load `agfs://PATH`"),
     ("unlisted_differences", "removing the root of a localfs mount removes its host directory", "403, and everything stays"),
+    ("unlisted_differences", "a search of a file with a line of more than 65535 bytes is 500", "413"),
+    ("unlisted_differences", "a search as a stream of a directory, without `recursive`, is 200 and an error", "the same; through a mount 400"),
     ("unlisted_differences", "errors have `error` only", "also class, outcome, phase, origin, hop"),
 ]
 

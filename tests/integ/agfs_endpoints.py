@@ -249,6 +249,11 @@ def unlisted_differences(v):
     assert v.raw("POST unmount", {"path": "/nowhere"}).status == 404
     r = v.raw("DELETE files?path={p}/store&recursive=true")
     assert r.status == 403 and "cannot remove root directory" in r.error, r.body
+    v.raw("PUT files?path={p}/memfs/long", b"x" * 65536)
+    r = v.raw("POST grep", {"path": "{p}/memfs/long", "pattern": "y"})
+    assert r.status == 413 and "token too long" in r.error, r.body
+    r = v.raw("POST grep", {"path": "{p}/memfs", "pattern": "y", "stream": True})
+    assert r.status == (200 if v.direct else 400) and "path is a directory" in r.error, r.body
     r = v.raw("GET files?path={p}/memfs/none")
     said = json.loads(r.body)
     assert said["class"] == "notfound" and said["outcome"] == "NA" and (v.direct or said["hop"] == 1 and said["origin"]), said

@@ -173,6 +173,8 @@ def test_search(world):
         assert [json.loads(l) for l in r.body.splitlines()][-1] == {"count": 2, "type": "summary"}
         assert r.headers["content-type"] == "application/x-ndjson"
         expect_error(api.post("grep", {"path": "/local", "pattern": "x"}), 400, "badarg", "recursive=true")
+        r = api.post("grep", {"path": "/local", "pattern": "x", "stream": True})
+        assert (r.status, r.json()) == (200, {"error": "path is a directory, use recursive=true to search"}), r.body
         expect_error(api.post("grep", {"path": "/local/f"}), 400, "badarg", "pattern is required")
         expect_error(api.post("grep", {"path": "/local/f", "pattern": "["}), 400, "badarg", "invalid regex pattern")
         api.put("/memfs/abc", b"abc")

@@ -6,6 +6,7 @@
 usage: leavers_test.py BUILDDIR [TEST...]
 """
 import http.client
+import json
 import os
 import signal
 import socket
@@ -14,7 +15,7 @@ import struct
 import threading
 
 from agfs_frames import Http2
-from agfs_upstream import Answer, Upstream
+from agfs_upstream import HANG, Answer, Upstream, info
 from agfs_world import Api, run, wait_for
 
 HANDLE = b'{"handle_id":77,"path":"/f","flags":1,"lease":60,"expires_at":"2036-01-02T03:04:05Z"}\n'
@@ -87,6 +88,30 @@ def test_B4_a_change_given_up_by_an_orderly_close_is_not_overtaken(world):
         gate.opened.set()
         wait_for("the first one", lambda: [r.body for r in gate.done if r.method == "PUT" and r.path != "/other"] == [b"OLD", b"NEW"])
         c.close()
+
+
+def grep_stream(s, path):
+    c = http.client.HTTPConnection(s.clear[7:], timeout=30)
+    c.request("POST", "/api/v1/grep", json.dumps({"path": path, "pattern": "x", "recursive": True, "stream": True}).encode())
+    return c
+
+
+def test_searches_that_hang_hold_up_no_streams(world):
+    """More than there are workers for streams; those of them that have begun wait for the remote."""
+    u = Upstream(lambda r: HANG if r.what == "directories" else info("r", is_dir="true"))
+    world.upstreams.append(u)
+    os.mkdir(world.path("store"))
+    with open(world.path("store/big"), "wb") as f:
+        f.truncate(4 << 20)
+    s = world.start("s", world.mount_arg("/a", u.url) + ["--mount", "localfs:/l:local_dir=" + world.path("store")])
+    searches = [grep_stream(s, "/") for _ in range(70)]
+    wait_for("searches that hang", lambda: u.n("GET", "directories") >= 4)
+    assert len(Api(s.clear).read("/l/big", timeout=10).body) == 4 << 20
+    for c in searches:
+        leave(c, "reset")
+    wait_for("the remote to be told", lambda: len(u.given_up) == u.n("GET", "directories"))
+    answer = grep_stream(s, "/l").getresponse()
+    assert answer.read() == b'{"count":0,"type":"summary"}\n', "it has its turn at once"
 
 
 def ends(s):

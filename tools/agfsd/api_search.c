@@ -106,6 +106,24 @@ static void answer_lines(struct api_call *c, struct pfs_reply *reply)
     }
 }
 
+/* The stock server's answer to such a request is a success with this as its only line. */
+static void answer_is_directory(struct api_call *c)
+{
+    struct jout j = {0};
+    size_t n = 0;
+
+    jo_begin(&j, '{');
+    jo_member(&j, "error", c->err.text);
+    jo_end(&j, '}');
+    char *line = jo_take(&j, &n);
+
+    if (line) {
+        api_respond_bytes(c, "application/x-ndjson", line, n);
+    } else {
+        api_refuse(c, PFS_NOMEM, "out of memory for a reply");
+    }
+}
+
 /* Starting a search looks at files, so it is done on a worker; then back to the loop. */
 static void stream_begun(struct post *p)
 {
@@ -113,6 +131,8 @@ static void stream_begun(struct post *p)
 
     if (c->stream) {
         api_respond_stream(c, "application/x-ndjson", c->stream);
+    } else if (strcmp(c->err.text, GREP_IS_DIRECTORY) == 0) {
+        answer_is_directory(c);
     } else {
         api_respond_error(c, &c->err);
     }
@@ -124,7 +144,7 @@ static void stream_begin(void *arg)
     struct grep *g;
 
     if (grep_new(c->api->vfs, &c->req, &g, &c->err) == PFS_OK) {
-        c->stream = grep_stream(g);
+        c->stream = grep_stream(c->api->vfs, g);
         if (!c->stream) {
             pfs_nomem(&c->err, "a search");
         }
@@ -159,7 +179,10 @@ static void grep_body(struct api_call *c)
         return;
     }
     c->req.deadline_ns = pfs_after(pfs_now(), OP_DEADLINE_MS * PFS_MS);
-    if (pfs_pool_submit(c->api->workers, stream_begin, c, &c->err) != PFS_OK) {
+    c->fate.reads = true;
+    c->req.host = &c->fate;
+    http_on_gone(c->http, api_on_gone, c);
+    if (vfs_work(c->api->vfs, stream_begin, c, &c->err) != PFS_OK) {
         api_respond_error(c, &c->err);
     }
 }

@@ -114,7 +114,7 @@ static enum pfs_class push_root(struct grep *g, struct pfs_error *err)
         *err = reply.err;
         pfs_err_prefix(err, "failed to stat path");
     } else if (is_dir && !(g->req.flags & PFS_GREP_RECURSIVE)) {
-        cls = pfs_refuse(err, PFS_BADARG, "path is a directory, use recursive=true to search");
+        cls = pfs_refuse(err, PFS_BADARG, "%s", GREP_IS_DIRECTORY);
     } else {
         cls = push(g, pfs_strdup(g->root), is_dir, err);
     }
@@ -148,6 +148,11 @@ enum pfs_class grep_new(struct vfs *v, const struct pfs_request *req, struct gre
     }
     *ret = g;
     return PFS_OK;
+}
+
+void grep_set_fate(struct grep *g, struct vfs_fate *f)
+{
+    g->req.host = f;
 }
 
 void grep_free(struct grep *g)

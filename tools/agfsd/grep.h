@@ -15,12 +15,15 @@
 #define GREP_BYTES_MAX (16u << 20) /* of the matching lines together, if they are collected */
 #define GREP_PENDING_MAX 100000    /* files and directories still to be searched */
 
+#define GREP_IS_DIRECTORY "path is a directory, use recursive=true to search"
+
 struct grep;
 
 /*
  * Begins a search as req says (path, text = pattern, flags PFS_GREP_*); strings are copied.
  * *ret: grep_free. Errors: BADARG "invalid regex pattern: ..." or "path is a directory, use
- * recursive=true to search", those of STAT with "failed to stat path: " before them, NOMEM.
+ * recursive=true to search" (GREP_IS_DIRECTORY), those of STAT with "failed to stat path: " before
+ * them, NOMEM.
  */
 enum pfs_class grep_new(struct vfs *v, const struct pfs_request *req, struct grep **ret,
                         struct pfs_error *err);
@@ -30,11 +33,14 @@ enum pfs_class grep_new(struct vfs *v, const struct pfs_request *req, struct gre
  */
 bool grep_next(struct grep *g, struct pfs_reply *out);
 void grep_free(struct grep *g);
+/* From now on it ends when f is given up, instead of req's. */
+void grep_set_fate(struct grep *g, struct vfs_fate *f);
 
 /*
- * A search as a stream of lines: one JSON object per match, at the end the summary. Takes g. NULL:
- * out of memory, g is freed.
+ * A search as a stream of lines: one JSON object per match, at the end the summary. It does not
+ * block: workers of v search, one per stream and only while it is read; closing it ends that. Takes
+ * g. NULL: out of memory, g is freed.
  */
-struct pfs_stream *grep_stream(struct grep *g);
+struct pfs_stream *grep_stream(struct vfs *v, struct grep *g);
 
 #endif

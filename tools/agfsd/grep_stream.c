@@ -1,18 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
-/* A search as newline-delimited JSON, made while it is being read. */
+/*
+ * A search as newline-delimited JSON, made while it is being read. It may wait long for a remote,
+ * so it has workers of the tree, not those that all streams share. Whoever closes it while one is
+ * at work does not wait: the worker finds out, and frees it.
+ */
 #include "base/alloc.h"
+#include "base/buf.h"
 #include "base/err.h"
 #include "grep.h"
 #include "jsonout.h"
+#include <pthread.h>
 #include <string.h>
 
 struct gstream {
     struct pfs_stream base;
-    struct grep *grep;
+    struct vfs *vfs;
+    struct vfs_fate fate; /* given up by its closing */
+
+    struct grep *grep;  /* the worker's while busy, as is: */
     struct pfs_buf out; /* lines not yet read */
     int64_t count;
     bool ended;
+
+    pthread_mutex_t mu;
+    bool busy, closed; /* under mu, as is the read that waits: */
+    void *buf;
+    size_t cap;
+    pfs_io_fn *done;
+    void *arg;
 };
 
 static bool add_line(struct gstream *s, struct jout *j)
@@ -54,43 +70,108 @@ static bool add_summary(struct gstream *s, const struct pfs_error *err)
     return add_line(s, &j);
 }
 
-static void stream_read(struct pfs_stream *base, void *buf, size_t cap, pfs_io_fn *done, void *arg)
+static void search_on(struct gstream *s, struct pfs_error *err)
 {
-    struct gstream *s = (struct gstream *)base;
-    struct pfs_error err = {0};
-    size_t n;
-
-    while (pfs_buf_len(&s->out) == 0 && !s->ended && err.cls == PFS_OK) {
+    while (pfs_buf_len(&s->out) == 0 && !s->ended && err->cls == PFS_OK) {
         struct pfs_reply found = {0};
 
         s->ended = !grep_next(s->grep, &found);
         if (!add_matches(s, &found) || (s->ended && !add_summary(s, &found.err))) {
-            pfs_nomem(&err, "matches");
+            pfs_nomem(err, "matches");
         }
         pfs_reply_fini(&found);
     }
-    n = pfs_buf_len(&s->out);
+}
+
+static size_t take_lines(struct gstream *s, void *buf, size_t cap)
+{
+    size_t n = pfs_buf_len(&s->out);
+
     n = n < cap ? n : cap;
     if (n > 0) {
         memcpy(buf, pfs_buf_data(&s->out), n);
         pfs_buf_consume(&s->out, n);
     }
-    done(arg, n, &err);
+    return n;
+}
+
+static void gstream_free(struct gstream *s)
+{
+    grep_free(s->grep);
+    pfs_buf_fini(&s->out);
+    pthread_mutex_destroy(&s->mu);
+    pfs_free(s);
+}
+
+/* On a worker. */
+static void read_job(void *arg)
+{
+    struct gstream *s = arg;
+    struct pfs_error err = {0};
+    size_t n = 0;
+
+    search_on(s, &err);
+    pthread_mutex_lock(&s->mu);
+    bool closed = s->closed;
+    pfs_io_fn *done = s->done;
+    void *done_arg = s->arg;
+
+    s->busy = false;
+    if (!closed && err.cls == PFS_OK) {
+        n = take_lines(s, s->buf, s->cap);
+    }
+    pthread_mutex_unlock(&s->mu);
+    if (closed) {
+        gstream_free(s);
+    } else {
+        done(done_arg, n, &err); /* which may be closing it meanwhile */
+    }
+}
+
+static void stream_read(struct pfs_stream *base, void *buf, size_t cap, pfs_io_fn *done, void *arg)
+{
+    struct gstream *s = (struct gstream *)base;
+    struct pfs_error err = {0};
+
+    if (pfs_buf_len(&s->out) > 0 || s->ended) {
+        done(arg, take_lines(s, buf, cap), &err);
+        return;
+    }
+    s->busy = true; /* nobody else has it yet */
+    s->buf = buf;
+    s->cap = cap;
+    s->done = done;
+    s->arg = arg;
+    if (vfs_work(s->vfs, read_job, s, &err) != PFS_OK) {
+        s->busy = false;
+        done(arg, 0, &err);
+    }
 }
 
 static void stream_close(struct pfs_stream *base)
 {
     struct gstream *s = (struct gstream *)base;
+    struct pfs_error err;
 
-    grep_free(s->grep);
-    pfs_buf_fini(&s->out);
-    pfs_free(s);
+    vfs_give_up(s->vfs, &s->fate);
+    pthread_mutex_lock(&s->mu);
+    bool busy = s->busy;
+    pfs_io_fn *done = s->done;
+    void *arg = s->arg;
+
+    s->closed = true;
+    pthread_mutex_unlock(&s->mu);
+    if (busy) { /* from here on it is the worker's */
+        pfs_fail(&err, PFS_CANCELLED, PFS_OUTCOME_NA, PFS_PHASE_LOCAL, "the search was closed");
+        done(arg, 0, &err);
+    } else {
+        gstream_free(s);
+    }
 }
 
-static const struct pfs_stream_ops stream_ops = {
-    .blocking = true, .read = stream_read, .close = stream_close};
+static const struct pfs_stream_ops stream_ops = {.read = stream_read, .close = stream_close};
 
-struct pfs_stream *grep_stream(struct grep *g)
+struct pfs_stream *grep_stream(struct vfs *v, struct grep *g)
 {
     struct gstream *s = pfs_calloc(1, sizeof *s);
 
@@ -98,6 +179,12 @@ struct pfs_stream *grep_stream(struct grep *g)
         grep_free(g);
         return NULL;
     }
-    *s = (struct gstream){.base = {&stream_ops, -1}, .grep = g};
+    s->base.ops = &stream_ops;
+    s->base.size = -1;
+    s->vfs = v;
+    s->fate.reads = true;
+    s->grep = g;
+    pthread_mutex_init(&s->mu, NULL);
+    grep_set_fate(g, &s->fate);
     return &s->base;
 }

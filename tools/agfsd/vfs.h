@@ -94,6 +94,12 @@ void vfs_submit(struct vfs *v, struct loop *loop, const struct pfs_request *req,
 /* The same on the calling thread, which may block; reply zeroed by the caller. */
 void vfs_run(struct vfs *v, const struct pfs_request *req, struct pfs_reply *reply);
 
+/*
+ * Runs fn(arg), which looks at vfs_is_over now and then, on a worker that belongs to no mount.
+ * Errors, fn not called: OVERLOAD, NOMEM, SHUTDOWN. Any thread.
+ */
+enum pfs_class vfs_work(struct vfs *v, void (*fn)(void *arg), void *arg, struct pfs_error *err);
+
 /* True when the driver that serves path has the operation itself. */
 bool vfs_has_op(struct vfs *v, const char *path, enum pfs_op op);
 /* True when reading path changes nothing, as far as its driver knows. */

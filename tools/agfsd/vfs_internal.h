@@ -32,7 +32,7 @@ struct mount {
 
 struct vfs {
     struct links *links;
-    struct pfs_pool *pool; /* for work that belongs to no mount: searching from the root */
+    struct pfs_pool *pool; /* for work that belongs to no mount: from the root, or as a stream */
 
     pthread_rwlock_t lock; /* of the table and its mounts' states */
     struct mount **mounts; /* sorted by path */

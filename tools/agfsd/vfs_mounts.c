@@ -447,10 +447,11 @@ void vfs_free(struct vfs *v)
     if (!v) {
         return;
     }
+    vfs_stop(v);
+    pfs_pool_free(v->pool); /* its jobs look at mounts */
     while (v->n_mounts > 0) {
         retire(v, v->mounts[v->n_mounts - 1]);
     }
-    pfs_pool_free(v->pool);
     links_free(v->links);
     pfs_free(v->mounts);
     pthread_mutex_destroy(&v->handle_mu);

@@ -32,6 +32,11 @@ static void later_done(void *arg, struct pfs_reply *reply)
     waiter_signal(&l->w);
 }
 
+enum pfs_class vfs_work(struct vfs *v, void (*fn)(void *arg), void *arg, struct pfs_error *err)
+{
+    return pfs_pool_submit(v->pool, fn, arg, err);
+}
+
 bool vfs_run_later(struct vcall *c)
 {
     struct pfs_driver *d = c->mount->driver;

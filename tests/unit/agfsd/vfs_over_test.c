@@ -2,6 +2,7 @@
  * Copyright the ProxyFS authors */
 /* Work that nobody wants any more: the deadline passed, the client has gone, the server ends. */
 #include "base/clock.h"
+#include "grep.h"
 #include "vfs_rig.h"
 #include <criterion/criterion.h>
 #include <sched.h>
@@ -311,4 +312,72 @@ Test(vfs_over, a_message_whose_copy_fails_goes_back)
     r = vfs_rig_path(PFS_OP_READ, "/m/x");
     cr_assert_not_null(strstr(r.data, "precious"));
     pfs_reply_fini(&r);
+}
+
+/* ---- a search as a stream ---- */
+
+static atomic_int read_ended;
+static size_t read_n;
+static enum pfs_class read_class;
+
+static void on_read(void *arg, size_t n, const struct pfs_error *err)
+{
+    read_n = n;
+    read_class = err->cls;
+    read_ended++;
+}
+
+static struct pfs_stream *grep_as_stream(const char *path)
+{
+    struct pfs_request req = PFS_REQUEST_INIT;
+    struct pfs_error err;
+    struct grep *g = NULL;
+
+    req.path = path;
+    req.text = "Needle";
+    cr_assert_eq(grep_new(vfs_rig, &req, &g, &err), PFS_OK, "%s", err.text);
+    return grep_stream(vfs_rig, g);
+}
+
+Test(vfs_over, a_search_that_is_closed_ends)
+{
+    char buf[200];
+
+    mount_endless();
+    struct pfs_stream *s = grep_as_stream("/e/silent");
+
+    cr_assert_not(s->ops->blocking);
+    s->ops->read(s, buf, sizeof buf, on_read, NULL);
+    while (reads == 0) {
+        sched_yield();
+    }
+    s->ops->close(s);
+    cr_assert_eq(read_ended, 1, "before close returns");
+    cr_assert_eq(read_class, PFS_CANCELLED);
+    s = grep_as_stream("/e/lines"); /* never read */
+    s->ops->close(s);
+}
+
+Test(vfs_over, a_search_as_a_stream_says_what_it_found)
+{
+    char all[200] = "";
+    struct pfs_stream *s;
+    int n = 0;
+
+    mount_endless();
+    s = grep_as_stream("/e/one");
+    do {
+        char buf[7]; /* less than a line */
+
+        s->ops->read(s, buf, sizeof buf, on_read, NULL);
+        n++;
+        while (read_ended != n) {
+            sched_yield();
+        }
+        cr_assert_eq(read_class, PFS_OK);
+        strncat(all, buf, read_n);
+    } while (read_n > 0);
+    s->ops->close(s);
+    cr_assert_str_eq(all, "{\"file\":\"/e/one\",\"line\":1,\"content\":\"Needle\"}\n"
+                          "{\"count\":1,\"type\":\"summary\"}\n");
 }
