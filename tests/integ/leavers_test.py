@@ -41,6 +41,12 @@ class Gate:
         return sum(self.held(r) for r in self.u.hits) and not self.opened.is_set()
 
 
+def start(world, name, args, **more):
+    s = world.start(name, args, **more)
+    wait_for("the mounts", Api(s.clear).ready)
+    return s
+
+
 def leave(connection, how):
     if how == "reset":
         connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -50,7 +56,7 @@ def leave(connection, how):
 def test_whose_certificate_it_was_is_known_to_the_end(world):
     """With the address sanitizer: an answer that is too late uses the identity of a connection that is gone."""
     gate = Gate(world, lambda r: r.what == "handles/replace", lambda r: Answer(200, HANDLE))
-    s = world.start("s", world.mount_arg("/r", gate.u.url), tls=True)
+    s = start(world, "s", world.mount_arg("/r", gate.u.url), tls=True)
     context = ssl.create_default_context(cafile=world.pki("ca.pem"))
     context.load_cert_chain(world.pki("client.pem"), world.pki("client.key"))
     c = http.client.HTTPSConnection(s.tls[8:], context=context, timeout=30)
@@ -70,7 +76,7 @@ def test_B4_a_change_given_up_by_an_orderly_close_is_not_overtaken(world):
         return Answer(200, HANDLE) if request.what == "handles/open" else Answer(200, '{"message":"ok","bytes_written":3,"position":0}')
     for by_handle in (False, True):
         gate = Gate(world, lambda r: r.body == b"OLD", answer)
-        s = world.start("by_handle" if by_handle else "by_path", ["--loops", "1"] + world.mount_arg("/r", gate.u.url))
+        s = start(world, "by_handle" if by_handle else "by_path", ["--loops", "1"] + world.mount_arg("/r", gate.u.url))
         target = "/api/v1/files?path=/r/f"
         if by_handle:
             target = "/api/v1/handles/%d/write?offset=0" % Api(s.clear).post("handles/open", path="/r/f", flags=2).json()["handle_id"]
@@ -103,7 +109,7 @@ def test_searches_that_hang_hold_up_no_streams(world):
     os.mkdir(world.path("store"))
     with open(world.path("store/big"), "wb") as f:
         f.truncate(4 << 20)
-    s = world.start("s", world.mount_arg("/a", u.url) + ["--mount", "localfs:/l:local_dir=" + world.path("store")])
+    s = start(world, "s", world.mount_arg("/a", u.url) + ["--mount", "localfs:/l:local_dir=" + world.path("store")])
     searches = [grep_stream(s, "/") for _ in range(70)]
     wait_for("searches that hang", lambda: u.n("GET", "directories") >= 4)
     assert len(Api(s.clear).read("/l/big", timeout=10).body) == 4 << 20
@@ -126,7 +132,7 @@ def test_a_slow_copy_does_not_outlive_the_server(world):
             yield b"x" * 4096
     world.u = Upstream(lambda r: Answer(200, pieces=trickle(), kind="application/octet-stream"))
     world.upstreams.append(world.u)
-    s = world.start("s", world.mount_arg("/r", world.u.url) + ["--mount", "memfs:/m"])
+    s = start(world, "s", world.mount_arg("/r", world.u.url) + ["--mount", "memfs:/m"])
     c = http.client.HTTPConnection(s.clear[7:], timeout=60)
     c.request("POST", "/api/v1/copy?path=/r/f", b'{"newPath":"/m/f"}')
     wait_for("the copy to have begun", lambda: world.u.n("GET", "files"))
@@ -135,7 +141,7 @@ def test_a_slow_copy_does_not_outlive_the_server(world):
 
 
 def test_a_read_that_never_ends_does_not_outlive_the_server(world):
-    s = world.start("s", ["--plugin", os.path.join(world.build, "tests/unit/agfsd/good.so"), "--mount", "good:/g"])
+    s = start(world, "s", ["--plugin", os.path.join(world.build, "tests/unit/agfsd/good.so"), "--mount", "good:/g"])
     n, c = s.n_threads(), http.client.HTTPConnection(s.clear[7:], timeout=60)
     c.request("GET", "/api/v1/files?path=/g/never")
     wait_for("a worker for it", lambda: s.n_threads() > n)
