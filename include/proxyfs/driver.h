@@ -295,6 +295,12 @@ struct pfs_driver_ops {
      * supported. Any thread, no lock held; the driver stays until this returns.
      */
     void (*cancel)(struct pfs_driver *d, const void *ticket);
+    /*
+     * True: the driver is about to be closed, and the host waits for requests and streams to end;
+     * what follows live data, without an end of its own, is to end now as at its end. False: it
+     * stays after all. NULL: nothing waits there. Any thread.
+     */
+    void (*unmounting)(struct pfs_driver *d, bool unmounting);
     /* Frees the driver. No request is in flight and none follows; open streams are closed before.
      */
     void (*close)(struct pfs_driver *d);

@@ -249,6 +249,21 @@ static bool submit(struct pfs_driver *d, const struct pfs_request *req, pfs_done
     return true;
 }
 
+static void op_unmounting(struct pfs_driver *d, bool unmounting)
+{
+    struct streamfs *f = of(d);
+    struct list ready;
+
+    list_init(&ready);
+    pthread_mutex_lock(&f->mu);
+    f->unmounting = unmounting;
+    if (unmounting) {
+        live_end_waits_locked(f, &ready);
+    }
+    pthread_mutex_unlock(&f->mu);
+    live_deliver(f, &ready);
+}
+
 static void op_close(struct pfs_driver *d)
 {
     struct streamfs *f = of(d);
@@ -290,6 +305,7 @@ static const struct pfs_driver_ops streamfs_ops = {
            [PFS_OP_HANDLE_STREAM] = streamfs_hstream,
            [PFS_OP_HANDLE_CLOSE] = streamfs_hclose},
     .submit = submit,
+    .unmounting = op_unmounting,
     .close = op_close,
 };
 

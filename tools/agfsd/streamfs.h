@@ -51,6 +51,7 @@ struct streamfs {
     uint64_t last_handle;
     uint64_t kept; /* bytes of all streams */
     unsigned n_lives, n_readers;
+    bool unmounting; /* nobody waits for more */
 };
 
 /* ---- streamfs_live.c ---- */
@@ -65,6 +66,8 @@ void live_remove_locked(struct streamfs *f, struct live *l, struct list *ready);
 /* Appends a chunk and collects the readers to be served. Errors: NOSPC, NOMEM; nothing happened. */
 enum pfs_class live_write_locked(struct streamfs *f, struct live *l, const void *data, size_t len,
                                  struct list *ready, struct pfs_error *err);
+/* Collects all readers that wait: with `unmounting` set there is nothing to wait for. */
+void live_end_waits_locked(struct streamfs *f, struct list *ready);
 /* Calls back the readers collected. No lock is held. */
 void live_deliver(struct streamfs *f, struct list *ready);
 /* A reader that begins with the history. NULL: OVERLOAD, NOMEM. Its callbacks must not close it. */

@@ -205,7 +205,7 @@ static void reader_read(struct pfs_stream *s, void *buf, size_t cap, pfs_io_fn *
 
     pthread_mutex_lock(&r->fs->mu);
     size_t n = take_locked(r, buf, cap);
-    bool wait = n == 0 && !r->live->removed;
+    bool wait = n == 0 && !r->live->removed && !r->fs->unmounting;
 
     if (wait) {
         r->pending = true;
@@ -313,7 +313,7 @@ bool live_has_news_locked(struct pfs_stream *s)
 {
     struct reader *r = (struct reader *)s;
 
-    return r->live->removed || next_chunk_locked(r) != NULL;
+    return r->live->removed || r->fs->unmounting || next_chunk_locked(r) != NULL;
 }
 
 struct live *live_of(struct pfs_stream *s)
@@ -331,6 +331,14 @@ void live_remove_locked(struct streamfs *f, struct live *l, struct list *ready)
     collect_locked(l, ready);
     pthread_cond_broadcast(&f->news);
     live_unref_locked(f, l); /* readers go on with what is there */
+}
+
+void live_end_waits_locked(struct streamfs *f, struct list *ready)
+{
+    list_for_each (it, &f->lives) {
+        collect_locked(list_entry(it, struct live, link), ready);
+    }
+    pthread_cond_broadcast(&f->news);
 }
 
 enum pfs_class live_write_locked(struct streamfs *f, struct live *l, const void *data, size_t len,

@@ -251,10 +251,14 @@ struct mount *vfs_take(struct vfs *v, const char *path, const char **ret_rest,
 
     pthread_rwlock_rdlock(&v->lock);
     while ((m = longest_locked(v, path, &n)) && m->state != MOUNT_MOUNTED) {
-        down = m->instance && m->state != MOUNT_UNMOUNTING;
+        bool ends = m->state == MOUNT_UNMOUNTING; /* or stays, should it not get idle */
+
+        down = m->instance || ends;
         if (down) { /* a shorter mount would take what is meant for this one */
             pfs_refuse(err, PFS_BUSY, "mount %s is not up: %s", m->path,
-                       m->error ? m->error : "still starting");
+                       ends       ? "being unmounted"
+                       : m->error ? m->error
+                                  : "still starting");
         }
         m = NULL;
         if (down || n == 1) {
@@ -297,6 +301,14 @@ void vfs_release(struct mount *m)
         pthread_mutex_lock(&v->idle_mu);
         pthread_cond_broadcast(&v->idle);
         pthread_mutex_unlock(&v->idle_mu);
+    }
+}
+
+/* Those who wait in the driver for what may never come are to leave, or may stay again. */
+static void tell_driver(const struct mount *m, bool unmounting)
+{
+    if (m->driver && m->driver->ops->unmounting) {
+        m->driver->ops->unmounting(m->driver, unmounting);
     }
 }
 
@@ -352,7 +364,9 @@ enum pfs_class vfs_unmount(struct vfs *v, const char *path, struct pfs_error *er
         return pending ? pfs_refuse(err, PFS_BUSY, "mount %s is still starting", path)
                        : pfs_refuse(err, PFS_NOTFOUND, "no mount at path: %s (not found)", path);
     }
+    tell_driver(m, true);
     if (!wait_idle(v, m)) {
+        tell_driver(m, false);
         pthread_rwlock_wrlock(&v->lock);
         m->state = MOUNT_MOUNTED;
         pthread_rwlock_unlock(&v->lock);

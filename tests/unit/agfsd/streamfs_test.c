@@ -112,6 +112,39 @@ Test(streamfs, the_end_of_a_stream_and_of_a_reader)
     d->ops->close(d);
 }
 
+Test(streamfs, nobody_waits_in_a_driver_that_is_being_unmounted)
+{
+    struct pfs_driver *d = rig_open(streamfs_open, NULL);
+    struct pending a, b;
+    struct pfs_stream *waits = follow(d, "/s"), *busy = follow(d, "/s");
+
+    start(waits, &a, 63);
+    d->ops->unmounting(d, true);
+    cr_assert(got(&a, ""));
+    rig_put(d, "/s", "last");
+    start(busy, &b, 63);
+    cr_assert(got(&b, "last"));
+    start(busy, &b, 63);
+    cr_assert(got(&b, ""));
+    uint64_t h = rig_hopen(d, "/s", PFS_OPEN_RDONLY);
+
+    for (int i = 0; i < 2; i++) {
+        struct pfs_reply r = rig_handle(d, PFS_OP_HANDLE_READ, h);
+
+        cr_assert_eq(r.err.cls, PFS_OK);
+        cr_assert_eq(r.len, i == 0 ? 4 : 0);
+        pfs_reply_fini(&r);
+    }
+    d->ops->unmounting(d, false); /* somebody else was in the way */
+    start(waits, &a, 63);
+    cr_assert(got(&a, "last"));
+    start(waits, &a, 63);
+    cr_assert_eq(a.n_calls, 0);
+    waits->ops->close(waits);
+    busy->ops->close(busy);
+    d->ops->close(d);
+}
+
 Test(streamfs, slow_readers_are_bounded)
 {
     const char *const pairs[] = {"ring_buffer_size=4", "channel_buffer_size=8", NULL};

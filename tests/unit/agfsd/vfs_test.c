@@ -230,7 +230,7 @@ Test(vfs, unmounting_waits_for_calls_in_flight)
     while (vfs_has_op(vfs_rig, "/slow", PFS_OP_READ)) {
         sched_yield(); /* until new calls are refused */
     }
-    cr_assert_str_eq(cat("/slow/f"), "notfound");
+    cr_assert_str_eq(cat("/slow/f"), "busy");
     cr_assert_eq(gate_closed, 0);
     gate_open();
     vfs_rig_wait(&call);
@@ -241,6 +241,40 @@ Test(vfs, unmounting_waits_for_calls_in_flight)
     cr_assert_eq(gate_closed, 1);
     cr_assert_eq(vfs_unmount(vfs_rig, "/slow", NULL), PFS_NOTFOUND);
     vfs_rig_gate("/slow", false); /* the path is free again */
+}
+
+Test(vfs, what_is_written_during_an_unmount_is_not_hidden_in_the_outer_mount)
+{
+    struct pfs_request req = PFS_REQUEST_INIT;
+    struct rig_call call;
+    enum pfs_class cls = PFS_IO;
+    pthread_t t;
+
+    vfs_rig_memfs("/");
+    vfs_rig_gate("/slow");
+    req.op = PFS_OP_READ;
+    req.path = "/slow/f";
+    vfs_rig_submit(&call, &req);
+    gate_await(1);
+    cr_assert_eq(pthread_create(&t, NULL, unmount_slow, &cls), 0);
+    while (vfs_has_op(vfs_rig, "/slow", PFS_OP_READ) &&
+           !vfs_has_op(vfs_rig, "/slow", PFS_OP_STAT)) {
+        sched_yield(); /* until it is not the gate's any more, which has no STAT */
+    }
+    req.op = PFS_OP_WRITE;
+    req.path = "/slow";
+    req.flags = PFS_WRITE_CREATE;
+    struct pfs_reply r = vfs_rig_do(&req);
+
+    cr_assert_eq(r.err.cls, PFS_BUSY, "%s", r.err.text);
+    cr_assert_str_eq(r.err.text, "mount /slow is not up: being unmounted");
+    pfs_reply_fini(&r);
+    gate_open();
+    vfs_rig_wait(&call);
+    pfs_reply_fini(&call.reply);
+    pthread_join(t, NULL);
+    cr_assert_eq(cls, PFS_OK);
+    cr_assert_str_eq(cat("/slow"), "notfound");
 }
 
 Test(vfs, a_path_is_reserved_while_its_driver_starts)
