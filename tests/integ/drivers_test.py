@@ -6,6 +6,7 @@
 usage: drivers_test.py BUILDDIR [TEST...]
 """
 import json
+import os
 import socket
 import threading
 import urllib.error
@@ -68,6 +69,32 @@ def test_follow_through_h2(world):
 
 def test_follow_through_h1(world):
     follow_through(world, "h1")
+
+
+def test_an_idle_reader_does_not_hold_its_mount(world):
+    server = world.start("server", ["--mount", "memfs:/o", "--mount", "streamfs:/o/live"])
+    api = Api(server.clear)
+    wait_for("the mounts", api.ready)
+    idle = Follower(api, "/o/live/s")
+    assert api.put("/o/live/s", b"one").status == 200
+    wait_for("the chunk", lambda: idle.text == b"one")
+    assert api.unmount("/o/live").status == 200
+    wait_for("a clean end", lambda: idle.ended)
+    assert api.get("stat", path="/o/live/s").status == 404
+
+
+def test_a_file_called_like_a_queues_is_no_message(world):
+    """A message is read whole before it is passed on; a file of that name is as long as it likes."""
+    os.makedirs(world.path("local"))
+    with open(world.path("local/dequeue"), "wb") as f:
+        f.truncate(256 << 20)
+    server = world.start("server", ["--mount", "localfs:/l:local_dir=" + world.path("local")])
+    api = Api(server.clear)
+    wait_for("the mount", api.ready)
+    before = server.status("VmHWM")
+    r = api.read("/l/dequeue")
+    assert r.status == 200 and len(r.body) == 256 << 20
+    assert server.status("VmHWM") - before < 32 << 10, (before, server.status("VmHWM"))
 
 
 def test_queue_through_the_mount(world):
@@ -153,5 +180,6 @@ def test_a_repetition_waits_for_the_first(world):
 
 
 if __name__ == "__main__":
-    run([test_follow_through_h2, test_follow_through_h1, test_queue_through_the_mount, test_requests_run_once,
+    run([test_follow_through_h2, test_follow_through_h1, test_an_idle_reader_does_not_hold_its_mount,
+         test_a_file_called_like_a_queues_is_no_message, test_queue_through_the_mount, test_requests_run_once,
          test_a_repetition_waits_for_the_first])

@@ -33,11 +33,13 @@ static void answer_read(struct api_call *c, struct pfs_reply *reply)
 
 /*
  * A message is gone from its queue once it is read: it is fetched whole, which a proxied mount may
- * repeat when the reply is lost, before the first byte of it is passed on.
+ * repeat when the reply is lost, before the first byte of it is passed on. Where reading takes
+ * nothing away the name means nothing: there it is a file of any size.
  */
 static bool takes_message(const struct api_call *c)
 {
-    return !(c->req.flags & PFS_READ_STREAM) && strcmp(pfs_path_base(c->path), "dequeue") == 0;
+    return !(c->req.flags & PFS_READ_STREAM) && strcmp(pfs_path_base(c->path), "dequeue") == 0 &&
+           !vfs_has_plain_reads(c->api->vfs, c->path);
 }
 
 /*
@@ -69,6 +71,7 @@ static void read_range(struct api_call *c)
 void api_files_get(struct api_call *c)
 {
     int64_t offset = 0, size = -1;
+    bool takes;
 
     if (!api_need_path(c, NULL) ||
         !api_query_int(c, "offset", 10, &offset, "invalid offset parameter") ||
@@ -80,10 +83,12 @@ void api_files_get(struct api_call *c)
     if (query_is(http_query(c->http), "stream", "true")) {
         c->req.flags = PFS_READ_STREAM;
         c->req.offset = c->req.size = -1;
-    } else if (!takes_message(c)) {
+    }
+    takes = takes_message(c);
+    if (!takes && !(c->req.flags & PFS_READ_STREAM)) {
         read_range(c);
     }
-    api_submit(c, takes_message(c) ? PFS_OP_READ : PFS_OP_OPEN_READ, answer_read);
+    api_submit(c, takes ? PFS_OP_READ : PFS_OP_OPEN_READ, answer_read);
 }
 
 /* ---- writing ---- */

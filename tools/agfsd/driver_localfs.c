@@ -6,6 +6,7 @@
 #include "base/path.h"
 #include "drivers.h"
 #include "localfs.h"
+#include "meters.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +15,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define REMOVE_DEPTH_MAX 512 /* open directories while removing a tree: each is a descriptor */
+#define REMOVE_DEPTH_MAX 512      /* open directories while removing a tree: each is a descriptor */
+#define READ_WHOLE_MAX (64 << 20) /* as much as a request may bring; more is read as a stream */
 
 bool lfs_stat_fill(struct pfs_stat *out, const char *name, const struct stat *st)
 {
@@ -159,28 +161,49 @@ static void op_removeall(struct pfs_driver *d, const struct pfs_request *req,
     }
 }
 
-static void op_read(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
+/*
+ * Reads n bytes into memory, which counts with the bodies of requests, here until they are one's
+ * body.
+ */
+static void read_whole(int fd, const char *path, size_t n, int64_t at, struct pfs_reply *reply)
 {
-    struct stat st;
-    int fd = lfs_open_file((struct localfs *)d, req->path, O_RDONLY, &st, &reply->err);
-    int64_t at = req->offset > 0 ? req->offset : 0;
-    int64_t left = at < st.st_size ? st.st_size - at : 0;
-
-    if (fd < 0) {
+    if (!gauge_take(GAUGE_BODY_MEMORY, (int64_t)n + 1)) {
+        meter_hit(METER_BODY_MEMORY, NULL, NULL);
+        pfs_refuse(&reply->err, PFS_OVERLOAD, "%s: too many bodies are in memory", path);
         return;
     }
-    left = req->size >= 0 && req->size < left ? req->size : left;
-    char *buf = pfs_malloc((size_t)left + 1);
-    ssize_t got = buf ? lfs_pread_all(fd, buf, (size_t)left, at) : -1;
+    char *buf = pfs_malloc(n + 1);
+    ssize_t got = buf ? lfs_pread_all(fd, buf, n, at) : -1;
 
     if (!buf) {
         reply_nomem(reply, "a file's content");
     } else if (got < 0) {
-        lfs_fail(&reply->err, errno, req->path);
+        lfs_fail(&reply->err, errno, path);
         pfs_free(buf);
     } else {
         reply->data = buf;
         reply->len = (size_t)got;
+    }
+    gauge_add(GAUGE_BODY_MEMORY, -((int64_t)n + 1));
+}
+
+static void op_read(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
+{
+    struct stat st;
+    int fd = lfs_open_file((struct localfs *)d, req->path, O_RDONLY, &st, &reply->err);
+
+    if (fd < 0) {
+        return;
+    }
+    int64_t at = req->offset > 0 ? req->offset : 0;
+    int64_t left = at < st.st_size ? st.st_size - at : 0;
+
+    left = req->size >= 0 && req->size < left ? req->size : left;
+    if (left > READ_WHOLE_MAX) {
+        pfs_refuse(&reply->err, PFS_TOOBIG, "%s: at most %d bytes are read at once", req->path,
+                   READ_WHOLE_MAX);
+    } else {
+        read_whole(fd, req->path, (size_t)left, at, reply);
     }
     close(fd);
 }
