@@ -1,12 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
 /* Operations on two paths. */
+#include "base/alloc.h"
 #include "base/err.h"
 #include "content.h"
 #include "vfs_internal.h"
 #include <string.h>
 
 /* ---- rename ---- */
+
+/* A link at the new path would hide what is renamed. True: refused. */
+static bool link_is_there(struct vcall *c)
+{
+    char *target = links_target(c->vfs->links, c->req.path2, &c->reply.err);
+
+    if (target) {
+        pfs_free(target);
+        pfs_refuse(&c->reply.err, PFS_EXISTS, "symlink already exists: %s", c->req.path2);
+    }
+    if (c->reply.err.cls != PFS_OK) {
+        vfs_finish_here(c);
+    }
+    return c->reply.err.cls != PFS_OK;
+}
 
 static void refuse_rename(struct vcall *c, const char *why)
 {
@@ -17,12 +33,20 @@ static void refuse_rename(struct vcall *c, const char *why)
 void vfs_start_rename(struct vcall *c, const char *rest)
 {
     const char *to;
-    struct mount *m = vfs_take(c->vfs, c->req.path2, &to, NULL);
+
+    if (link_is_there(c)) {
+        return;
+    }
+    struct pfs_error err = {0};
+    struct mount *m = vfs_take(c->vfs, c->req.path2, &to, &err);
 
     if (m) {
         vfs_release(m); /* c holds it when it is the same */
     }
-    if (!m) {
+    if (!m && err.cls != PFS_NOTFOUND) { /* it has a mount, which is not up */
+        c->reply.err = err;
+        vfs_finish_here(c);
+    } else if (!m) {
         refuse_rename(c, ": paths not in same mounted filesystem");
     } else if (m != c->mount) {
         refuse_rename(c, " across different mounts");

@@ -16,31 +16,86 @@ bool vfs_follows_last(enum pfs_op op)
            op != PFS_OP_REMOVE && op != PFS_OP_REMOVE_ALL && op != PFS_OP_STAT;
 }
 
-/* SYMLINK where the driver has no links: into the table. */
-static void add_link(struct vcall *c)
+/* What is at path. */
+static void look(const struct vcall *c, const char *path, struct pfs_reply *ret)
 {
-    struct pfs_request req = {.op = PFS_OP_STAT,
-                              .path = c->full,
-                              .offset = -1,
-                              .size = -1,
-                              .deadline_ns = c->req.deadline_ns};
-    struct pfs_reply there = {0};
+    const struct pfs_request req = {.op = PFS_OP_STAT,
+                                    .path = path,
+                                    .offset = -1,
+                                    .size = -1,
+                                    .deadline_ns = c->req.deadline_ns};
 
-    vfs_run(c->vfs, &req, &there);
-    if (there.err.cls == PFS_OK) {
-        pfs_refuse(&c->reply.err, PFS_EXISTS, "symlink already exists: %s", c->full);
-    } else {
-        links_add(c->vfs->links, c->full, c->req.path2, &c->reply.err);
-    }
-    pfs_reply_fini(&there);
+    *ret = (struct pfs_reply){0};
+    vfs_run(c->vfs, &req, ret);
 }
 
+/* The directory of a link to be: is it there? The root always is. */
+static enum pfs_class check_parent(struct vcall *c, const char *path)
+{
+    char dir[PFS_PATH_MAX + 1];
+    size_t n = (size_t)(pfs_path_base(path) - path);
+    struct pfs_error *err = &c->reply.err;
+    struct pfs_reply there;
+
+    if (n <= 1) {
+        return PFS_OK;
+    }
+    memcpy(dir, path, n - 1);
+    dir[n - 1] = '\0';
+    look(c, dir, &there);
+    if (there.err.cls == PFS_NOTFOUND) {
+        pfs_refuse(err, PFS_NOTFOUND, "parent directory does not exist: %s (not found)", dir);
+    } else if (there.err.cls != PFS_OK) {
+        *err = there.err;
+    } else if (!there.stat.is_dir) {
+        pfs_refuse(err, PFS_BADARG, "not a directory: %s", dir);
+    }
+    pfs_reply_fini(&there);
+    return err->cls;
+}
+
+/* May a link of the table come to path? It would hide what the driver has there. */
+static enum pfs_class check_place(struct vcall *c, const char *path, const char *what)
+{
+    struct pfs_reply there;
+
+    look(c, path, &there);
+    bool taken = there.err.cls == PFS_OK;
+
+    pfs_reply_fini(&there);
+    return taken ? pfs_refuse(&c->reply.err, PFS_EXISTS, "%s already exists: %s", what, path)
+                 : check_parent(c, path);
+}
+
+/* SYMLINK where the driver has no links: into the table. */
 static void add_link_job(void *arg)
 {
     struct vcall *c = arg;
 
-    add_link(c);
+    if (vfs_fate_begin(c->req.host, c->full, &c->reply.err) &&
+        check_place(c, c->full, "symlink") == PFS_OK) {
+        links_add(c->vfs->links, c->full, c->req.path2, &c->reply.err);
+    }
     vfs_finish(c);
+}
+
+static void rename_link_job(void *arg)
+{
+    struct vcall *c = arg;
+
+    if (vfs_fate_begin(c->req.host, c->full, &c->reply.err) &&
+        check_place(c, c->req.path2, "file") == PFS_OK) {
+        links_rename(c->vfs->links, c->full, c->req.path2, &c->reply.err);
+    }
+    vfs_finish(c);
+}
+
+/* Whether something is there may take a while to know. */
+static void start_job(struct vcall *c, void (*job)(void *arg))
+{
+    if (pfs_pool_submit(c->vfs->pool, job, c, &c->reply.err) != PFS_OK) {
+        vfs_finish_here(c);
+    }
 }
 
 /* STAT of a link: the link's own data, but isDir as what it leads to. */
@@ -105,13 +160,16 @@ bool vfs_serve_links(struct vcall *c)
         serve_link_stat(c, target);
         return true;
     }
+    if (c->req.op == PFS_OP_RENAME) {
+        pfs_free(target);
+        start_job(c, rename_link_job);
+        return true;
+    }
     if (c->req.op == PFS_OP_READLINK) {
         c->reply.text = target;
         target = NULL;
     } else if (c->req.op == PFS_OP_SYMLINK) {
         pfs_refuse(&c->reply.err, PFS_EXISTS, "symlink already exists: %s", c->full);
-    } else if (c->req.op == PFS_OP_RENAME) {
-        links_rename(c->vfs->links, c->full, c->req.path2, &c->reply.err);
     } else { /* REMOVE and REMOVE_ALL: the link, never what it points to */
         links_remove(c->vfs->links, c->full);
     }
@@ -169,8 +227,5 @@ void vfs_start_symlink(struct vcall *c, const char *rest)
         vfs_release(c->mount);
         c->mount = NULL;
     }
-    /* Whether something is there may take a while to know. */
-    if (pfs_pool_submit(c->vfs->pool, add_link_job, c, &c->reply.err) != PFS_OK) {
-        vfs_finish_here(c);
-    }
+    start_job(c, add_link_job);
 }

@@ -7,6 +7,7 @@
 #include "drivers.h"
 #include <criterion/criterion.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -322,4 +323,49 @@ void vfs_rig_put(const char *path, const char *text)
 
     cr_assert_eq(r.err.cls, PFS_OK, "%s", r.err.text);
     pfs_reply_fini(&r);
+}
+
+const char *vfs_rig_cat(const char *path)
+{
+    static char text[1000];
+    struct pfs_reply r = vfs_rig_path(PFS_OP_OPEN_READ, path);
+
+    snprintf(text, sizeof text, "%.*s", (int)r.len, r.data ? (char *)r.data : "");
+    if (r.err.cls != PFS_OK) {
+        snprintf(text, sizeof text, "%s", pfs_class_name(r.err.cls));
+    }
+    pfs_reply_fini(&r);
+    return text;
+}
+
+const char *vfs_rig_ls(const char *path)
+{
+    static char text[1000];
+    struct pfs_reply r = vfs_rig_path(PFS_OP_READDIR, path);
+    size_t n = 0;
+
+    text[0] = '\0';
+    if (r.err.cls != PFS_OK) {
+        snprintf(text, sizeof text, "%s", pfs_class_name(r.err.cls));
+    }
+    for (size_t i = 0; i < r.n_list; i++) {
+        n += (size_t)snprintf(text + n, sizeof text - n, "%s%s ", r.list[i].name,
+                              strcmp(r.list[i].meta_type, "symlink") == 0 ? "@" : "");
+    }
+    pfs_reply_fini(&r);
+    return text;
+}
+
+enum pfs_class vfs_rig_try(enum pfs_op op, const char *path, const char *path2)
+{
+    struct pfs_request req = PFS_REQUEST_INIT;
+
+    req.op = op;
+    req.path = path;
+    req.path2 = path2;
+    struct pfs_reply r = vfs_rig_do(&req);
+    enum pfs_class cls = r.err.cls;
+
+    pfs_reply_fini(&r);
+    return cls;
 }

@@ -55,5 +55,11 @@ void vfs_rig_wait(struct rig_call *c);
 struct pfs_reply vfs_rig_do(const struct pfs_request *req);
 struct pfs_reply vfs_rig_path(enum pfs_op op, const char *path);
 void vfs_rig_put(const char *path, const char *text);
+/* The content of a file, the names in a directory (with '@': a link), or the class of the error;
+ * valid until the next call. */
+const char *vfs_rig_cat(const char *path);
+const char *vfs_rig_ls(const char *path);
+/* Class of an operation, its reply thrown away. */
+enum pfs_class vfs_rig_try(enum pfs_op op, const char *path, const char *path2);
 
 #endif

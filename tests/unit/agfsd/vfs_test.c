@@ -9,52 +9,6 @@
 
 TestSuite(vfs, .init = vfs_rig_init, .fini = vfs_rig_fini);
 
-static const char *cat(const char *path)
-{
-    static char text[1000];
-    struct pfs_reply r = vfs_rig_path(PFS_OP_OPEN_READ, path);
-
-    snprintf(text, sizeof text, "%.*s", (int)r.len, r.data ? (char *)r.data : "");
-    if (r.err.cls != PFS_OK) {
-        snprintf(text, sizeof text, "%s", pfs_class_name(r.err.cls));
-    }
-    pfs_reply_fini(&r);
-    return text;
-}
-
-static const char *ls(const char *path)
-{
-    static char text[1000];
-    struct pfs_reply r = vfs_rig_path(PFS_OP_READDIR, path);
-    size_t n = 0;
-
-    text[0] = '\0';
-    if (r.err.cls != PFS_OK) {
-        snprintf(text, sizeof text, "%s", pfs_class_name(r.err.cls));
-    }
-    for (size_t i = 0; i < r.n_list; i++) {
-        n += (size_t)snprintf(text + n, sizeof text - n, "%s%s ", r.list[i].name,
-                              strcmp(r.list[i].meta_type, "symlink") == 0 ? "@" : "");
-    }
-    pfs_reply_fini(&r);
-    return text;
-}
-
-/* Class of an operation, its reply thrown away. */
-static enum pfs_class try_op(enum pfs_op op, const char *path, const char *path2)
-{
-    struct pfs_request req = PFS_REQUEST_INIT;
-
-    req.op = op;
-    req.path = path;
-    req.path2 = path2;
-    struct pfs_reply r = vfs_rig_do(&req);
-    enum pfs_class cls = r.err.cls;
-
-    pfs_reply_fini(&r);
-    return cls;
-}
-
 Test(vfs, the_longest_mount_serves_and_shorter_ones_catch_the_rest)
 {
     vfs_rig_memfs("/");
@@ -64,12 +18,12 @@ Test(vfs, the_longest_mount_serves_and_shorter_ones_catch_the_rest)
     vfs_rig_put("/memfs/f", "outer");
     vfs_rig_put("/memfs/inner/f", "inner");
     vfs_rig_put("/memfs/./inner/../g", "g");
-    cr_assert_str_eq(cat("/memfs-x"), "root");
-    cr_assert_str_eq(cat("/memfs/f"), "outer");
-    cr_assert_str_eq(cat("//memfs/inner//f"), "inner");
-    cr_assert_str_eq(cat("memfs/g"), "g");
-    cr_assert_str_eq(ls("/"), "README memfs-x memfs ");
-    cr_assert_str_eq(ls("/memfs"), "README f g inner ");
+    cr_assert_str_eq(vfs_rig_cat("/memfs-x"), "root");
+    cr_assert_str_eq(vfs_rig_cat("/memfs/f"), "outer");
+    cr_assert_str_eq(vfs_rig_cat("//memfs/inner//f"), "inner");
+    cr_assert_str_eq(vfs_rig_cat("memfs/g"), "g");
+    cr_assert_str_eq(vfs_rig_ls("/"), "README memfs-x memfs ");
+    cr_assert_str_eq(vfs_rig_ls("/memfs"), "README f g inner ");
     struct pfs_reply r = vfs_rig_path(PFS_OP_STAT, "/memfs/inner");
 
     cr_assert_str_eq(r.stat.name, "inner");
@@ -92,14 +46,14 @@ Test(vfs, a_mount_is_found_among_those_with_names_like_it)
     }
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         vfs_rig_put(files[i], files[i]);
-        cr_assert_str_eq(cat(files[i]), files[i]);
+        cr_assert_str_eq(vfs_rig_cat(files[i]), files[i]);
     }
-    cr_assert_str_eq(ls("/"), "README l m-y mm z m m-x ");
-    cr_assert_str_eq(ls("/m"), "README a-q a. a0 aa b a a.b ");
-    cr_assert_str_eq(ls("/m/a"), "README b! bb b ");
-    cr_assert_str_eq(ls("/m/a/b"), "README of-b ");
-    cr_assert_str_eq(ls("/m/a.b"), "README of-a.b ");
-    cr_assert_str_eq(ls("/m-x"), "README of-m-x ");
+    cr_assert_str_eq(vfs_rig_ls("/"), "README l m-y mm z m m-x ");
+    cr_assert_str_eq(vfs_rig_ls("/m"), "README a-q a. a0 aa b a a.b ");
+    cr_assert_str_eq(vfs_rig_ls("/m/a"), "README b! bb b ");
+    cr_assert_str_eq(vfs_rig_ls("/m/a/b"), "README of-b ");
+    cr_assert_str_eq(vfs_rig_ls("/m/a.b"), "README of-a.b ");
+    cr_assert_str_eq(vfs_rig_ls("/m-x"), "README of-m-x ");
 }
 
 Test(vfs, directories_above_mounts_are_virtual)
@@ -107,22 +61,22 @@ Test(vfs, directories_above_mounts_are_virtual)
     vfs_rig_memfs("/a/b/c");
     vfs_rig_memfs("/a-z");
     vfs_rig_memfs("/a/x");
-    cr_assert_str_eq(ls("/"), "a a-z ");
-    cr_assert_str_eq(ls("/a"), "b x ");
-    cr_assert_str_eq(ls("/a/b"), "c ");
-    cr_assert_str_eq(ls("/nothing"), "notfound");
+    cr_assert_str_eq(vfs_rig_ls("/"), "a a-z ");
+    cr_assert_str_eq(vfs_rig_ls("/a"), "b x ");
+    cr_assert_str_eq(vfs_rig_ls("/a/b"), "c ");
+    cr_assert_str_eq(vfs_rig_ls("/nothing"), "notfound");
     struct pfs_reply r = vfs_rig_path(PFS_OP_STAT, "/a/b");
 
     cr_assert_eq(r.err.cls, PFS_OK);
     cr_assert(r.stat.is_dir);
     cr_assert_str_eq(r.stat.meta_type, "mount-point");
     pfs_reply_fini(&r);
-    cr_assert_eq(try_op(PFS_OP_STAT, "/a/q", NULL), PFS_NOTFOUND);
-    cr_assert_eq(try_op(PFS_OP_CREATE, "/a/q", NULL), PFS_DENIED);
-    cr_assert_eq(try_op(PFS_OP_MKDIR, "/q", NULL), PFS_DENIED);
-    cr_assert_eq(try_op(PFS_OP_READ, "/a", NULL), PFS_NOTFOUND);
+    cr_assert_eq(vfs_rig_try(PFS_OP_STAT, "/a/q", NULL), PFS_NOTFOUND);
+    cr_assert_eq(vfs_rig_try(PFS_OP_CREATE, "/a/q", NULL), PFS_DENIED);
+    cr_assert_eq(vfs_rig_try(PFS_OP_MKDIR, "/q", NULL), PFS_DENIED);
+    cr_assert_eq(vfs_rig_try(PFS_OP_READ, "/a", NULL), PFS_NOTFOUND);
     vfs_rig_memfs("/"); /* a mount at the root does not hide them */
-    cr_assert_str_eq(ls("/a/b"), "c ");
+    cr_assert_str_eq(vfs_rig_ls("/a/b"), "c ");
 }
 
 Test(vfs, rename_stays_in_its_mount)
@@ -130,41 +84,10 @@ Test(vfs, rename_stays_in_its_mount)
     vfs_rig_memfs("/m");
     vfs_rig_memfs("/n");
     vfs_rig_put("/m/f", "f");
-    cr_assert_eq(try_op(PFS_OP_RENAME, "/m/f", "/n/f"), PFS_BADARG);
-    cr_assert_eq(try_op(PFS_OP_RENAME, "/m/f", "/none/f"), PFS_BADARG);
-    cr_assert_eq(try_op(PFS_OP_RENAME, "/m/f", "/m/g"), PFS_OK);
-    cr_assert_str_eq(cat("/m/g"), "f");
-}
-
-Test(vfs, links)
-{
-    vfs_rig_memfs("/m");
-    vfs_rig_memfs("/n");
-    vfs_rig_put("/m/f", "file");
-    cr_assert_eq(try_op(PFS_OP_MKDIR, "/m/d", NULL), PFS_OK);
-    cr_assert_eq(try_op(PFS_OP_SYMLINK, "/n/ln", "/m"), PFS_OK);
-    cr_assert_eq(try_op(PFS_OP_SYMLINK, "/n/ln", "/m"), PFS_EXISTS);
-    cr_assert_eq(try_op(PFS_OP_SYMLINK, "/m/f", "/n"), PFS_EXISTS);
-    cr_assert_eq(try_op(PFS_OP_SYMLINK, "/m/rel", "d/../f"), PFS_OK);
-    cr_assert_eq(try_op(PFS_OP_SYMLINK, "/m/ring", "ring"), PFS_OK);
-    cr_assert_str_eq(cat("/n/ln/f"), "file");
-    cr_assert_str_eq(cat("/n/ln/rel"), "file");
-    cr_assert_str_eq(cat("/m/ring"), "badarg");
-    cr_assert_str_eq(ls("/n"), "README ln@ ");
-    struct pfs_reply r = vfs_rig_path(PFS_OP_STAT, "/n/ln");
-
-    cr_assert_eq(r.stat.size, 2);
-    cr_assert(r.stat.is_dir);
-    cr_assert_str_eq(r.stat.meta_type, "symlink");
-    pfs_reply_fini(&r);
-    r = vfs_rig_path(PFS_OP_READLINK, "/m/rel");
-    cr_assert_str_eq(r.text, "d/../f");
-    pfs_reply_fini(&r);
-    cr_assert_eq(try_op(PFS_OP_READLINK, "/m/f", NULL), PFS_NOTFOUND);
-    cr_assert_eq(try_op(PFS_OP_REMOVE_ALL, "/n/ln", NULL), PFS_OK);
-    cr_assert_eq(try_op(PFS_OP_REMOVE, "/m/ring", NULL), PFS_OK);
-    cr_assert_str_eq(cat("/m/f"), "file");
-    cr_assert_str_eq(ls("/n"), "README ");
+    cr_assert_eq(vfs_rig_try(PFS_OP_RENAME, "/m/f", "/n/f"), PFS_BADARG);
+    cr_assert_eq(vfs_rig_try(PFS_OP_RENAME, "/m/f", "/none/f"), PFS_BADARG);
+    cr_assert_eq(vfs_rig_try(PFS_OP_RENAME, "/m/f", "/m/g"), PFS_OK);
+    cr_assert_str_eq(vfs_rig_cat("/m/g"), "f");
 }
 
 Test(vfs, a_slow_driver_holds_up_nobody_else)
@@ -190,7 +113,7 @@ Test(vfs, a_slow_driver_holds_up_nobody_else)
     cr_assert(over->done, "refused at once");
     cr_assert_eq(over->reply.err.cls, PFS_OVERLOAD);
     vfs_rig_put("/fast/f", "fast");
-    cr_assert_str_eq(cat("/fast/f"), "fast");
+    cr_assert_str_eq(vfs_rig_cat("/fast/f"), "fast");
     struct rig_call other;
 
     req.path = "/other/f"; /* a blocking one, too, has workers of its own */
@@ -230,7 +153,7 @@ Test(vfs, unmounting_waits_for_calls_in_flight)
     while (vfs_has_op(vfs_rig, "/slow", PFS_OP_READ)) {
         sched_yield(); /* until new calls are refused */
     }
-    cr_assert_str_eq(cat("/slow/f"), "busy");
+    cr_assert_str_eq(vfs_rig_cat("/slow/f"), "busy");
     cr_assert_eq(gate_closed, 0);
     gate_open();
     vfs_rig_wait(&call);
@@ -274,7 +197,7 @@ Test(vfs, what_is_written_during_an_unmount_is_not_hidden_in_the_outer_mount)
     pfs_reply_fini(&call.reply);
     pthread_join(t, NULL);
     cr_assert_eq(cls, PFS_OK);
-    cr_assert_str_eq(cat("/slow"), "notfound");
+    cr_assert_str_eq(vfs_rig_cat("/slow"), "notfound");
 }
 
 Test(vfs, a_path_is_reserved_while_its_driver_starts)
@@ -291,9 +214,9 @@ Test(vfs, a_path_is_reserved_while_its_driver_starts)
     cr_assert_eq(vfs_reserve(vfs_rig, &http, &m, NULL), PFS_OK, "the failed one is gone");
     vfs_fail(vfs_rig, m, &err);
     cr_assert_eq(vfs_reserve(vfs_rig, &configured, &m, NULL), PFS_OK);
-    cr_assert_str_eq(cat("/q/f"), "busy", "not found would be a lie");
+    cr_assert_str_eq(vfs_rig_cat("/q/f"), "busy", "not found would be a lie");
     vfs_fail(vfs_rig, m, &err);
-    cr_assert_str_eq(cat("/q/f"), "busy");
+    cr_assert_str_eq(vfs_rig_cat("/q/f"), "busy");
     cr_assert(vfs_retry(vfs_rig, "/q", &m));
     cr_assert_not(vfs_retry(vfs_rig, "/q", &m), "it is being tried");
     vfs_fail(vfs_rig, m, &err);
@@ -357,7 +280,7 @@ Test(vfs, handles_are_numbered_for_the_whole_server_and_end_with_their_mount)
     r = handle(PFS_OP_HANDLE_CLOSE, a, -1);
     cr_assert_eq(r.err.cls, PFS_NOTFOUND);
     vfs_rig_gate("/g", false);
-    cr_assert_eq(try_op(PFS_OP_HANDLE_OPEN, "/g/f", NULL), PFS_UNSUPPORTED);
+    cr_assert_eq(vfs_rig_try(PFS_OP_HANDLE_OPEN, "/g/f", NULL), PFS_UNSUPPORTED);
 }
 
 /* ---- what drivers lack ---- */
@@ -431,13 +354,13 @@ Test(vfs, touch_works_where_the_driver_has_none)
     d->ops = &ops;
     cr_assert_eq(vfs_reserve(vfs_rig, &spec, &m, NULL), PFS_OK);
     cr_assert_eq(vfs_publish(vfs_rig, m, d, NULL), PFS_OK);
-    cr_assert_eq(try_op(PFS_OP_TOUCH, "/m/f", NULL), PFS_OK);
-    cr_assert_str_eq(cat("/m/f"), "");
+    cr_assert_eq(vfs_rig_try(PFS_OP_TOUCH, "/m/f", NULL), PFS_OK);
+    cr_assert_str_eq(vfs_rig_cat("/m/f"), "");
     vfs_rig_put("/m/f", "content");
-    cr_assert_eq(try_op(PFS_OP_TOUCH, "/m/f", NULL), PFS_OK);
-    cr_assert_str_eq(cat("/m/f"), "content");
-    cr_assert_eq(try_op(PFS_OP_TOUCH, "/m", NULL), PFS_BADARG);
-    cr_assert_eq(try_op(PFS_OP_TOUCH, "/m/x/y", NULL), PFS_NOTFOUND);
+    cr_assert_eq(vfs_rig_try(PFS_OP_TOUCH, "/m/f", NULL), PFS_OK);
+    cr_assert_str_eq(vfs_rig_cat("/m/f"), "content");
+    cr_assert_eq(vfs_rig_try(PFS_OP_TOUCH, "/m", NULL), PFS_BADARG);
+    cr_assert_eq(vfs_rig_try(PFS_OP_TOUCH, "/m/x/y", NULL), PFS_NOTFOUND);
 }
 
 Test(vfs, digests_are_those_of_the_stock_server)
