@@ -167,6 +167,14 @@ static void put_list(struct jout *j, const char *key, const struct config_list *
     jo_end(j, ']');
 }
 
+/* A list of who may, left out when everybody may. */
+static void put_allowed(struct jout *j, const char *key, const struct config_list *l)
+{
+    if (l->n > 0) {
+        put_list(j, key, l);
+    }
+}
+
 static void put_tls(struct jout *j, const struct config *c)
 {
     static const char *const names[] = {"none", "optional", "required"};
@@ -178,7 +186,7 @@ static void put_tls(struct jout *j, const struct config *c)
     put_optional(j, "key", c->key);
     put_optional(j, "client_ca", c->client_ca);
     put_optional(j, "crl", c->crl);
-    put_list(j, "clients", &c->clients);
+    put_allowed(j, "clients", &c->clients);
     if (c->client_cert_set) {
         jo_member(j, "client_cert", names[c->client_cert]);
     }
@@ -247,7 +255,7 @@ char *config_to_text(const struct config *c)
     jo_int(&j, c->loops);
     jo_key(&j, "admin");
     jo_bool(&j, c->admin);
-    put_list(&j, "admin_clients", &c->admins);
+    put_allowed(&j, "admin_clients", &c->admins);
     jo_key(&j, "sandbox");
     jo_bool(&j, c->sandbox);
     jo_key(&j, "limits");

@@ -118,6 +118,20 @@ static enum pfs_class read_list(struct reader *r, const char *name, yaml_node_t 
     return PFS_OK;
 }
 
+/*
+ * Of those who may: without the key everybody may, so an empty list, which reads like nobody, is a
+ * mistake one way or the other.
+ */
+static enum pfs_class read_allowed(struct reader *r, const char *name, yaml_node_t *list,
+                                   struct config_list *field)
+{
+    enum pfs_class cls = read_list(r, name, list, field);
+
+    return cls == PFS_OK && field->n == 0
+               ? wrong(r, list, name, "is empty: name who may, or leave it out for everybody")
+               : cls;
+}
+
 /* ---- server.tls ---- */
 
 #define STRING_KEY(function, field)                                                                \
@@ -141,7 +155,7 @@ static enum pfs_class read_tls_client_cert(struct reader *r, const char *name, y
 
 static enum pfs_class read_tls_clients(struct reader *r, const char *name, yaml_node_t *value)
 {
-    return read_list(r, name, value, &r->config->clients);
+    return read_allowed(r, name, value, &r->config->clients);
 }
 
 static enum pfs_class read_tls(struct reader *r, const char *name, yaml_node_t *value)
@@ -193,7 +207,7 @@ static enum pfs_class read_admin(struct reader *r, const char *name, yaml_node_t
 
 static enum pfs_class read_admins(struct reader *r, const char *name, yaml_node_t *value)
 {
-    return read_list(r, name, value, &r->config->admins);
+    return read_allowed(r, name, value, &r->config->admins);
 }
 
 static enum pfs_class read_sandbox(struct reader *r, const char *name, yaml_node_t *value)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
 #include "args.h"
+#include "base/alloc.h"
 #include "config.h"
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -128,6 +129,20 @@ Test(config, tls_and_its_mistakes)
           "two mounts at /a");
     config_init(&config);
     cr_assert_eq(config_read(&config, "/no/such/file", &err), PFS_CONFIG);
+    config_fini(&config);
+}
+
+Test(config, D01_a_list_of_who_may_is_never_empty)
+{
+    fails("server:\n  tls: {clients: []}\n", "line 2: clients: is empty: name who may");
+    fails("server:\n  tls:\n    clients:\n", "line 3: clients: is empty");
+    fails("server:\n  admin_clients: []\n", "line 2: admin_clients: is empty");
+    cr_assert_eq(read_text("server:\n  tls: {address: \":1\"}\n"), PFS_OK);
+    char *text = config_to_text(&config);
+
+    config_fini(&config);
+    cr_assert_eq(read_text(text), PFS_OK, "what is printed is read again: %s", err.text);
+    pfs_free(text);
     config_fini(&config);
 }
 
