@@ -235,7 +235,33 @@ static int check_target(const struct lfs_put *p, const struct write_plan *plan, 
     if (S_ISDIR(st->st_mode)) {
         return EISDIR;
     }
-    return S_ISREG(st->st_mode) ? 0 : EACCES;
+    if (!S_ISREG(st->st_mode)) {
+        return EACCES;
+    }
+    /* Who may not write to the file may not replace it either, though the directory lets him. */
+    return faccessat(p->dir, p->name, W_OK, AT_EACCESS) < 0 ? errno : 0;
+}
+
+/*
+ * Makes the new content look like the old file. Where we may not give it away it is ours, and its
+ * group as well unless we are in that one: it then may no more than others, and nobody is who runs
+ * it. Returns an errno.
+ */
+static int look_like(int fd, const struct stat *st)
+{
+    mode_t mode = st->st_mode & 07777;
+
+    if ((st->st_uid != geteuid() || st->st_gid != getegid()) &&
+        fchown(fd, st->st_uid, st->st_gid) < 0) {
+        if (errno != EPERM) {
+            return errno;
+        }
+        mode &= 01777;
+        if (fchown(fd, (uid_t)-1, st->st_gid) < 0) {
+            mode &= ~(mode_t)070 | (mode & 07) << 3;
+        }
+    }
+    return fchmod(fd, mode) < 0 ? errno : 0;
 }
 
 /* What the open file is called now, below the base directory; it may just lose that name. */
@@ -327,16 +353,9 @@ enum pfs_class lfs_put_begin(const struct localfs *fs, const char *path,
     }
     if (eno == 0) {
         p.fd = open_temp(&p);
-        eno = p.fd < 0 ? errno : 0;
+        eno = p.fd < 0 ? errno : there ? look_like(p.fd, &st) : 0;
     }
     if (eno) {
-        lfs_put_abort(&p);
-        return lfs_fail(err, eno, path);
-    }
-    /* The new content looks like the old file; owner only where we may give files away. */
-    if (there && (fchmod(p.fd, st.st_mode & 07777) < 0 ||
-                  (st.st_uid != geteuid() && fchown(p.fd, st.st_uid, st.st_gid) < 0))) {
-        eno = errno;
         lfs_put_abort(&p);
         return lfs_fail(err, eno, path);
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
-#include "driver_rig.h"
+#include "localfs_rig.h"
 #include "meters.h"
 #include <fcntl.h>
 #include <pthread.h>
@@ -11,61 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static struct pfs_driver *d;
-static char top[64], base[80]; /* base is where localfs is, top what must not be reached */
-
-static void open_localfs(void)
-{
-    char option[120];
-    const char *const options[] = {option, NULL};
-
-    snprintf(top, sizeof top, "/tmp/localfs_test.XXXXXX");
-    cr_assert_not_null(mkdtemp(top));
-    snprintf(base, sizeof base, "%s/base", top);
-    cr_assert_eq(mkdir(base, 0755), 0);
-    snprintf(option, sizeof option, "local_dir=%s", base);
-    d = rig_open(localfs_open, options);
-}
-
-static void close_localfs(void)
-{
-    char command[100];
-
-    d->ops->close(d);
-    snprintf(command, sizeof command, "rm -rf %s", top);
-    cr_assert_eq(system(command), 0);
-}
-
 TestSuite(localfs, .init = open_localfs, .fini = close_localfs);
-
-/* A path of the host, relative to top. */
-static const char *host(const char *name)
-{
-    static char path[200];
-
-    snprintf(path, sizeof path, "%s/%s", top, name);
-    return path;
-}
-
-static void host_put(const char *name, const char *text)
-{
-    FILE *f = fopen(host(name), "w");
-
-    cr_assert_not_null(f);
-    fputs(text, f);
-    fclose(f);
-}
-
-static const char *host_cat(const char *name)
-{
-    static char text[100];
-    FILE *f = fopen(host(name), "r");
-
-    cr_assert_not_null(f);
-    text[fread(text, 1, sizeof text - 1, f)] = '\0';
-    fclose(f);
-    return text;
-}
 
 Test(localfs, files_and_directories)
 {
@@ -148,102 +94,6 @@ Test(localfs, no_host_paths_in_errors)
     r = rig_write(d, "/f/g", "x", 1);
     cr_assert_neq(r.err.cls, PFS_OK);
     cr_assert_null(strstr(r.err.text, top), "%s", r.err.text);
-}
-
-static enum pfs_class write_at(const char *path, const char *text, int64_t offset, uint32_t flags)
-{
-    struct pfs_request req = {.op = PFS_OP_WRITE,
-                              .path = path,
-                              .data = text,
-                              .len = strlen(text),
-                              .offset = offset,
-                              .size = -1,
-                              .flags = flags};
-    struct pfs_reply r = rig_run(d, req);
-
-    return r.err.cls;
-}
-
-Test(localfs, writes_do_what_offset_and_flags_say)
-{
-    cr_assert_eq(write_at("/f", "x", -1, 0), PFS_NOTFOUND);
-    cr_assert_eq(write_at("/f", "hello", -1, PFS_WRITE_CREATE | PFS_WRITE_SYNC), PFS_OK);
-    cr_assert_eq(write_at("/f", "XX", 3, 0), PFS_OK);
-    cr_assert_str_eq(rig_cat(d, "/f"), "helXX");
-    cr_assert_eq(write_at("/f", "++", -1, PFS_WRITE_APPEND | PFS_WRITE_SYNC), PFS_OK);
-    cr_assert_str_eq(rig_cat(d, "/f"), "helXX++");
-    cr_assert_eq(write_at("/f", "no", -1, PFS_WRITE_EXCLUSIVE), PFS_EXISTS);
-    cr_assert_eq(write_at("/new", "n", -1, PFS_WRITE_EXCLUSIVE), PFS_OK);
-    cr_assert_eq(write_at("/new2", "n", 0, PFS_WRITE_EXCLUSIVE), PFS_OK);
-    cr_assert_eq(write_at("/new2", "m", 0, PFS_WRITE_EXCLUSIVE), PFS_EXISTS);
-    cr_assert_eq(write_at("/f", "s", -1, 0), PFS_OK);
-    cr_assert_str_eq(rig_cat(d, "/f"), "s");
-    cr_assert_str_eq(rig_ls(d, "/"), "f new new2 ", "no temporary file is left");
-}
-
-Test(localfs, replacing_keeps_the_mode_and_goes_through_links)
-{
-    rig_put(d, "/f", "old");
-    cr_assert_eq(chmod(host("base/f"), 0640), 0);
-    cr_assert_eq(symlink("f", host("base/ln")), 0);
-    rig_put(d, "/ln", "new");
-    cr_assert_str_eq(rig_cat(d, "/f"), "new");
-    struct pfs_reply r = rig_call(d, PFS_OP_STAT, "/f");
-
-    cr_assert_eq(r.stat.mode, 0640);
-    cr_assert_str_eq(r.stat.meta_name, "localfs");
-    cr_assert_str_eq(r.stat.meta[0].key, "local_path");
-    pfs_reply_fini(&r);
-    r = rig_call(d, PFS_OP_READDIR, "/");
-    cr_assert_eq(r.list[1].mode & 0x08000000u, 0x08000000u, "a link is listed as one");
-    pfs_reply_fini(&r);
-    r = rig_call(d, PFS_OP_STAT, "/");
-    cr_assert_eq(r.stat.mode, 0x80000000u | 0755);
-    pfs_reply_fini(&r);
-}
-
-#define WRITERS 4
-
-static void *write_often(void *by_link)
-{
-    for (int i = 0; i < 1000; i++) {
-        rig_put(d, by_link ? "/ln" : "/f", "new");
-    }
-    return NULL;
-}
-
-/* Each replaces the file under the hands of the others, by its name and through a link. */
-Test(localfs, writers_of_one_file_make_no_other)
-{
-    pthread_t threads[WRITERS];
-
-    rig_put(d, "/f", "old");
-    cr_assert_eq(symlink("f", host("base/ln")), 0);
-    for (int i = 0; i < WRITERS; i++) {
-        cr_assert_eq(pthread_create(&threads[i], NULL, write_often, i % 2 ? d : NULL), 0);
-    }
-    for (int i = 0; i < WRITERS; i++) {
-        pthread_join(threads[i], NULL);
-    }
-    cr_expect_str_eq(rig_ls(d, "/"), "f ln ");
-    cr_expect_str_eq(rig_cat(d, "/f"), "new");
-}
-
-Test(localfs, a_failed_write_leaves_the_old_content)
-{
-    static char big[100000];
-    struct rlimit small = {4096, RLIM_INFINITY}, old;
-
-    rig_put(d, "/f", "old");
-    cr_assert_eq(getrlimit(RLIMIT_FSIZE, &old), 0);
-    signal(SIGXFSZ, SIG_IGN);
-    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
-    struct pfs_reply r = rig_write(d, "/f", big, sizeof big);
-
-    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &old), 0);
-    cr_assert_eq(r.err.cls, PFS_TOOBIG, "%s", r.err.text);
-    cr_assert_str_eq(rig_cat(d, "/f"), "old");
-    cr_assert_str_eq(rig_ls(d, "/"), "f ");
 }
 
 Test(localfs, pipes_and_devices_are_refused_without_waiting)
