@@ -329,6 +329,7 @@ enum pfs_class streamfs_open(const struct pfs_option *options, size_t n, struct 
     }
     f->base.ops = &streamfs_ops;
     f->history = (size_t)ring;
+    f->max_kept = STREAM_BYTES_MAX;
     f->retention = (size_t)(ring > channel ? ring : channel);
     pthread_mutex_init(&f->mu, NULL);
     pthread_cond_init(&f->delivered, NULL);

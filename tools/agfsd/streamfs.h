@@ -27,7 +27,7 @@ struct chunk {
 };
 
 struct live {
-    struct list link; /* in streamfs.lives; everything is under streamfs.mu */
+    struct list link; /* in streamfs.lives, unless removed; everything is under streamfs.mu */
     unsigned refs;    /* the table's, and one per reader */
     bool removed;     /* readers end when they have read what is there */
     char *name;
@@ -43,11 +43,12 @@ struct live {
 struct streamfs {
     struct pfs_driver base;    /* fixed after open, as are: */
     size_t history, retention; /* bytes that a new reader gets; that are kept */
+    uint64_t max_kept;         /* of `kept` */
     pthread_mutex_t mu;        /* of everything below; never held across a wait or a callback */
     pthread_cond_t delivered;  /* a reader's callback has returned */
     pthread_cond_t news;       /* something was written, removed or closed (CLOCK_MONOTONIC) */
-    struct list lives;
-    struct list handles; /* of streamfs_handles.c */
+    struct list lives;         /* those written to last are last */
+    struct list handles;       /* of streamfs_handles.c */
     uint64_t last_handle;
     uint64_t kept; /* bytes of all streams */
     unsigned n_lives, n_readers;

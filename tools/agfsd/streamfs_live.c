@@ -341,12 +341,41 @@ void live_end_waits_locked(struct streamfs *f, struct list *ready)
     pthread_cond_broadcast(&f->news);
 }
 
+/* Can len bytes be kept, if all that can be dropped is? What was removed stays while it is read. */
+static bool may_keep_locked(const struct streamfs *f, size_t len)
+{
+    uint64_t stays = f->kept;
+
+    if (len <= f->max_kept - f->kept) {
+        return true;
+    }
+    list_for_each (it, &f->lives) {
+        stays -= list_entry(it, struct live, link)->kept;
+    }
+    return len <= f->max_kept - stays;
+}
+
+/*
+ * The streams that were written to longest ago lose their oldest chunks, until all are within the
+ * limit: what is live matters more than what was.
+ */
+static void evict_locked(struct streamfs *f)
+{
+    list_for_each (it, &f->lives) {
+        struct live *l = list_entry(it, struct live, link);
+
+        while (f->kept > f->max_kept && !list_is_empty(&l->chunks)) {
+            drop_first_locked(f, l);
+        }
+    }
+}
+
 enum pfs_class live_write_locked(struct streamfs *f, struct live *l, const void *data, size_t len,
                                  struct list *ready, struct pfs_error *err)
 {
-    if (len > STREAM_BYTES_MAX - f->kept) {
-        return pfs_refuse(err, PFS_NOSPC, "no space left for streams: %llu bytes are allowed",
-                          STREAM_BYTES_MAX);
+    if (!may_keep_locked(f, len)) {
+        return pfs_refuse(err, PFS_NOSPC,
+                          "no space left for streams: %" PRIu64 " bytes are allowed", f->max_kept);
     }
     l->mtime_ns = pfs_wall_now();
     if (len == 0) {
@@ -370,5 +399,8 @@ enum pfs_class live_write_locked(struct streamfs *f, struct live *l, const void 
     while (l->kept > f->retention && l->chunks.next != l->chunks.prev) {
         drop_first_locked(f, l);
     }
+    list_remove(&l->link);
+    list_append(&f->lives, &l->link);
+    evict_locked(f);
     return PFS_OK;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
 #include "driver_rig.h"
+#include "streamfs.h"
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -169,6 +170,55 @@ Test(streamfs, slow_readers_are_bounded)
     cr_assert(got(&a, "a chunk larger than all that"));
     slow->ops->close(slow);
     fresh->ops->close(fresh);
+    d->ops->close(d);
+}
+
+static const char *all_of(struct pfs_driver *d, const char *path)
+{
+    static struct pending p;
+    struct pfs_stream *s = follow(d, path);
+
+    start(s, &p, 63);
+    s->ops->close(s);
+    return p.buf;
+}
+
+Test(streamfs, a_full_mount_forgets_the_oldest_and_takes_what_is_new)
+{
+    const char *const pairs[] = {"ring_buffer_size=8", "channel_buffer_size=8", NULL};
+    struct pfs_driver *d = rig_open(streamfs_open, pairs);
+    struct streamfs *f = (struct streamfs *)d;
+    struct pending a;
+
+    f->max_kept = 20;
+    rig_put(d, "/one", "1111");
+    rig_put(d, "/one", "2222");
+    rig_put(d, "/two", "aaaaaaaa");
+    rig_put(d, "/three", "xxxx");
+    rig_put(d, "/one", "3333"); /* in the place of what it drops itself */
+    cr_assert_str_eq(all_of(d, "/one"), "22223333");
+    cr_assert_str_eq(all_of(d, "/two"), "aaaaaaaa");
+    rig_put(d, "/three", "y"); /* two was written to longest ago */
+    cr_assert_str_eq(all_of(d, "/three"), "xxxxy");
+    cr_assert_str_eq(all_of(d, "/two"), "");
+    rig_put(d, "/two", "bbbbbbbb"); /* one loses its first chunk only */
+    cr_assert_str_eq(all_of(d, "/one"), "3333");
+    cr_assert_eq(f->kept, 17);
+    struct pfs_reply r = rig_write(d, "/two", "more than there is room for", 27);
+
+    cr_assert_eq(r.err.cls, PFS_NOSPC);
+    pfs_reply_fini(&r);
+    struct pfs_stream *reads_on = follow(d, "/two");
+
+    rig_ok(d, PFS_OP_REMOVE, "/two"); /* its reader still has it */
+    r = rig_write(d, "/one", "thirteen byte", 13);
+    cr_assert_eq(r.err.cls, PFS_NOSPC, "%s", r.err.text);
+    pfs_reply_fini(&r);
+    cr_assert_str_eq(all_of(d, "/three"), "xxxxy", "nothing is lost for what is refused");
+    start(reads_on, &a, 63);
+    cr_assert(got(&a, "bbbbbbbb"));
+    reads_on->ops->close(reads_on);
+    cr_assert_eq(f->kept, 9);
     d->ops->close(d);
 }
 
