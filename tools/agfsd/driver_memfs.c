@@ -25,7 +25,11 @@ static const char readme[] =
     "  cat /memfs/data/greeting\n"
     "\n"
     "Permissions can be set and are shown, but not enforced.\n"
-    "Options: max_bytes (all contents together, default 1 GiB).\n";
+    "Options: max_bytes (all files together, with names and what they cost besides; default\n"
+    "1 GiB).\n";
+
+/* With room for the root and the README. */
+#define MAX_BYTES_LEAST (sizeof readme + sizeof "/README" + 2 * MNODE_COST)
 
 static void op_create(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
@@ -227,11 +231,13 @@ static void move_locked(struct memfs *m, struct mnode *n, const char *to, struct
 {
     struct mnode *from = n->parent;
     struct mnode *dir = mnode_parent_locked(m, to, err);
-    char *name = dir ? pfs_strdup(pfs_path_base(to)) : NULL;
+    size_t had = mnode_cost(n->name), needs = mnode_cost(pfs_path_base(to));
 
-    if (!dir) {
+    if (!dir || (needs > had && memfs_check_room_locked(m, needs - had, err) != PFS_OK)) {
         return;
     }
+    char *name = pfs_strdup(pfs_path_base(to));
+
     if (!name) {
         pfs_nomem(err, "a name");
         return;
@@ -241,6 +247,7 @@ static void move_locked(struct memfs *m, struct mnode *n, const char *to, struct
 
     n->name = name;
     if (mnode_attach_locked(dir, n)) {
+        m->n_bytes += needs - had;
         pfs_free(old);
         return;
     }
@@ -375,10 +382,10 @@ enum pfs_class memfs_open(const struct pfs_option *options, size_t n, struct pfs
     if (cls != PFS_OK) {
         return cls;
     }
-    if (max && (*max < '0' || *max > '9' || *end || max_bytes < sizeof readme)) {
+    if (max && (*max < '0' || *max > '9' || *end || max_bytes < MAX_BYTES_LEAST)) {
         return pfs_refuse(err, PFS_CONFIG,
                           "invalid max_bytes '%s': a number of bytes of at least %zu", max,
-                          sizeof readme);
+                          MAX_BYTES_LEAST);
     }
     struct memfs *m = pfs_calloc(1, sizeof *m);
 
@@ -392,6 +399,7 @@ enum pfs_class memfs_open(const struct pfs_option *options, size_t n, struct pfs
     }
     pthread_rwlock_init(&m->lock, NULL);
     m->root = mnode_new("/", true, 0755);
+    m->n_bytes = mnode_cost("/");
     if (!m->root || !add_readme(m)) {
         op_close(&m->base);
         return pfs_nomem(err, "memfs");

@@ -34,15 +34,17 @@ struct mhandle {
     int64_t pos;
 };
 
+#define MNODE_COST 160 /* of a file or directory besides name and content, counted as bytes */
+
 #define MEMFS_BUCKETS 256 /* of handles, so that finding one among 10000 stays cheap */
 
 struct memfs {
     struct pfs_driver base;
-    size_t max_bytes; /* of all contents together */
+    size_t max_bytes; /* of all contents and nodes together */
 
     pthread_rwlock_t lock; /* of everything below */
     struct mnode *root;
-    size_t n_bytes;                     /* sum of all nodes' cap */
+    size_t n_bytes;                     /* sum of all nodes' cap and cost */
     struct list handles[MEMFS_BUCKETS]; /* by id */
     uint64_t last_handle;
 };
@@ -50,6 +52,10 @@ struct memfs {
 /* ---- memfs_tree.c ---- */
 
 struct mnode *mnode_new(const char *name, bool is_dir, uint32_t mode);
+/* What a node of that name costs. */
+size_t mnode_cost(const char *name);
+/* Is there room for so many bytes more? Errors: NOSPC. */
+enum pfs_class memfs_check_room_locked(const struct memfs *m, size_t n, struct pfs_error *err);
 /* Frees a node that is in no tree, with everything below it (open files when their last handle
  * goes). */
 void mnode_free_locked(struct memfs *m, struct mnode *n);

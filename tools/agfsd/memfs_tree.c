@@ -27,6 +27,27 @@ struct mnode *mnode_new(const char *name, bool is_dir, uint32_t mode)
     return n;
 }
 
+size_t mnode_cost(const char *name)
+{
+    return MNODE_COST + strlen(name);
+}
+
+/* Besides `taken`. */
+static enum pfs_class check_room(const struct memfs *m, size_t taken, size_t n,
+                                 struct pfs_error *err)
+{
+    if (n > m->max_bytes || taken > m->max_bytes - n) {
+        return pfs_refuse(err, PFS_NOSPC, "no space left on device: memfs may hold %zu bytes",
+                          m->max_bytes);
+    }
+    return PFS_OK;
+}
+
+enum pfs_class memfs_check_room_locked(const struct memfs *m, size_t n, struct pfs_error *err)
+{
+    return check_room(m, m->n_bytes, n, err);
+}
+
 /* Frees one node; a file with open handles stays, orphaned, for memfs_hclose to free. */
 static void node_release(struct memfs *m, struct mnode *n)
 {
@@ -34,7 +55,7 @@ static void node_release(struct memfs *m, struct mnode *n)
     if (n->n_handles > 0) {
         return;
     }
-    m->n_bytes -= n->cap;
+    m->n_bytes -= n->cap + mnode_cost(n->name);
     pfs_free(n->data);
     pfs_free(n->kids);
     pfs_free(n->name);
@@ -170,9 +191,15 @@ struct mnode *mnode_make_locked(struct memfs *m, const char *path, bool is_dir, 
         return NULL;
     }
     struct mnode *dir = mnode_parent_locked(m, path, err);
-    struct mnode *n = dir ? mnode_new(pfs_path_base(path), is_dir, mode) : NULL;
+    const char *name = pfs_path_base(path);
 
-    if (dir && (!n || !mnode_attach_locked(dir, n))) {
+    if (!dir || memfs_check_room_locked(m, mnode_cost(name), err) != PFS_OK) {
+        return NULL;
+    }
+    struct mnode *n = mnode_new(name, is_dir, mode);
+
+    m->n_bytes += n ? mnode_cost(name) : 0;
+    if (!n || !mnode_attach_locked(dir, n)) {
         pfs_nomem(err, path);
         if (n) {
             node_release(m, n);
@@ -190,9 +217,8 @@ static enum pfs_class reserve(struct memfs *m, struct mnode *n, size_t want, str
     if (want <= n->cap) {
         return PFS_OK;
     }
-    if (want > m->max_bytes || others > m->max_bytes - want) {
-        return pfs_refuse(err, PFS_NOSPC, "no space left on device: memfs may hold %zu bytes",
-                          m->max_bytes);
+    if (check_room(m, others, want, err) != PFS_OK) {
+        return PFS_NOSPC;
     }
     /* Doubling makes appends cheap; a first write takes just what it needs. */
     size_t cap =

@@ -28,13 +28,13 @@ void queue_make_id(char id[37], int64_t time_ns)
 }
 
 enum pfs_class queue_check_room(const struct queue_limits *limits, uint64_t total, size_t len,
-                                struct pfs_error *err)
+                                uint64_t cost, struct pfs_error *err)
 {
     if (len > limits->max_message_bytes) {
         return pfs_refuse(err, PFS_TOOBIG, "message too large: %zu bytes, %" PRIu64 " are allowed",
                           len, limits->max_message_bytes);
     }
-    if (len > limits->max_bytes || total > limits->max_bytes - len) {
+    if (cost > limits->max_bytes || total > limits->max_bytes - cost) {
         return pfs_refuse(err, PFS_NOSPC,
                           "no space left for messages: %" PRIu64 " of %" PRIu64 " bytes are taken",
                           total, limits->max_bytes);

@@ -16,9 +16,11 @@
 
 struct queue_limits {
     uint64_t max_message_bytes; /* of one message */
-    uint64_t max_bytes;         /* of all messages of the mount */
+    uint64_t max_bytes;         /* of all messages of the mount, each with what it costs besides */
     uint64_t max_queues;
 };
+
+#define QUEUE_MESSAGE_COST 96 /* of a message besides its content: an empty one is not free */
 
 /* A reply spells a byte in up to six, and clients take 64 MiB: so 8 MiB always get through. */
 #define QUEUE_LIMITS_INIT                                                                          \
@@ -87,9 +89,10 @@ enum pfs_class queue_sqlite_open(const char *db_path, const struct queue_limits 
 
 /* A UUIDv7 for that time: ids sort as their times do. */
 void queue_make_id(char id[37], int64_t time_ns);
-/* Is len allowed, besides the total that is there? Errors: TOOBIG, NOSPC. */
+/* Is a message of len bytes, which costs so much, allowed besides the total that is there? Errors:
+ * TOOBIG, NOSPC. */
 enum pfs_class queue_check_room(const struct queue_limits *limits, uint64_t total, size_t len,
-                                struct pfs_error *err);
+                                uint64_t cost, struct pfs_error *err);
 /* As strcmp, with '/' before all other bytes: what is below a queue follows it. */
 int queue_compare(const char *a, const char *b);
 /*

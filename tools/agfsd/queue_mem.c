@@ -33,13 +33,18 @@ struct queue_mem {
     pthread_mutex_t mu;         /* of everything below; never held across a wait */
     struct queue **queues;      /* sorted by queue_compare */
     size_t n_queues, cap_queues;
-    uint64_t total;  /* bytes of all messages */
+    uint64_t total;  /* cost of all messages */
     int64_t last_ns; /* times of enqueues grow strictly */
 };
 
 static struct queue_mem *of(struct queue_backend *b)
 {
     return (struct queue_mem *)b;
+}
+
+static uint64_t cost(size_t len)
+{
+    return QUEUE_MESSAGE_COST + len;
 }
 
 /* Index of the first queue whose name is not before the name. */
@@ -71,7 +76,7 @@ static void clear_locked(struct queue_mem *m, struct queue *q)
     list_for_each (it, &q->messages) {
         struct message *msg = list_entry(it, struct message, link);
 
-        m->total -= msg->len;
+        m->total -= cost(msg->len);
         pfs_free(msg);
     }
     list_init(&q->messages);
@@ -174,7 +179,7 @@ static enum pfs_class push_locked(struct queue_mem *m, const char *name, struct 
 {
     struct queue *q;
     int64_t now = pfs_wall_now();
-    enum pfs_class cls = queue_check_room(&m->limits, m->total, msg->len, err);
+    enum pfs_class cls = queue_check_room(&m->limits, m->total, msg->len, cost(msg->len), err);
 
     if (cls == PFS_OK) {
         cls = make_locked(m, name, &q, err);
@@ -188,7 +193,7 @@ static enum pfs_class push_locked(struct queue_mem *m, const char *name, struct 
     list_append(&q->messages, &msg->link);
     q->size++;
     q->last_ns = msg->time_ns;
-    m->total += msg->len;
+    m->total += cost(msg->len);
     return PFS_OK;
 }
 
@@ -197,7 +202,7 @@ static enum pfs_class mem_push(struct queue_backend *b, const char *name, const 
 {
     struct queue_mem *m = of(b);
     /* Refused before memory is asked for; the total is looked at under the lock. */
-    enum pfs_class cls = queue_check_room(&m->limits, 0, len, err);
+    enum pfs_class cls = queue_check_room(&m->limits, 0, len, cost(len), err);
 
     if (cls != PFS_OK) {
         return cls;
@@ -245,7 +250,7 @@ static enum pfs_class mem_take(struct queue_backend *b, const char *name, bool k
         if (cls == PFS_OK && !keep) {
             list_remove(&msg->link);
             q->size--;
-            m->total -= msg->len;
+            m->total -= cost(msg->len);
             pfs_free(msg);
         }
     }
@@ -263,7 +268,7 @@ static void put_back_locked(struct queue_mem *m, struct queue *q, struct message
     }
     list_append(before, &msg->link); /* in front of that one */
     q->size++;
-    m->total += msg->len;
+    m->total += cost(msg->len);
 }
 
 static enum pfs_class mem_put_back(struct queue_backend *b, const char *name,

@@ -10,52 +10,18 @@
 #include "base/err.h"
 #include "base/path.h"
 #include "queue.h"
+#include "queue_db.h"
 #include <inttypes.h>
 #include <pthread.h>
 #include <sqlite3.h>
 #include <string.h>
 
-#define BUSY_WAIT_MS 5000 /* for another process that has the database open */
-
-/* One row per statement, prepared once: identifier, text. */
-#define STATEMENTS(X)                                                                              \
-    X(BEGIN, "BEGIN IMMEDIATE")                                                                    \
-    X(COMMIT, "COMMIT")                                                                            \
-    X(ROLLBACK, "ROLLBACK")                                                                        \
-    X(MAKE, "INSERT OR IGNORE INTO queues(name) VALUES(?1)")                                       \
-    X(COUNT_QUEUES, "SELECT count(*) FROM queues WHERE name <> ?1")                                \
-    X(FORGET, "DELETE FROM queues WHERE name = ?1 OR ?1 = '' OR "                                  \
-              "substr(name, 1, length(?1) + 1) = ?1 || '/'")                                       \
-    X(FORGET_MESSAGES, "DELETE FROM messages WHERE queue NOT IN (SELECT name FROM queues)")        \
-    X(TOUCH, "UPDATE queues SET last_ns = max(?2, last_ns + 1) WHERE name = ?1 RETURNING last_ns") \
-    X(PUSH, "INSERT INTO messages(queue, time_ns, id, data) VALUES(?1, ?2, ?3, ?4)")               \
-    X(TAKE, "DELETE FROM messages WHERE seq = (SELECT seq FROM messages WHERE queue = ?1 "         \
-            "ORDER BY seq LIMIT 1) RETURNING id, time_ns, data, seq")                              \
-    X(PUT_BACK, "INSERT INTO messages(queue, time_ns, id, data, seq) SELECT ?1, ?2, ?3, ?4, ?5 "   \
-                "WHERE EXISTS (SELECT 1 FROM queues WHERE name = ?1)")                             \
-    X(PEEK, "SELECT id, time_ns, data, seq FROM messages WHERE queue = ?1 ORDER BY seq LIMIT 1")   \
-    X(CLEAR, "DELETE FROM messages WHERE queue = ?1")                                              \
-    X(CLEAR_TIME, "UPDATE queues SET last_ns = 0 WHERE name = ?1")                                 \
-    X(LOOK, "SELECT last_ns, (SELECT count(*) FROM messages WHERE queue = ?1) FROM queues "        \
-            "WHERE name = ?1")                                                                     \
-    X(BELOW, "SELECT name FROM queues WHERE ?1 = '' OR "                                           \
-             "substr(name, 1, length(?1) + 1) = ?1 || '/' ORDER BY replace(name, '/', char(1))")   \
-    X(TOTAL, "SELECT coalesce(sum(length(data)), 0) FROM messages")
-
-enum statement {
-#define X(id, text) S_##id,
-    STATEMENTS(X)
-#undef X
-        N_STATEMENTS
-};
-
 struct queue_sqlite {
     struct queue_backend base;
     struct queue_limits limits; /* fixed after open */
     pthread_mutex_t mu;         /* of everything below; held while the disk works */
-    sqlite3 *db;
-    sqlite3_stmt *statements[N_STATEMENTS];
-    uint64_t total; /* bytes of all messages */
+    struct queue_db db;
+    uint64_t total; /* cost of all messages */
 };
 
 static struct queue_sqlite *of(struct queue_backend *b)
@@ -63,92 +29,10 @@ static struct queue_sqlite *of(struct queue_backend *b)
     return (struct queue_sqlite *)b;
 }
 
-static enum pfs_class class_of(int rc)
+/* Of a message: its queue is named in the table and in the index. */
+static uint64_t cost(const char *name, size_t len)
 {
-    switch (rc & 0xff) {
-    case SQLITE_NOMEM:
-        return PFS_NOMEM;
-    case SQLITE_FULL:
-        return PFS_NOSPC;
-    case SQLITE_BUSY:
-    case SQLITE_LOCKED:
-        return PFS_BUSY;
-    case SQLITE_PERM:
-    case SQLITE_READONLY:
-    case SQLITE_AUTH:
-        return PFS_DENIED;
-    default:
-        return PFS_IO;
-    }
-}
-
-/* What was not committed was not applied; whether a commit that failed was is not known. */
-static enum pfs_class fail(struct queue_sqlite *s, enum pfs_outcome outcome, struct pfs_error *err)
-{
-    return pfs_fail(err, class_of(sqlite3_errcode(s->db)), outcome, PFS_PHASE_LOCAL,
-                    "queue database: %s", sqlite3_errmsg(s->db));
-}
-
-/* The statement, ready to run with its first parameter bound (NULL: it has none). */
-static sqlite3_stmt *prepare(struct queue_sqlite *s, enum statement which, const char *name)
-{
-    sqlite3_stmt *st = s->statements[which];
-
-    sqlite3_reset(st);
-    if (name) {
-        sqlite3_bind_text(st, 1, name, -1, SQLITE_STATIC);
-    }
-    return st;
-}
-
-/* Runs a statement without rows. */
-static enum pfs_class run(struct queue_sqlite *s, enum statement which, const char *name,
-                          struct pfs_error *err)
-{
-    sqlite3_stmt *st = prepare(s, which, name);
-    int rc = sqlite3_step(st);
-    enum pfs_class cls = rc == SQLITE_DONE ? PFS_OK : fail(s, PFS_OUTCOME_NA, err);
-
-    sqlite3_reset(st);
-    return cls;
-}
-
-/* Runs one that has one row with a number. */
-static enum pfs_class ask(struct queue_sqlite *s, enum statement which, const char *name,
-                          int64_t *ret, struct pfs_error *err)
-{
-    sqlite3_stmt *st = prepare(s, which, name);
-    enum pfs_class cls = PFS_OK;
-
-    if (sqlite3_step(st) == SQLITE_ROW) {
-        *ret = sqlite3_column_int64(st, 0);
-    } else {
-        cls = fail(s, PFS_OUTCOME_NA, err);
-    }
-    sqlite3_reset(st);
-    return cls;
-}
-
-static void roll_back(struct queue_sqlite *s)
-{
-    if (!sqlite3_get_autocommit(s->db)) {
-        run(s, S_ROLLBACK, NULL, NULL);
-    }
-}
-
-/* Ends a transaction: commits what went well so far, takes back the rest. */
-static enum pfs_class end(struct queue_sqlite *s, enum pfs_class cls, struct pfs_error *err)
-{
-    if (cls == PFS_OK) {
-        cls = run(s, S_COMMIT, NULL, err);
-        if (cls != PFS_OK && err) {
-            err->outcome = PFS_OUTCOME_UN;
-        }
-    }
-    if (cls != PFS_OK) {
-        roll_back(s);
-    }
-    return cls;
+    return QUEUE_MESSAGE_COST + 2 * strlen(name) + len;
 }
 
 static enum pfs_class sql_make(struct queue_backend *b, const char *name, struct pfs_error *err)
@@ -157,26 +41,30 @@ static enum pfs_class sql_make(struct queue_backend *b, const char *name, struct
     int64_t n = 0;
 
     pthread_mutex_lock(&s->mu);
-    enum pfs_class cls = ask(s, S_COUNT_QUEUES, name, &n, err);
+    enum pfs_class cls = qdb_ask(&s->db, S_COUNT_QUEUES, name, &n, err);
 
     if (cls == PFS_OK && (uint64_t)n >= s->limits.max_queues) {
         cls = pfs_refuse(err, PFS_NOSPC, "too many queues: %" PRIu64 " are allowed",
                          s->limits.max_queues);
     } else if (cls == PFS_OK) {
-        cls = run(s, S_MAKE, name, err);
+        cls = qdb_run(&s->db, S_MAKE, name, err);
     }
     pthread_mutex_unlock(&s->mu);
     return cls;
 }
 
 /* Messages may be many: the total is counted again. */
-static void recount_locked(struct queue_sqlite *s)
+static enum pfs_class recount_locked(struct queue_sqlite *s, struct pfs_error *err)
 {
     int64_t total = 0;
 
-    if (ask(s, S_TOTAL, NULL, &total, NULL) == PFS_OK) {
+    sqlite3_bind_int(qdb_prepare(&s->db, S_TOTAL, NULL), 1, QUEUE_MESSAGE_COST);
+    enum pfs_class cls = qdb_ask(&s->db, S_TOTAL, NULL, &total, err);
+
+    if (cls == PFS_OK) {
         s->total = (uint64_t)total;
     }
+    return cls;
 }
 
 static enum pfs_class sql_remove(struct queue_backend *b, const char *name, struct pfs_error *err)
@@ -184,14 +72,14 @@ static enum pfs_class sql_remove(struct queue_backend *b, const char *name, stru
     struct queue_sqlite *s = of(b);
 
     pthread_mutex_lock(&s->mu);
-    enum pfs_class cls = run(s, S_BEGIN, NULL, err);
+    enum pfs_class cls = qdb_run(&s->db, S_BEGIN, NULL, err);
 
     if (cls == PFS_OK) {
-        cls = run(s, S_FORGET, name, err);
-        cls = cls == PFS_OK ? run(s, S_FORGET_MESSAGES, NULL, err) : cls;
-        cls = end(s, cls, err);
+        cls = qdb_run(&s->db, S_FORGET, name, err);
+        cls = cls == PFS_OK ? qdb_run(&s->db, S_FORGET_MESSAGES, NULL, err) : cls;
+        cls = qdb_end(&s->db, cls, err);
     }
-    recount_locked(s);
+    recount_locked(s, NULL);
     pthread_mutex_unlock(&s->mu);
     return cls;
 }
@@ -200,7 +88,7 @@ static enum pfs_class sql_remove(struct queue_backend *b, const char *name, stru
 static enum pfs_class write_row(struct queue_sqlite *s, enum statement which, const char *name,
                                 const struct queue_message *m, struct pfs_error *err)
 {
-    sqlite3_stmt *st = prepare(s, which, name);
+    sqlite3_stmt *st = qdb_prepare(&s->db, which, name);
 
     sqlite3_bind_int64(st, 2, m->time_ns);
     sqlite3_bind_text(st, 3, m->id, -1, SQLITE_STATIC);
@@ -209,7 +97,7 @@ static enum pfs_class write_row(struct queue_sqlite *s, enum statement which, co
         sqlite3_bind_int64(st, 5, m->place);
     }
     int rc = sqlite3_step(st);
-    enum pfs_class cls = rc == SQLITE_DONE ? PFS_OK : fail(s, PFS_OUTCOME_NA, err);
+    enum pfs_class cls = rc == SQLITE_DONE ? PFS_OK : qdb_fail(&s->db, PFS_OUTCOME_NA, err);
 
     sqlite3_reset(st);
     sqlite3_clear_bindings(st);
@@ -219,7 +107,7 @@ static enum pfs_class write_row(struct queue_sqlite *s, enum statement which, co
 static enum pfs_class insert(struct queue_sqlite *s, const char *name, const void *data, size_t len,
                              struct pfs_error *err)
 {
-    sqlite3_stmt *st = prepare(s, S_TOUCH, name);
+    sqlite3_stmt *st = qdb_prepare(&s->db, S_TOUCH, name);
 
     sqlite3_bind_int64(st, 2, pfs_wall_now());
     int rc = sqlite3_step(st);
@@ -231,7 +119,7 @@ static enum pfs_class insert(struct queue_sqlite *s, const char *name, const voi
                           "queue does not exist: %s (create it with mkdir first; not found)", name);
     }
     if (rc != SQLITE_ROW) {
-        return fail(s, PFS_OUTCOME_NA, err);
+        return qdb_fail(&s->db, PFS_OUTCOME_NA, err);
     }
     struct queue_message m = {.time_ns = time_ns, .data = (char *)(uintptr_t)data, .len = len};
 
@@ -245,16 +133,16 @@ static enum pfs_class sql_push(struct queue_backend *b, const char *name, const 
     struct queue_sqlite *s = of(b);
 
     pthread_mutex_lock(&s->mu);
-    enum pfs_class cls = queue_check_room(&s->limits, s->total, len, err);
+    enum pfs_class cls = queue_check_room(&s->limits, s->total, len, cost(name, len), err);
 
     if (cls == PFS_OK) {
-        cls = run(s, S_BEGIN, NULL, err);
+        cls = qdb_run(&s->db, S_BEGIN, NULL, err);
     }
     if (cls == PFS_OK) {
-        cls = end(s, insert(s, name, data, len, err), err);
+        cls = qdb_end(&s->db, insert(s, name, data, len, err), err);
     }
     if (cls == PFS_OK) {
-        s->total += len;
+        s->total += cost(name, len);
     }
     pthread_mutex_unlock(&s->mu);
     return cls;
@@ -283,22 +171,24 @@ static enum pfs_class sql_take(struct queue_backend *b, const char *name, bool k
 
     *ret = (struct queue_message){0};
     pthread_mutex_lock(&s->mu);
-    enum pfs_class cls = keep ? PFS_OK : run(s, S_BEGIN, NULL, err);
+    enum pfs_class cls = keep ? PFS_OK : qdb_run(&s->db, S_BEGIN, NULL, err);
 
     if (cls == PFS_OK) {
-        sqlite3_stmt *st = prepare(s, keep ? S_PEEK : S_TAKE, name);
+        sqlite3_stmt *st = qdb_prepare(&s->db, keep ? S_PEEK : S_TAKE, name);
         int rc = sqlite3_step(st);
 
         if (rc == SQLITE_ROW) {
             cls = read_row(st, ret, err);
         } else if (rc != SQLITE_DONE) {
-            cls = fail(s, PFS_OUTCOME_NA, err);
+            cls = qdb_fail(&s->db, PFS_OUTCOME_NA, err);
         }
         sqlite3_reset(st);
     }
     if (!keep) {
-        cls = end(s, cls, err);
-        s->total -= cls == PFS_OK && ret->len < s->total ? ret->len : cls == PFS_OK ? s->total : 0;
+        cls = qdb_end(&s->db, cls, err);
+        uint64_t gone = cls == PFS_OK && ret->data ? cost(name, ret->len) : 0;
+
+        s->total -= gone < s->total ? gone : s->total;
     }
     pthread_mutex_unlock(&s->mu);
     if (cls != PFS_OK) {
@@ -316,7 +206,7 @@ static enum pfs_class sql_put_back(struct queue_backend *b, const char *name,
     pthread_mutex_lock(&s->mu);
     enum pfs_class cls = write_row(s, S_PUT_BACK, name, m, err);
 
-    recount_locked(s);
+    recount_locked(s, NULL);
     pthread_mutex_unlock(&s->mu);
     return cls;
 }
@@ -326,14 +216,14 @@ static enum pfs_class sql_clear(struct queue_backend *b, const char *name, struc
     struct queue_sqlite *s = of(b);
 
     pthread_mutex_lock(&s->mu);
-    enum pfs_class cls = run(s, S_BEGIN, NULL, err);
+    enum pfs_class cls = qdb_run(&s->db, S_BEGIN, NULL, err);
 
     if (cls == PFS_OK) {
-        cls = run(s, S_CLEAR, name, err);
-        cls = cls == PFS_OK ? run(s, S_CLEAR_TIME, name, err) : cls;
-        cls = end(s, cls, err);
+        cls = qdb_run(&s->db, S_CLEAR, name, err);
+        cls = cls == PFS_OK ? qdb_run(&s->db, S_CLEAR_TIME, name, err) : cls;
+        cls = qdb_end(&s->db, cls, err);
     }
-    recount_locked(s);
+    recount_locked(s, NULL);
     pthread_mutex_unlock(&s->mu);
     return cls;
 }
@@ -342,7 +232,7 @@ static enum pfs_class children_locked(struct queue_sqlite *s, const char *name,
                                       bool (*fn)(void *arg, const char *child), void *arg,
                                       struct pfs_error *err)
 {
-    sqlite3_stmt *st = prepare(s, S_BELOW, name);
+    sqlite3_stmt *st = qdb_prepare(&s->db, S_BELOW, name);
     char child[PFS_COMPONENT_MAX + 1], last[PFS_COMPONENT_MAX + 1] = "";
     int rc;
 
@@ -357,7 +247,7 @@ static enum pfs_class children_locked(struct queue_sqlite *s, const char *name,
             }
         }
     }
-    enum pfs_class cls = rc == SQLITE_DONE ? PFS_OK : fail(s, PFS_OUTCOME_NA, err);
+    enum pfs_class cls = rc == SQLITE_DONE ? PFS_OK : qdb_fail(&s->db, PFS_OUTCOME_NA, err);
 
     sqlite3_reset(st);
     return cls;
@@ -377,7 +267,7 @@ static enum pfs_class sql_look(struct queue_backend *b, const char *name, struct
 
     *ret = (struct queue_state){0};
     pthread_mutex_lock(&s->mu);
-    sqlite3_stmt *st = prepare(s, S_LOOK, name);
+    sqlite3_stmt *st = qdb_prepare(&s->db, S_LOOK, name);
     int rc = sqlite3_step(st);
 
     if (rc == SQLITE_ROW) {
@@ -385,7 +275,7 @@ static enum pfs_class sql_look(struct queue_backend *b, const char *name, struct
                                     .last_ns = sqlite3_column_int64(st, 0),
                                     .size = (uint64_t)sqlite3_column_int64(st, 1)};
     } else if (rc != SQLITE_DONE) {
-        cls = fail(s, PFS_OUTCOME_NA, err);
+        cls = qdb_fail(&s->db, PFS_OUTCOME_NA, err);
     }
     sqlite3_reset(st);
     if (cls == PFS_OK) {
@@ -412,10 +302,7 @@ static void sql_close(struct queue_backend *b)
 {
     struct queue_sqlite *s = of(b);
 
-    for (size_t i = 0; i < N_STATEMENTS; i++) {
-        sqlite3_finalize(s->statements[i]);
-    }
-    sqlite3_close(s->db);
+    qdb_close(&s->db);
     pthread_mutex_destroy(&s->mu);
     pfs_free(s);
 }
@@ -434,38 +321,6 @@ static const struct queue_backend_ops sqlite_ops = {
     .close = sql_close,
 };
 
-static enum pfs_class set_up(struct queue_sqlite *s, struct pfs_error *err)
-{
-    static const char *const texts[N_STATEMENTS] = {
-#define X(id, text) [S_##id] = text,
-        STATEMENTS(X)
-#undef X
-    };
-    static const char schema[] =
-        "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
-        "CREATE TABLE IF NOT EXISTS queues(name TEXT PRIMARY KEY, last_ns INTEGER NOT NULL "
-        "DEFAULT 0) WITHOUT ROWID;"
-        "CREATE TABLE IF NOT EXISTS messages(seq INTEGER PRIMARY KEY AUTOINCREMENT, queue TEXT "
-        "NOT NULL, time_ns INTEGER NOT NULL, id TEXT NOT NULL, data BLOB NOT NULL);"
-        "CREATE INDEX IF NOT EXISTS messages_by_queue ON messages(queue, seq);";
-    int64_t total = 0;
-
-    sqlite3_busy_timeout(s->db, BUSY_WAIT_MS);
-    if (sqlite3_exec(s->db, schema, NULL, NULL, NULL) != SQLITE_OK) {
-        return fail(s, PFS_OUTCOME_NA, err);
-    }
-    for (size_t i = 0; i < N_STATEMENTS; i++) {
-        if (sqlite3_prepare_v3(s->db, texts[i], -1, SQLITE_PREPARE_PERSISTENT, &s->statements[i],
-                               NULL) != SQLITE_OK) {
-            return fail(s, PFS_OUTCOME_NA, err);
-        }
-    }
-    enum pfs_class cls = ask(s, S_TOTAL, NULL, &total, err);
-
-    s->total = (uint64_t)total;
-    return cls;
-}
-
 enum pfs_class queue_sqlite_open(const char *db_path, const struct queue_limits *limits,
                                  struct queue_backend **ret, struct pfs_error *err)
 {
@@ -478,13 +333,9 @@ enum pfs_class queue_sqlite_open(const char *db_path, const struct queue_limits 
     s->base.ops = &sqlite_ops;
     s->limits = *limits;
     pthread_mutex_init(&s->mu, NULL);
-    /* The lock is ours: SQLite need not have one. */
-    if (sqlite3_open_v2(db_path, &s->db,
-                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
-                        NULL) != SQLITE_OK) {
-        cls = fail(s, PFS_OUTCOME_NA, err);
-    } else {
-        cls = set_up(s, err);
+    cls = qdb_open(&s->db, db_path, err);
+    if (cls == PFS_OK) {
+        cls = recount_locked(s, err);
     }
     if (cls != PFS_OK) {
         sql_close(&s->base);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
 #include "driver_rig.h"
+#include "memfs.h"
 
 static struct pfs_driver *d;
 
@@ -210,8 +211,8 @@ Test(memfs, handles)
 
 Test(memfs_limits, a_write_without_room_leaves_the_old_content)
 {
-    const char *const options[] = {"max_bytes=1000", NULL};
-    char big[1200] = {0};
+    const char *const options[] = {"max_bytes=1500", NULL};
+    char big[1700] = {0};
     struct pfs_option bad = {"max_bytes", "x"};
     struct pfs_error err;
 
@@ -229,6 +230,30 @@ Test(memfs_limits, a_write_without_room_leaves_the_old_content)
     rig_ok(d, PFS_OP_REMOVE, "/f"); /* gives the room back */
     r = rig_write(d, "/g", big, 500);
     cr_assert_eq(r.err.cls, PFS_OK);
+    rig_ok(d, PFS_OP_REMOVE, "/g");
+    char path[16];
+    int n = 0;
+
+    do { /* neither names nor directories are free */
+        snprintf(path, sizeof path, "/n%d", n++);
+        r = rig_call(d, n % 2 ? PFS_OP_CREATE : PFS_OP_MKDIR, path);
+    } while (r.err.cls == PFS_OK && n < 100);
+    cr_assert_eq(r.err.cls, PFS_NOSPC);
+    cr_assert_leq(n, 1500 / MNODE_COST);
+    struct pfs_request longer = PFS_REQUEST_INIT;
+    char name[256] = "/";
+
+    memset(name + 1, 'n', sizeof name - 2);
+    longer.op = PFS_OP_RENAME;
+    longer.path = "/n0";
+    longer.path2 = name;
+    r = rig_run(d, longer);
+    cr_assert_eq(r.err.cls, PFS_NOSPC);
+    longer.path2 = "/m0";
+    r = rig_run(d, longer);
+    cr_assert_eq(r.err.cls, PFS_OK);
+    rig_ok(d, PFS_OP_REMOVE, "/m0");
+    rig_ok(d, PFS_OP_MKDIR, "/n0");
     close_memfs();
     cr_assert_eq(memfs_open(&bad, 1, &d, &err), PFS_CONFIG);
     bad.key = "nonsense";

@@ -277,6 +277,25 @@ Test(queuefs, sqlite)
     d->ops->close(d);
 }
 
+/* Messages without content are not free either. */
+static void check_empty_messages(struct pfs_driver *d)
+{
+    struct pfs_reply r;
+    int n = 0;
+
+    for (; n < 100; n++) {
+        r = rig_write(d, "/c/enqueue", "", 0);
+        if (r.err.cls != PFS_OK) {
+            break;
+        }
+        pfs_reply_fini(&r);
+    }
+    cr_assert_eq(r.err.cls, PFS_NOSPC);
+    cr_assert_eq(n, 2);
+    rig_cat(d, "/c/dequeue");
+    rig_put(d, "/c/enqueue", "");
+}
+
 static void check_limits(const char *const *pairs)
 {
     struct pfs_driver *d = rig_open(queuefs_open, pairs);
@@ -297,14 +316,16 @@ static void check_limits(const char *const *pairs)
     rig_ok(d, PFS_OP_REMOVE_ALL, "/a");
     rig_ok(d, PFS_OP_MKDIR, "/c");
     rig_put(d, "/c/enqueue", "1234");
+    rig_put(d, "/c/clear", "");
+    check_empty_messages(d);
     d->ops->close(d);
 }
 
 Test(queuefs, limits)
 {
-    const char *memory[] = {"max_message_bytes=4", "max_bytes=9", "max_queues=2", NULL};
-    const char *sqlite[] = {"max_message_bytes=4", "max_bytes=9", "max_queues=2",
-                            "backend=sqlite",      db_option,     NULL};
+    const char *memory[] = {"max_message_bytes=4", "max_bytes=207", "max_queues=2", NULL};
+    const char *sqlite[] = {"max_message_bytes=4", "max_bytes=207", "max_queues=2",
+                            "backend=sqlite",      db_option,       NULL};
     struct pfs_option bad[] = {{"backend", "tidb"}, {"max_bytes", "many"}, {"colour", "red"}};
     struct pfs_driver *d;
     struct pfs_error err;

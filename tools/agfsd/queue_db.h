@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#ifndef AGFSD_QUEUE_DB_H
+#define AGFSD_QUEUE_DB_H
+
+/*
+ * The database of queue_sqlite: its tables, and its statements, prepared once. Under the lock of
+ * who owns it.
+ */
+#include <proxyfs/error.h>
+#include <sqlite3.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* One row per statement, prepared once: identifier, text. */
+#define STATEMENTS(X)                                                                              \
+    X(BEGIN, "BEGIN IMMEDIATE")                                                                    \
+    X(COMMIT, "COMMIT")                                                                            \
+    X(ROLLBACK, "ROLLBACK")                                                                        \
+    X(MAKE, "INSERT OR IGNORE INTO queues(name) VALUES(?1)")                                       \
+    X(COUNT_QUEUES, "SELECT count(*) FROM queues WHERE name <> ?1")                                \
+    X(FORGET, "DELETE FROM queues WHERE name = ?1 OR ?1 = '' OR "                                  \
+              "substr(name, 1, length(?1) + 1) = ?1 || '/'")                                       \
+    X(FORGET_MESSAGES, "DELETE FROM messages WHERE queue NOT IN (SELECT name FROM queues)")        \
+    X(TOUCH, "UPDATE queues SET last_ns = max(?2, last_ns + 1) WHERE name = ?1 RETURNING last_ns") \
+    X(PUSH, "INSERT INTO messages(queue, time_ns, id, data) VALUES(?1, ?2, ?3, ?4)")               \
+    X(TAKE, "DELETE FROM messages WHERE seq = (SELECT seq FROM messages WHERE queue = ?1 "         \
+            "ORDER BY seq LIMIT 1) RETURNING id, time_ns, data, seq")                              \
+    X(PUT_BACK, "INSERT INTO messages(queue, time_ns, id, data, seq) SELECT ?1, ?2, ?3, ?4, ?5 "   \
+                "WHERE EXISTS (SELECT 1 FROM queues WHERE name = ?1)")                             \
+    X(PEEK, "SELECT id, time_ns, data, seq FROM messages WHERE queue = ?1 ORDER BY seq LIMIT 1")   \
+    X(CLEAR, "DELETE FROM messages WHERE queue = ?1")                                              \
+    X(CLEAR_TIME, "UPDATE queues SET last_ns = 0 WHERE name = ?1")                                 \
+    X(LOOK, "SELECT last_ns, (SELECT count(*) FROM messages WHERE queue = ?1) FROM queues "        \
+            "WHERE name = ?1")                                                                     \
+    X(BELOW, "SELECT name FROM queues WHERE ?1 = '' OR "                                           \
+             "substr(name, 1, length(?1) + 1) = ?1 || '/' ORDER BY replace(name, '/', char(1))")   \
+    X(TOTAL, "SELECT coalesce(sum(length(data) + 2 * length(CAST(queue AS BLOB))), 0) + "          \
+             "count(*) * ?1 FROM messages")
+
+enum statement {
+#define X(id, text) S_##id,
+    STATEMENTS(X)
+#undef X
+        N_STATEMENTS
+};
+
+struct queue_db {
+    sqlite3 *db;
+    sqlite3_stmt *statements[N_STATEMENTS];
+};
+
+/* A database file, made when missing. Errors as those of queue_sqlite_open; close it then too. */
+enum pfs_class qdb_open(struct queue_db *d, const char *path, struct pfs_error *err);
+void qdb_close(struct queue_db *d);
+
+/* The error of what SQLite did last. */
+enum pfs_class qdb_fail(struct queue_db *d, enum pfs_outcome outcome, struct pfs_error *err);
+/* The statement, ready to run with its first parameter bound (NULL: it has none). */
+sqlite3_stmt *qdb_prepare(struct queue_db *d, enum statement which, const char *name);
+/* Runs a statement without rows. */
+enum pfs_class qdb_run(struct queue_db *d, enum statement which, const char *name,
+                       struct pfs_error *err);
+/* Runs one that has one row with a number. */
+enum pfs_class qdb_ask(struct queue_db *d, enum statement which, const char *name, int64_t *ret,
+                       struct pfs_error *err);
+/* Ends a transaction: commits what went well so far, takes back the rest. */
+enum pfs_class qdb_end(struct queue_db *d, enum pfs_class cls, struct pfs_error *err);
+
+#endif
