@@ -301,6 +301,12 @@ struct pfs_driver_ops {
      * stays after all. NULL: nothing waits there. Any thread.
      */
     void (*unmounting)(struct pfs_driver *d, bool unmounting);
+    /*
+     * Of a driver that is nonblocking: true for a request that takes long all the same (much memory
+     * is to be moved, or somebody else has the lock for that), and is better done by a worker.
+     * NULL: none does. Any thread.
+     */
+    bool (*is_long)(struct pfs_driver *d, const struct pfs_request *req);
     /* Frees the driver. No request is in flight and none follows; open streams are closed before.
      */
     void (*close)(struct pfs_driver *d);

@@ -360,6 +360,7 @@ static const struct pfs_driver_ops memfs_ops = {
            [PFS_OP_HANDLE_TRUNCATE] = memfs_htruncate,
            [PFS_OP_HANDLE_STREAM] = memfs_hstream,
            [PFS_OP_HANDLE_CLOSE] = memfs_hclose},
+    .is_long = memfs_is_long,
     .close = op_close,
 };
 

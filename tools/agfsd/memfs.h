@@ -6,8 +6,8 @@
 /*
  * The inside of the memfs driver: a tree of nodes and a table of handles under one rwlock. Names
  * ending in _locked want the lock held: for reading when they change nothing, else for writing.
- * Waiting for the lock is short (no I/O, no callbacks under it), so the driver calls itself
- * nonblocking.
+ * Waiting for the lock is short (no I/O, no callbacks under it) but while much memory is moved, so
+ * the driver calls itself nonblocking, and says of which operations that is not true.
  */
 #include "base/list.h"
 #include <proxyfs/driver.h>
@@ -85,7 +85,14 @@ bool mnode_stat_locked(const struct mnode *n, struct pfs_stat *st);
 
 pfs_op_fn memfs_hopen, memfs_hread, memfs_hwrite, memfs_hseek, memfs_hsync, memfs_hstat,
     memfs_htruncate, memfs_hclose, memfs_hstream;
+/* NULL: none. */
+struct mhandle *mhandle_find_locked(struct memfs *m, uint64_t id);
 /* Frees all handles. */
 void memfs_handles_fini(struct memfs *m);
+
+/* ---- memfs_long.c ---- */
+
+/* pfs_driver_ops.is_long */
+bool memfs_is_long(struct pfs_driver *d, const struct pfs_request *req);
 
 #endif

@@ -10,7 +10,7 @@
 /* One stream chunk, so that a large file does not hold the lock for long. */
 #define STREAM_CHUNK (64u << 10)
 
-static struct mhandle *find_locked(struct memfs *m, uint64_t id, struct pfs_error *err)
+struct mhandle *mhandle_find_locked(struct memfs *m, uint64_t id)
 {
     list_for_each (it, &m->handles[id % MEMFS_BUCKETS]) {
         struct mhandle *h = list_entry(it, struct mhandle, link);
@@ -19,8 +19,17 @@ static struct mhandle *find_locked(struct memfs *m, uint64_t id, struct pfs_erro
             return h;
         }
     }
-    pfs_refuse(err, PFS_NOTFOUND, "handle not found: %llu", (unsigned long long)id);
     return NULL;
+}
+
+static struct mhandle *find_locked(struct memfs *m, uint64_t id, struct pfs_error *err)
+{
+    struct mhandle *h = mhandle_find_locked(m, id);
+
+    if (!h) {
+        pfs_refuse(err, PFS_NOTFOUND, "handle not found: %llu", (unsigned long long)id);
+    }
+    return h;
 }
 
 static bool may_read(const struct mhandle *h)
@@ -229,14 +238,10 @@ struct mstream {
     uint64_t handle; /* looked up for each chunk: it may be closed meanwhile */
 };
 
-static void stream_read(struct pfs_stream *s, void *buf, size_t cap, pfs_io_fn *done, void *arg)
+static size_t read_locked(struct mstream *ms, void *buf, size_t cap, struct pfs_error *err)
 {
-    struct mstream *ms = (struct mstream *)s;
-    struct pfs_error err = {0};
+    struct mhandle *h = find_for(ms->m, ms->handle, false, err);
     size_t n = 0;
-
-    pthread_rwlock_wrlock(&ms->m->lock);
-    struct mhandle *h = find_for(ms->m, ms->handle, false, &err);
 
     if (h && (size_t)h->pos < h->node->len) {
         n = h->node->len - (size_t)h->pos;
@@ -245,8 +250,33 @@ static void stream_read(struct pfs_stream *s, void *buf, size_t cap, pfs_io_fn *
         memcpy(buf, h->node->data + h->pos, n);
         h->pos += (int64_t)n;
     }
+    return n;
+}
+
+static void stream_read(struct pfs_stream *s, void *buf, size_t cap, pfs_io_fn *done, void *arg)
+{
+    struct mstream *ms = (struct mstream *)s;
+    struct pfs_error err = {0};
+
+    pthread_rwlock_wrlock(&ms->m->lock);
+    size_t n = read_locked(ms, buf, cap, &err);
+
     pthread_rwlock_unlock(&ms->m->lock);
     done(arg, n, &err);
+}
+
+/* False: somebody is long at it, or stream_read will say what is wrong. */
+static bool stream_read_now(struct pfs_stream *s, void *buf, size_t cap, size_t *ret_n)
+{
+    struct mstream *ms = (struct mstream *)s;
+    struct pfs_error err = {0};
+
+    if (pthread_rwlock_trywrlock(&ms->m->lock) != 0) {
+        return false;
+    }
+    *ret_n = read_locked(ms, buf, cap, &err);
+    pthread_rwlock_unlock(&ms->m->lock);
+    return err.cls == PFS_OK;
 }
 
 static void stream_close(struct pfs_stream *s)
@@ -254,7 +284,8 @@ static void stream_close(struct pfs_stream *s)
     pfs_free(s);
 }
 
-static const struct pfs_stream_ops stream_ops = {.read = stream_read, .close = stream_close};
+static const struct pfs_stream_ops stream_ops = {
+    .blocking = true, .read = stream_read, .read_now = stream_read_now, .close = stream_close};
 
 void memfs_hstream(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {

@@ -256,7 +256,8 @@ void vfs_start(struct vcall *c)
     if (!c->fn && !is_local(c->req.op)) {
         unsupported(c);
         vfs_finish_here(c);
-    } else if (c->fn && ops->nonblocking) {
+    } else if (c->fn && ops->nonblocking &&
+               !(ops->is_long && ops->is_long(c->mount->driver, &c->req))) {
         run_op(c);
         vfs_finish_here(c);
     } else if (!submit(c)) {

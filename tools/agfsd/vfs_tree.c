@@ -38,19 +38,57 @@ bool vfs_is_virtual_dir(struct vfs *v, const char *path)
 /* Adding the mount layer's entries to a listing. */
 struct adding {
     struct pfs_reply *reply;
-    size_t cap, n_driver; /* entries that came from the driver */
+    const char **names; /* of the driver's entries, sorted; NULL: not needed yet */
+    size_t cap, n_driver, n_mounts;
     const char *meta_name;
     bool link;
 };
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static int is_called(const void *name, const void *st)
+{
+    return strcmp(name, ((const struct pfs_stat *)st)->name);
+}
+
+/* False: out of memory. */
+static bool sort_names(struct adding *a)
+{
+    if (a->names) {
+        return true;
+    }
+    a->names = pfs_malloc((a->n_driver + 1) * sizeof *a->names);
+    for (size_t i = 0; a->names && i < a->n_driver; i++) {
+        a->names[i] = a->reply->list[i].name;
+    }
+    if (a->names) {
+        qsort(a->names, a->n_driver, sizeof *a->names, by_name);
+    }
+    return a->names != NULL;
+}
+
+/* Directories and tables of links are large: neither is walked through for each other's entries. */
+static bool is_listed(const struct adding *a, const char *name)
+{
+    return bsearch(&name, a->names, a->n_driver, sizeof *a->names, by_name) ||
+           (a->n_mounts > 0 && /* they came in byte order, and so do links, each once */
+            bsearch(name, a->reply->list + a->n_driver, a->n_mounts, sizeof *a->reply->list,
+                    is_called));
+}
 
 static bool add_name(void *arg, const char *name)
 {
     struct adding *a = arg;
 
-    for (size_t i = 0; i < a->reply->n_list; i++) {
-        if (strcmp(a->reply->list[i].name, name) == 0) {
-            return true;
-        }
+    if (!sort_names(a)) {
+        reply_nomem(a->reply, "a listing");
+        return false;
+    }
+    if (is_listed(a, name)) {
+        return true;
     }
     struct pfs_stat *st = reply_add_entry(a->reply, &a->cap);
 
@@ -61,6 +99,8 @@ static bool add_name(void *arg, const char *name)
     if (a->link) {
         st->mode = 0777;
         st->is_dir = false;
+    } else {
+        a->n_mounts++;
     }
     return true;
 }
@@ -68,11 +108,13 @@ static bool add_name(void *arg, const char *name)
 static void add_children(struct vfs *v, const char *dir, const char *meta_name,
                          struct pfs_reply *reply)
 {
-    struct adding a = {.reply = reply, .cap = reply->n_list, .meta_name = meta_name};
+    struct adding a = {
+        .reply = reply, .cap = reply->n_list, .n_driver = reply->n_list, .meta_name = meta_name};
 
     vfs_each_child(v, dir, add_name, &a);
     a.link = true;
     links_each(v->links, dir, add_name, &a);
+    pfs_free(a.names);
 }
 
 void vfs_add_children(struct vfs *v, const char *dir, struct pfs_reply *reply)

@@ -98,6 +98,58 @@ Test(memfs, writes_do_what_offset_and_flags_say)
     cr_assert_eq(write_at("/", "n", -1, create), PFS_BADARG);
 }
 
+static bool is_long(enum pfs_op op, const char *path, size_t len, int64_t offset, int64_t size)
+{
+    const struct pfs_request req = {
+        .op = op, .path = path, .len = len, .offset = offset, .size = size};
+
+    return d->ops->is_long(d, &req);
+}
+
+static void *ask_while_locked(void *arg)
+{
+    bool *seen = arg;
+
+    seen[0] = is_long(PFS_OP_STAT, "/f", 0, -1, -1);
+    seen[1] = is_long(PFS_OP_CHMOD, "/f", 0, -1, -1);
+    return NULL;
+}
+
+Test(memfs, says_what_takes_long)
+{
+    struct memfs *m = (struct memfs *)d;
+    const int64_t big = 2 << 20;
+    bool seen[2];
+    pthread_t t;
+
+    rig_put(d, "/f", "f");
+    rig_ok(d, PFS_OP_MKDIR, "/d");
+    rig_ok(d, PFS_OP_CREATE, "/d/x");
+    cr_assert_not(is_long(PFS_OP_READ, "/f", 0, -1, -1));
+    cr_assert_not(is_long(PFS_OP_READ, "/none", 0, -1, -1));
+    cr_assert_not(is_long(PFS_OP_READDIR, "/d", 0, -1, -1));
+    cr_assert_not(is_long(PFS_OP_WRITE, "/f", 100, 0, -1));
+    cr_assert(is_long(PFS_OP_WRITE, "/f", (size_t)big, 0, -1));
+    cr_assert(is_long(PFS_OP_WRITE, "/f", 1, big, -1), "the gap is cleared");
+    cr_assert(is_long(PFS_OP_TRUNCATE, "/f", 0, -1, big));
+    cr_assert(is_long(PFS_OP_REMOVE_ALL, "/d", 0, -1, -1));
+    cr_assert_eq(write_at("/f", "x", big, 0), PFS_OK);
+    cr_assert(is_long(PFS_OP_READ, "/f", 0, -1, -1));
+    cr_assert_not(is_long(PFS_OP_READ, "/f", 0, 0, 65536));
+    cr_assert_not(is_long(PFS_OP_READ, "/f", 0, big - 1, -1));
+    cr_assert_not(is_long(PFS_OP_WRITE, "/f", 1, big, -1));
+    cr_assert(is_long(PFS_OP_WRITE, "/f", 1, -1, -1), "the old content is freed");
+    cr_assert(is_long(PFS_OP_REMOVE, "/f", 0, -1, -1));
+    for (int i = 0; i < 2; i++) { /* nor does anybody wait for whom it takes long */
+        cr_assert_eq(i == 0 ? pthread_rwlock_rdlock(&m->lock) : pthread_rwlock_wrlock(&m->lock), 0);
+        cr_assert_eq(pthread_create(&t, NULL, ask_while_locked, seen), 0);
+        pthread_join(t, NULL);
+        pthread_rwlock_unlock(&m->lock);
+        cr_assert_eq(seen[0], i == 1);
+        cr_assert(seen[1]);
+    }
+}
+
 Test(memfs, parts_are_read)
 {
     struct pfs_request req = {.op = PFS_OP_READ, .path = "/f", .offset = 1, .size = 2};

@@ -3,6 +3,7 @@
 /* Symbolic links of the server's table. */
 #include "vfs_rig.h"
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 TestSuite(vfs_links, .init = vfs_rig_init, .fini = vfs_rig_fini);
@@ -56,6 +57,33 @@ Test(vfs_links, renaming_never_hides_a_file_behind_a_link)
     cr_assert_str_eq(vfs_rig_cat("/m/moved"), "other");
     cr_assert_eq(vfs_rig_try(PFS_OP_RENAME, "/m/moved", "/moved"), PFS_OK);
     cr_assert_str_eq(vfs_rig_cat("/moved"), "notfound"); /* "g" is beside it no more */
+}
+
+/* By the driver, a mount, or a link: what is there twice is listed once. */
+Test(vfs_links, many_are_listed_once_each)
+{
+    enum { N = 2000 };
+    char path[40];
+    size_t n_links = 0;
+
+    vfs_rig_memfs("/m");
+    vfs_rig_memfs("/m/l0001");
+    vfs_rig_memfs("/m/zz");
+    for (int i = 0; i < N; i++) {
+        snprintf(path, sizeof path, "/m/f%04d", i);
+        vfs_rig_put(path, "");
+        snprintf(path, sizeof path, "/m/l%04d", i);
+        cr_assert_eq(vfs_rig_try(PFS_OP_SYMLINK, path, "f0000"), i == 1 ? PFS_EXISTS : PFS_OK);
+    }
+    cr_assert_eq(vfs_rig_try(PFS_OP_RENAME, "/m/f1999", "/m/zz"), PFS_BADARG);
+    struct pfs_reply r = vfs_rig_path(PFS_OP_READDIR, "/m");
+
+    cr_assert_eq(r.n_list, 1 + N + 2 + N - 1); /* README, files, mounts, links */
+    for (size_t i = 0; i < r.n_list; i++) {
+        n_links += strcmp(r.list[i].meta_type, "symlink") == 0;
+    }
+    cr_assert_eq(n_links, N - 1);
+    pfs_reply_fini(&r);
 }
 
 Test(vfs_links, a_link_needs_a_directory_to_be_in)

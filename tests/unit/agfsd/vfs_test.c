@@ -174,7 +174,7 @@ Test(vfs, what_is_written_during_an_unmount_is_not_hidden_in_the_outer_mount)
     pthread_t t;
 
     vfs_rig_memfs("/");
-    vfs_rig_gate("/slow");
+    vfs_rig_gate("/slow", false);
     req.op = PFS_OP_READ;
     req.path = "/slow/f";
     vfs_rig_submit(&call, &req);
@@ -198,6 +198,27 @@ Test(vfs, what_is_written_during_an_unmount_is_not_hidden_in_the_outer_mount)
     pthread_join(t, NULL);
     cr_assert_eq(cls, PFS_OK);
     cr_assert_str_eq(vfs_rig_cat("/slow"), "notfound");
+}
+
+Test(vfs, what_takes_long_in_memory_is_not_done_on_the_loop)
+{
+    struct pfs_request req = PFS_REQUEST_INIT;
+    struct rig_call call;
+
+    vfs_rig_memfs("/m");
+    vfs_rig_put("/m/f", "f");
+    req.op = PFS_OP_TRUNCATE;
+    req.path = "/m/f";
+    for (int i = 0; i < 4; i++) { /* grows, is read, shrinks, is read */
+        req.op = i % 2 ? PFS_OP_OPEN_READ : PFS_OP_TRUNCATE;
+        req.size = i % 2 ? -1 : i == 0 ? 2 << 20 : 1000;
+        vfs_rig_submit(&call, &req);
+        cr_assert_eq(call.done, i == 3);
+        vfs_rig_wait(&call);
+        cr_assert_eq(call.reply.err.cls, PFS_OK);
+        cr_assert_eq(call.reply.len, i == 1 ? 2 << 20 : i == 3 ? 1000 : 0);
+        pfs_reply_fini(&call.reply);
+    }
 }
 
 Test(vfs, a_path_is_reserved_while_its_driver_starts)
