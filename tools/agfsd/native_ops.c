@@ -15,9 +15,9 @@
 #include "native_internal.h"
 #include "wire/json.h"
 #include "wire/wire.h"
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #define RESULT_MAX WIRE_REPLY_MAX
@@ -61,27 +61,39 @@ static void end_change(struct pfs_reply *reply, const char *text)
 }
 
 /*
- * Copies what may be a text, or not even readable memory, without trusting it: the kernel reads it
- * for us. False: it is no text.
+ * Copies what may not even be readable memory, less than a pipe holds. The kernel reads it for us,
+ * page by page: a piece that crosses the end of what is readable may fail as a whole. (Reading our
+ * own memory as another process's is forbidden in the sandbox.)
  */
-static bool copy_doubtful_text(const char *from, char *to, size_t cap)
+static size_t copy_doubtful(const char *from, char *to, size_t n)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     size_t first = page - (uintptr_t)from % page;
+    int fds[2];
 
-    if (first > cap - 1) {
-        first = cap - 1;
+    if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0) {
+        return 0;
     }
-    struct iovec local = {.iov_base = to, .iov_len = cap - 1};
-    /* Cut at the page's end: a piece is read whole or not at all. */
-    struct iovec remote[2] = {
-        {.iov_base = (void *)(uintptr_t)from, .iov_len = first},
-        {.iov_base = (void *)((uintptr_t)from + first), .iov_len = cap - 1 - first}};
-    ssize_t n = process_vm_readv(getpid(), &local, 1, remote, 2, 0);
+    first = first < n ? first : n;
+    ssize_t put = write(fds[1], from, first);
 
-    if (n <= 0) {
-        return false;
+    if (put == (ssize_t)first && first < n) {
+        ssize_t more = write(fds[1], from + first, n - first);
+
+        put += more > 0 ? more : 0;
     }
+    ssize_t got = put > 0 ? read(fds[0], to, (size_t)put) : 0;
+
+    close(fds[0]);
+    close(fds[1]);
+    return got > 0 ? (size_t)got : 0;
+}
+
+/* The same, of what may be a text. False: it is none. */
+static bool copy_doubtful_text(const char *from, char *to, size_t cap)
+{
+    size_t n = copy_doubtful(from, to, cap - 1);
+
     to[n] = '\0';
     return to[0] && pfs_utf8_valid(to, strlen(to));
 }

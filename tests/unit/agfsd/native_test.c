@@ -2,12 +2,14 @@
  * Copyright the ProxyFS authors */
 /* HABITS32_SO, GOOD_SO: paths of the plugins in tests/plugin. */
 #include "native.h"
+#include "process.h"
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 static struct native *load(const char *path)
@@ -99,6 +101,19 @@ Test(native, reads_of_a_plugin_with_32_bit_habits)
     struct pfs_reply r = run(d, part);
     cr_expect_eq(r.len, 2, "never more than asked for");
     pfs_reply_fini(&r);
+    d->ops->close(d);
+    unload(n);
+}
+
+Test(native, D17_an_error_is_read_in_the_sandbox_too)
+{
+    struct native *n = load(HABITS32_SO);
+    struct pfs_driver *d = mount(n);
+
+    process_give_up_rights(true);
+    cr_expect_eq(process_vm_readv(getpid(), NULL, 0, NULL, 0, 0), -1, "there is a sandbox");
+    cr_expect(fails(d, PFS_OP_READ, "/none", PFS_NOTFOUND, "not found"));
+    cr_expect(fails(d, PFS_OP_READ, "/wild", PFS_IO, "read failed"));
     d->ops->close(d);
     unload(n);
 }
