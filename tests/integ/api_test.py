@@ -114,6 +114,13 @@ def test_parts_of_files(world):
             assert reply.headers["content-range"] == "bytes %d-%d/10240" % (first, end - 1), reply.headers
             assert reply.headers["etag"] == tag and tag[0] == tag[-1] == '"', reply.headers
         expect(ask("/local/f", "bytes=10240-"), 416, **{"class": "badarg"})
+        # RFC 9110 13.1.5: a part of what the client has the rest of, else all of it
+        given = lambda r, tag: api.call("GET", "files", headers=("Range: " + r, "If-Range: " + tag), path="/local/f")
+        assert expect(given("bytes=10-19", tag), 206).body == data[10:20]
+        for other in ('"another"', "W/" + tag, tag[:-1], tag[:-2] + '"', "Mon, 30 Nov 2026 06:00:00 GMT"):
+            for r in ("bytes=10-19", "bytes=10240-"):
+                reply = expect(given(r, other), 200)
+                assert reply.body == data and "content-range" not in reply.headers, other
         for r in ("bytes=-5", "bytes=5-4", "bytes=0-1,3-4", "items=0-1", "bytes=x-1", "bytes=1", "bytes=1-99999999999999999999"):
             assert expect(ask("/local/f", r), 200).body == data, r  # HTTP: what is not understood is ignored
         assert expect(ask("/local/f", "bytes=0-1", offset=5, size=3), 200).body == data[5:8]  # the stock way comes first

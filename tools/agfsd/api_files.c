@@ -12,13 +12,31 @@
 
 /* ---- reading ---- */
 
+/*
+ * The condition of If-Range (RFC 9110 13.1.5): a part is of use only of the content that the client
+ * has the rest of. A date never matches: none is sent.
+ */
+static bool has_the_rest(const struct api_call *c, const struct pfs_stream *s)
+{
+    const char *tag = http_field(c->http, "if-range");
+    size_t n = strlen(s->version);
+
+    return !tag || (tag[0] == '"' && strncmp(tag + 1, s->version, n) == 0 &&
+                    strcmp(tag + 1 + n, "\"") == 0);
+}
+
+static void part_closed(void *arg, size_t n, const struct pfs_error *err);
+
 static void answer_read(struct api_call *c, struct pfs_reply *reply)
 {
     if (reply->stream) {
         struct pfs_stream *s = reply->stream;
+        bool part = c->req.flags & PFS_READ_RANGE && s->version[0];
 
         reply->stream = NULL;
-        if (c->req.flags & PFS_READ_RANGE && s->version[0] && s->total > 0) {
+        if (part && !has_the_rest(c, s)) {
+            vfs_stream_end(s, http_loop(c->http), NULL, part_closed, c);
+        } else if (part && s->total > 0) {
             api_respond_range(c, "application/octet-stream", s);
         } else {
             api_respond_stream(c, "application/octet-stream", s);
@@ -29,6 +47,18 @@ static void answer_read(struct api_call *c, struct pfs_reply *reply)
 
     reply->data = NULL;
     api_respond_bytes(c, "application/octet-stream", data, reply->len);
+}
+
+/* Instead of the part all of it is read. */
+static void part_closed(void *arg, size_t n, const struct pfs_error *err)
+{
+    struct api_call *c = arg;
+
+    c->req.flags &= ~PFS_READ_RANGE;
+    c->req.offset = 0;
+    c->req.size = -1;
+    c->fate = (struct vfs_fate){0};
+    api_submit(c, PFS_OP_OPEN_READ, answer_read);
 }
 
 /*
