@@ -3,7 +3,13 @@
 #include "queue_db.h"
 #include "base/err.h"
 #include <stddef.h>
+#include <sys/statvfs.h>
 
+/*
+ * The log grows to 1000 pages of 4 KiB and a transaction, and what is in there may all be new to
+ * the tables. On small disks it is an eighth.
+ */
+#define DISK_RESERVE (16u << 20)
 #define BUSY_WAIT_MS 5000 /* for another process that has the database open */
 
 static enum pfs_class class_of(int rc)
@@ -69,26 +75,49 @@ enum pfs_class qdb_ask(struct queue_db *d, enum statement which, const char *nam
     return cls;
 }
 
-static void roll_back(struct queue_db *d)
+/* False: the transaction goes on. SQLite ends it by itself after some errors. */
+static bool roll_back(struct queue_db *d)
 {
-    if (!sqlite3_get_autocommit(d->db)) {
-        qdb_run(d, S_ROLLBACK, NULL, NULL);
-    }
+    return sqlite3_get_autocommit(d->db) || qdb_run(d, S_ROLLBACK, NULL, NULL) == PFS_OK;
 }
 
-/* Ends a transaction: commits what went well so far, takes back the rest. */
+/* A commit that fails so has not got as far as its last write. */
+static bool is_before_commit(enum pfs_class cls)
+{
+    return cls == PFS_NOSPC || cls == PFS_BUSY || cls == PFS_NOMEM;
+}
+
 enum pfs_class qdb_end(struct queue_db *d, enum pfs_class cls, struct pfs_error *err)
 {
-    if (cls == PFS_OK) {
+    bool commits = cls == PFS_OK;
+
+    if (commits) {
         cls = qdb_run(d, S_COMMIT, NULL, err);
-        if (cls != PFS_OK && err) {
-            err->outcome = PFS_OUTCOME_UN;
-        }
     }
-    if (cls != PFS_OK) {
-        roll_back(d);
+    bool undone = cls != PFS_OK && roll_back(d);
+
+    if (commits && cls != PFS_OK && err && !(undone && is_before_commit(cls))) {
+        err->outcome = PFS_OUTCOME_UN;
     }
     return cls;
+}
+
+bool qdb_has_room(struct queue_db *d, size_t len)
+{
+    const char *path = sqlite3_db_filename(d->db, "main");
+    struct statvfs v;
+
+    if (!path || !*path || statvfs(path, &v) != 0) {
+        return true;
+    }
+    uint64_t all = (uint64_t)v.f_blocks * v.f_frsize, left = (uint64_t)v.f_bavail * v.f_frsize;
+    uint64_t reserve = all / 8 < DISK_RESERVE ? all / 8 : DISK_RESERVE;
+
+    uint64_t needs = reserve + 2 * (uint64_t)len; /* once in the log, once in the tables */
+    int64_t unused = 0;                           /* of what the tables have */
+
+    return left >= needs ||
+           (qdb_ask(d, S_FREE, NULL, &unused, NULL) == PFS_OK && left + (uint64_t)unused >= needs);
 }
 
 static enum pfs_class set_up(struct queue_db *d, struct pfs_error *err)
@@ -100,6 +129,7 @@ static enum pfs_class set_up(struct queue_db *d, struct pfs_error *err)
     };
     static const char schema[] =
         "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+        "PRAGMA secure_delete=OFF;" /* a message taken out is not written over with zeros */
         "CREATE TABLE IF NOT EXISTS queues(name TEXT PRIMARY KEY, last_ns INTEGER NOT NULL "
         "DEFAULT 0) WITHOUT ROWID;"
         "CREATE TABLE IF NOT EXISTS messages(seq INTEGER PRIMARY KEY AUTOINCREMENT, queue TEXT "

@@ -10,6 +10,7 @@
 #include <proxyfs/error.h>
 #include <sqlite3.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* One row per statement, prepared once: identifier, text. */
@@ -35,6 +36,7 @@
             "WHERE name = ?1")                                                                     \
     X(BELOW, "SELECT name FROM queues WHERE ?1 = '' OR "                                           \
              "substr(name, 1, length(?1) + 1) = ?1 || '/' ORDER BY replace(name, '/', char(1))")   \
+    X(FREE, "SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size")      \
     X(TOTAL, "SELECT coalesce(sum(length(data) + 2 * length(CAST(queue AS BLOB))), 0) + "          \
              "count(*) * ?1 FROM messages")
 
@@ -64,6 +66,11 @@ enum pfs_class qdb_run(struct queue_db *d, enum statement which, const char *nam
 /* Runs one that has one row with a number. */
 enum pfs_class qdb_ask(struct queue_db *d, enum statement which, const char *name, int64_t *ret,
                        struct pfs_error *err);
+/*
+ * May a message of len bytes take room on the disk? Some is left to take messages out with, which
+ * needs it for the log of that.
+ */
+bool qdb_has_room(struct queue_db *d, size_t len);
 /* Ends a transaction: commits what went well so far, takes back the rest. */
 enum pfs_class qdb_end(struct queue_db *d, enum pfs_class cls, struct pfs_error *err);
 

@@ -135,6 +135,9 @@ static enum pfs_class sql_push(struct queue_backend *b, const char *name, const 
     pthread_mutex_lock(&s->mu);
     enum pfs_class cls = queue_check_room(&s->limits, s->total, len, cost(name, len), err);
 
+    if (cls == PFS_OK && !qdb_has_room(&s->db, len)) {
+        cls = pfs_refuse(err, PFS_NOSPC, "no space left on the disk of the queue database");
+    }
     if (cls == PFS_OK) {
         cls = qdb_run(&s->db, S_BEGIN, NULL, err);
     }
