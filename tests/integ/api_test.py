@@ -268,6 +268,10 @@ def test_limits(world):
         r = api.put("/memfs/f", b"y" * 1001)
         assert r.status == 413 and r.error == "request body exceeds maximum size of 1000 bytes", r.body
         assert api.read("/memfs/f").body == b"x" * 1000
+        # Nor is it more where a body is passed on piece by piece; without the limit it may be.
+        r = api.put("/local/f", b"y" * 3000000)
+        assert r.status == 413 and r.error == "request body exceeds maximum size of 1000 bytes", r.body
+        assert r.json()["outcome"] == "NA" and api.get("stat", path="/local/f").status == 404
         expect_error(api.mount("/m2", "memfs"), 403, "denied", "administration is switched off")
 
 

@@ -24,7 +24,8 @@ struct api {
     struct vfs *vfs;
     struct registry *registry;
     struct pfs_pool *workers; /* mounting, loading: may take seconds */
-    size_t max_body;
+    size_t max_body;          /* of a request's body in memory */
+    size_t max_upload;        /* of one that is passed on piece by piece; 0: as much as there is */
     const struct server_limits *limits; /* as configured */
     bool admin;                         /* mount, unmount and plugins may be used */
     const char *const *admins;          /* identities that may, up to a NULL; NULL: everybody */

@@ -176,7 +176,10 @@ static void answer_open_write(struct api_call *c, struct pfs_reply *reply)
 {
     c->stream = reply->stream;
     reply->stream = NULL;
-    http_pump_body(c->http, c->stream, -1, upload_pumped, c);
+    size_t max = c->api->max_upload;
+
+    http_pump_body(c->http, c->stream, max > 0 && max < INT64_MAX ? (int64_t)max : -1,
+                   upload_pumped, c);
 }
 
 bool api_take_write(struct api_call *c)

@@ -249,8 +249,10 @@ char *config_to_text(const struct config *c)
     jo_begin(&j, '{');
     put_optional(&j, "address", c->address);
     put_optional(&j, "log_level", c->log_level);
-    jo_key(&j, "max_request_body_bytes");
-    jo_int(&j, (int64_t)c->max_body);
+    if (c->max_upload > 0) {
+        jo_key(&j, "max_request_body_bytes");
+        jo_int(&j, (int64_t)c->max_body);
+    }
     jo_key(&j, "loops");
     jo_int(&j, c->loops);
     jo_key(&j, "admin");

@@ -24,6 +24,7 @@ struct config {
     char *address; /* "host:port", ":8080"; NULL: none */
     char *log_level;
     size_t max_body;
+    size_t max_upload; /* the same, once it is given; else 0 */
     bool admin;
     bool sandbox;              /* see process.h */
     struct config_list admins; /* identities that may mount and load; none: everybody may */

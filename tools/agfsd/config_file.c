@@ -183,7 +183,7 @@ static enum pfs_class read_max_body(struct reader *r, const char *name, yaml_nod
     enum pfs_class cls = read_number(r, name, value, &n);
 
     if (cls == PFS_OK && n > 0) { /* not positive: the default, as the stock server */
-        r->config->max_body = (size_t)n;
+        r->config->max_body = r->config->max_upload = (size_t)n;
     }
     return cls;
 }

@@ -203,6 +203,7 @@ static enum pfs_class make_tree(struct agfsd *d, struct pfs_error *err)
     d->api.vfs = d->vfs;
     d->api.registry = d->registry;
     d->api.max_body = d->config->max_body;
+    d->api.max_upload = d->config->max_upload;
     d->api.admin = d->config->admin;
     d->api.admins = (const char *const *)d->config->admins.items;
     d->api.limits = &d->config->limits;
