@@ -79,6 +79,24 @@ static enum pfs_class check_header(const char *path, const Elf64_Ehdr *h, struct
     return PFS_OK;
 }
 
+/* Is all there that will be mapped? Touching what is not ends the process (SIGBUS). */
+static enum pfs_class check_segments(const char *path, int fd, const Elf64_Ehdr *h, int64_t size,
+                                     struct pfs_error *err)
+{
+    for (unsigned i = 0; i < h->e_phnum; i++) {
+        Elf64_Phdr p;
+        uint64_t at = h->e_phoff + (uint64_t)i * sizeof p, end;
+
+        if (h->e_phentsize != sizeof p || at > (uint64_t)size ||
+            pread(fd, &p, sizeof p, (off_t)at) != (ssize_t)sizeof p ||
+            (p.p_type == PT_LOAD &&
+             (__builtin_add_overflow(p.p_offset, p.p_filesz, &end) || end > (uint64_t)size))) {
+            return pfs_refuse(err, PFS_CONFIG, "unsupported plugin type: %s is cut short", path);
+        }
+    }
+    return PFS_OK;
+}
+
 enum pfs_class native_file_check(const char *path, struct pfs_error *err)
 {
     Elf64_Ehdr h = {0};
@@ -101,6 +119,9 @@ enum pfs_class native_file_check(const char *path, struct pfs_error *err)
         cls = pfs_refuse(err, PFS_CONFIG, "unsupported plugin type: %s is too short", path);
     } else {
         cls = check_header(path, &h, err);
+    }
+    if (cls == PFS_OK) {
+        cls = check_segments(path, fd, &h, st.st_size, err);
     }
     close(fd);
     return cls;

@@ -312,6 +312,13 @@ Test(native, what_is_no_plugin_is_refused_before_it_is_opened)
     cr_expect(cannot_load(path, PFS_CONFIG, "not an ELF file"));
     write_file(path, elf, sizeof elf);
     cr_expect(cannot_load(path, PFS_CONFIG, "another machine"));
+    static char good[4000]; /* its begin, as an upload that was cut leaves it */
+    FILE *f = fopen(GOOD_SO, "r");
+    cr_assert(f && fread(good, 1, sizeof good, f) == sizeof good && fclose(f) == 0);
+    write_file(path, good, sizeof good);
+    cr_expect(cannot_load(path, PFS_CONFIG, "is cut short"));
+    write_file(path, good, 100);
+    cr_expect(cannot_load(path, PFS_CONFIG, "is cut short"));
     unlink(path);
     cr_assert_eq(mkfifo(path, 0600), 0);
     cr_expect(cannot_load(path, PFS_CONFIG, "not a file"));
