@@ -8,6 +8,7 @@ usage: drivers_test.py BUILDDIR [TEST...]
 import json
 import os
 import socket
+import tempfile
 import threading
 import urllib.error
 import urllib.request
@@ -97,6 +98,25 @@ def test_a_file_called_like_a_queues_is_no_message(world):
     assert server.status("VmHWM") - before < 32 << 10, (before, server.status("VmHWM"))
 
 
+def test_plugins_of_the_tree_leave_nothing_behind(world):
+    left = lambda: [n for n in os.listdir(tempfile.gettempdir()) if n.startswith("agfs-plugin-")]
+    with open(os.path.join(world.build, "tests/unit/agfsd/good.so"), "rb") as f:
+        library = f.read()
+    api = Api(world.start("server", ["--mount", "memfs:/m"]).clear)
+    wait_for("the mount", api.ready)
+    before = left()
+    for content, status in (library, 200), (library[:1000], 400), (b"no library", 400):
+        assert api.put("/m/p.so", content).status == 200
+        r = api.post("plugins/load", {"library_path": "agfs:///m/p.so"})
+        assert r.status == status and left() == before, (r.status, r.body, left())
+    loaded = [p for p in api.get("plugins").json()["plugins"] if p["is_external"]]
+    assert len(loaded) == 1, loaded
+    assert api.mount("/g", loaded[0]["name"]).status == 200
+    assert api.get("directories", path="/g").status == 200 and api.unmount("/g").status == 200
+    assert api.post("plugins/unload", {"library_path": loaded[0]["library_path"]}).status == 200
+    assert left() == before and not [p for p in api.get("plugins").json()["plugins"] if p["is_external"]]
+
+
 def test_queue_through_the_mount(world):
     remote, local = pair(world, "h2")
     assert local.post("directories", path="/r/queue/jobs").status == 201
@@ -181,5 +201,6 @@ def test_a_repetition_waits_for_the_first(world):
 
 if __name__ == "__main__":
     run([test_follow_through_h2, test_follow_through_h1, test_an_idle_reader_does_not_hold_its_mount,
-         test_a_file_called_like_a_queues_is_no_message, test_queue_through_the_mount, test_requests_run_once,
+         test_a_file_called_like_a_queues_is_no_message, test_plugins_of_the_tree_leave_nothing_behind,
+         test_queue_through_the_mount, test_requests_run_once,
          test_a_repetition_waits_for_the_first])

@@ -250,7 +250,13 @@ static char *fetch_library(struct api_call *c, const char *path)
         unlink(name);
         return NULL;
     }
-    return pfs_strdup(name);
+    char *copy = pfs_strdup(name);
+
+    if (!copy) {
+        pfs_nomem(&c->err, "a plugin");
+        unlink(name);
+    }
+    return copy;
 }
 
 static void load_work(struct api_call *c)
@@ -276,6 +282,9 @@ static void load_work(struct api_call *c)
         jo_bool(&j, t.original != NULL);
         jo_end(&j, '}');
         api_work_result(c, &j);
+    }
+    if (fetched) {
+        unlink(fetched); /* what is loaded stays until it is unloaded, by this name as before */
     }
     pfs_free(fetched);
 }
