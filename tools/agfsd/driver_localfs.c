@@ -83,84 +83,6 @@ static void op_remove(struct pfs_driver *d, const struct pfs_request *req, struc
     }
 }
 
-static int remove_tree(int dir, const char *name, unsigned depth);
-
-/* Removes everything in the directory `fd`, which is taken. Returns an errno. */
-static int remove_entries(int fd, unsigned depth)
-{
-    DIR *list = fdopendir(fd);
-    int eno = 0;
-
-    if (!list) {
-        eno = errno;
-        close(fd);
-        return eno;
-    }
-    while (eno == 0) {
-        errno = 0;
-        struct dirent *e = readdir(list);
-
-        if (!e) {
-            eno = errno;
-            break;
-        }
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0) {
-            eno = remove_tree(dirfd(list), e->d_name, depth + 1);
-        }
-    }
-    closedir(list);
-    return eno;
-}
-
-/* Removes what is called name in dir, links themselves, not what they point to. */
-static int remove_tree(int dir, const char *name, unsigned depth)
-{
-    if (unlinkat(dir, name, 0) == 0 || errno == ENOENT) {
-        return 0;
-    }
-    if (errno != EISDIR && errno != EPERM) {
-        return errno;
-    }
-    if (depth >= REMOVE_DEPTH_MAX) {
-        return ENAMETOOLONG;
-    }
-    int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-    if (fd < 0) {
-        return errno;
-    }
-    int eno = remove_entries(fd, depth);
-
-    if (eno == 0 && unlinkat(dir, name, AT_REMOVEDIR) < 0 && errno != ENOENT) {
-        eno = errno;
-    }
-    return eno;
-}
-
-static void op_removeall(struct pfs_driver *d, const struct pfs_request *req,
-                         struct pfs_reply *reply)
-{
-    const char *base;
-    struct stat st;
-
-    if (!req->path[1]) {
-        pfs_refuse(&reply->err, PFS_DENIED, "permission denied: cannot remove root directory");
-        return;
-    }
-    int dir = lfs_open_parent((struct localfs *)d, req->path, &base);
-    int eno = dir < 0 || fstatat(dir, base, &st, AT_SYMLINK_NOFOLLOW) < 0
-                  ? errno
-                  : remove_tree(dir, base, 0);
-
-    if (eno) {
-        lfs_fail(&reply->err, eno, req->path);
-        reply->err.outcome = dir < 0 || eno == ENOENT ? PFS_OUTCOME_NA : PFS_OUTCOME_UN;
-    }
-    if (dir >= 0) {
-        close(dir);
-    }
-}
-
 /*
  * Reads n bytes into memory, which counts with the bodies of requests, here until they are one's
  * body.
@@ -426,7 +348,7 @@ static const struct pfs_driver_ops localfs_ops = {
     .op = {[PFS_OP_CREATE] = op_create,
            [PFS_OP_MKDIR] = op_mkdir,
            [PFS_OP_REMOVE] = op_remove,
-           [PFS_OP_REMOVE_ALL] = op_removeall,
+           [PFS_OP_REMOVE_ALL] = lfs_removeall,
            [PFS_OP_READ] = op_read,
            [PFS_OP_WRITE] = op_write,
            [PFS_OP_READDIR] = op_readdir,

@@ -60,6 +60,8 @@ struct lfs_put {
  * behind is removed.
  */
 bool lfs_is_temp(int dir, const char *name);
+/* A temporary name that nobody else uses. */
+void lfs_make_temp_name(char temp[48]);
 /* Begins to replace path as plan says. Errors: what the path gives, EXISTS, NOTFOUND, NOMEM. */
 enum pfs_class lfs_put_begin(const struct localfs *fs, const char *path,
                              const struct write_plan *plan, struct lfs_put *ret,
@@ -78,6 +80,10 @@ pfs_op_fn lfs_openread, lfs_openwrite;
 pfs_op_fn lfs_hopen, lfs_hreplace, lfs_hcommit, lfs_hread, lfs_hwrite, lfs_hseek, lfs_hsync,
     lfs_hstat, lfs_htruncate, lfs_hstream, lfs_hclose;
 void lfs_handles_fini(struct localfs *fs);
+
+/* ---- localfs_remove.c ---- */
+
+pfs_op_fn lfs_removeall;
 
 /* ---- driver_localfs.c ---- */
 

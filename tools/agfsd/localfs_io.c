@@ -181,8 +181,7 @@ int64_t lfs_mtime(const struct stat *st)
 /* Who writes content is idle for minutes at most: nobody writes this any more. */
 #define TEMP_LIFE_S 3600
 
-/* A name that nobody else uses. */
-static void make_temp_name(char temp[48])
+void lfs_make_temp_name(char temp[48])
 {
     unsigned long long r[2] = {0, 0};
 
@@ -197,12 +196,12 @@ bool lfs_is_temp(int dir, const char *name)
     const char *digits = name + sizeof TEMP_PREFIX - 1;
     struct stat st;
 
-    if (strncmp(name, TEMP_PREFIX, sizeof TEMP_PREFIX - 1) != 0) {
+    if (strncmp(name, TEMP_PREFIX, sizeof TEMP_PREFIX - 1) != 0 || strlen(digits) != TEMP_DIGITS ||
+        strspn(digits, "0123456789abcdef") != TEMP_DIGITS ||
+        fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode)) {
         return false;
     }
-    if (strlen(digits) == TEMP_DIGITS && strspn(digits, "0123456789abcdef") == TEMP_DIGITS &&
-        fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
-        pfs_wall_now() / PFS_SEC - st.st_mtim.tv_sec > TEMP_LIFE_S) {
+    if (pfs_wall_now() / PFS_SEC - st.st_mtim.tv_sec > TEMP_LIFE_S) {
         unlinkat(dir, name, 0);
     }
     return true;
@@ -215,7 +214,7 @@ static int open_temp(struct lfs_put *p)
 
     p->temp[0] = '\0';
     if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == ENOENT)) {
-        make_temp_name(p->temp);
+        lfs_make_temp_name(p->temp);
         fd = openat(p->dir, p->temp, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0644);
     }
     return fd;
@@ -382,7 +381,7 @@ static int put_into_place(struct lfs_put *p)
         if (errno != EEXIST || p->exclusive) {
             return errno;
         }
-        make_temp_name(p->temp);
+        lfs_make_temp_name(p->temp);
         if (!link_as(p, p->temp)) {
             int eno = errno;
 

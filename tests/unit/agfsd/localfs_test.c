@@ -173,6 +173,40 @@ Test(localfs, a_download_knows_its_length_and_notices_less)
     s->ops->close(s);
 }
 
+/* Deeper than paths are long, with a file in every directory. */
+Test(localfs, a_tree_of_any_depth_is_removed)
+{
+    enum { PARTS = 3, DEPTH = 500 };
+    char path[2 * DEPTH + 10];
+    size_t n = 0;
+
+    rig_ok(d, PFS_OP_MKDIR, "/t");
+    for (int part = 0; part < PARTS; part++) {
+        n = (size_t)snprintf(path, sizeof path, "/p");
+        rig_ok(d, PFS_OP_MKDIR, path);
+        for (int i = 0; i < DEPTH; i++) {
+            n += (size_t)snprintf(path + n, sizeof path - n, "/d");
+            rig_ok(d, PFS_OP_MKDIR, path);
+        }
+        struct pfs_request req = PFS_REQUEST_INIT;
+
+        rig_put(d, "/p/f", "f");
+        req.op = PFS_OP_RENAME; /* what there is already goes below it */
+        req.path = "/t";
+        snprintf(path + n, sizeof path - n, "/t");
+        req.path2 = path;
+        struct pfs_reply r = rig_run(d, req);
+
+        cr_assert_eq(r.err.cls, PFS_OK, "%s", r.err.text);
+        req.path = "/p";
+        req.path2 = "/t";
+        r = rig_run(d, req);
+        cr_assert_eq(r.err.cls, PFS_OK, "%s", r.err.text);
+    }
+    rig_ok(d, PFS_OP_REMOVE_ALL, "/t");
+    cr_assert_str_eq(rig_ls(d, "/"), "");
+}
+
 Test(localfs, what_a_killed_server_left_behind_goes)
 {
     const struct timespec old[2] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
@@ -183,9 +217,10 @@ Test(localfs, what_a_killed_server_left_behind_goes)
     for (int i = 0; i < 3; i++) {
         host_put(names[i], "half");
     }
+    rig_ok(d, PFS_OP_MKDIR, "/.agfsd-0123456789abcdef0123456789abcde0");
     cr_assert_eq(utimensat(AT_FDCWD, host(names[0]), old, 0), 0);
     cr_assert_eq(utimensat(AT_FDCWD, host(names[2]), old, 0), 0);
-    cr_assert_str_eq(rig_ls(d, "/"), "");
+    cr_assert_str_eq(rig_ls(d, "/"), ".agfsd-0123456789abcdef0123456789abcde0 .agfsd-notes ");
     cr_assert_eq(access(host(names[0]), F_OK), -1, "nobody writes it any more");
     cr_assert_eq(access(host(names[1]), F_OK), 0, "this one may be written just now");
     cr_assert_eq(access(host(names[2]), F_OK), 0, "not one of ours");
