@@ -239,13 +239,7 @@ static void rename_locked(struct kvfs *k, const char *from, const char *to, stru
         pfs_refuse(err, PFS_EXISTS, "key already exists: %s", to);
         return;
     }
-    char *value = p->value;
-
-    if (kv_set_locked(k, to, value, p->len, err) == PFS_OK) {
-        p = kv_find_locked(k, from); /* the table may have moved */
-        p->value = NULL;
-        kv_remove_locked(k, p);
-    }
+    kv_rename_locked(k, p, to, err);
 }
 
 static void op_rename(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)

@@ -26,6 +26,9 @@ struct kvfs {
 struct pair *kv_find_locked(const struct kvfs *k, const char *key);
 struct pair *kv_need_locked(const struct kvfs *k, const char *key, struct pfs_error *err);
 void kv_remove_locked(struct kvfs *k, struct pair *p);
+/* Gives a pair another key, which must be free. Errors: NOSPC (a longer one), NOMEM. */
+enum pfs_class kv_rename_locked(struct kvfs *k, struct pair *p, const char *to,
+                                struct pfs_error *err);
 /* Sets a key to `value` (malloc'ed), which is taken on success. Errors: TOOBIG, NOSPC, NOMEM. */
 enum pfs_class kv_set_locked(struct kvfs *k, const char *key, char *value, size_t len,
                              struct pfs_error *err);

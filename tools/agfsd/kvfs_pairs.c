@@ -73,6 +73,33 @@ static bool grow_locked(struct kvfs *k)
     return grown != NULL;
 }
 
+enum pfs_class kv_rename_locked(struct kvfs *k, struct pair *p, const char *to,
+                                struct pfs_error *err)
+{
+    struct pair moved = *p;
+    uint64_t others = k->total - cost(p->key, p->len);
+
+    if (strlen(to) > strlen(p->key) && others + cost(to, p->len) > k->max_bytes) {
+        return pfs_refuse(err, PFS_NOSPC, "no space left: %" PRIu64 " bytes are allowed",
+                          k->max_bytes);
+    }
+    moved.key = pfs_strdup(to);
+    if (!moved.key) {
+        return pfs_nomem(err, "a key");
+    }
+    moved.mtime_ns = pfs_wall_now();
+    k->total = others + cost(to, p->len);
+    pfs_free(p->key);
+    k->n--;
+    memmove(p, p + 1, (size_t)(k->pairs + k->n - p) * sizeof *p);
+    size_t at = place_locked(k, to);
+
+    memmove(&k->pairs[at + 1], &k->pairs[at], (k->n - at) * sizeof *k->pairs);
+    k->pairs[at] = moved;
+    k->n++;
+    return PFS_OK;
+}
+
 enum pfs_class kv_set_locked(struct kvfs *k, const char *key, char *value, size_t len,
                              struct pfs_error *err)
 {

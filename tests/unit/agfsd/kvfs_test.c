@@ -74,6 +74,23 @@ Test(kvfs, refusals)
     r = rig_write(d, "/keys/b", big, 64);
     cr_assert_eq(r.err.cls, PFS_NOSPC);
     cr_assert_str_eq(rig_ls(d, "/keys"), "a ");
+    /* A new name for what fills more than half of it needs no room, unless it is longer. */
+    struct pfs_request req = PFS_REQUEST_INIT;
+    char path[200] = "/keys/";
+
+    req.op = PFS_OP_RENAME;
+    req.path = "/keys/a";
+    req.path2 = "/keys/z";
+    r = rig_run(d, req);
+    cr_assert_eq(r.err.cls, PFS_OK, "%s", r.err.text);
+    cr_assert_str_eq(rig_ls(d, "/keys"), "z ");
+    memset(path + 6, 'n', 100);
+    req.path = "/keys/z";
+    req.path2 = path;
+    r = rig_run(d, req);
+    cr_assert_eq(r.err.cls, PFS_NOSPC);
+    rig_put(d, "/keys/b", "");
+    cr_assert_str_eq(rig_ls(d, "/keys"), "b z ");
     d->ops->close(d);
 }
 
