@@ -35,7 +35,7 @@
     X(LOOK, "SELECT last_ns, (SELECT count(*) FROM messages WHERE queue = ?1) FROM queues "        \
             "WHERE name = ?1")                                                                     \
     X(BELOW, "SELECT name FROM queues WHERE ?1 = '' OR "                                           \
-             "substr(name, 1, length(?1) + 1) = ?1 || '/' ORDER BY replace(name, '/', char(1))")   \
+             "substr(name, 1, length(?1) + 1) = ?1 || '/' ORDER BY replace(name, '/', char(0))")   \
     X(FREE, "SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size")      \
     X(TOTAL, "SELECT coalesce(sum(length(data) + 2 * length(CAST(queue AS BLOB))), 0) + "          \
              "count(*) * ?1 FROM messages")

@@ -115,6 +115,10 @@ static void check_tree(struct pfs_driver *d, const char *backend)
     rig_ok(d, PFS_OP_REMOVE_ALL, "/n");
     rig_ok(d, PFS_OP_REMOVE_ALL, "/not-there");
     cr_assert_str_eq(rig_ls(d, "/"), "README a n-1 ");
+    rig_ok(d, PFS_OP_MKDIR, "/n\001b"); /* after all below n */
+    rig_ok(d, PFS_OP_MKDIR, "/n/a");
+    rig_ok(d, PFS_OP_MKDIR, "/n/c");
+    cr_assert_str_eq(rig_ls(d, "/"), "README a n n\001b n-1 ");
     rig_ok(d, PFS_OP_REMOVE_ALL, "/");
     cr_assert_str_eq(rig_ls(d, "/"), "README ");
     cr_assert_str_eq(rig_cat(d, "/a/dequeue"), "{}");
