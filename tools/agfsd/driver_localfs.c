@@ -135,6 +135,7 @@ static void write_part(struct localfs *fs, const struct pfs_request *req,
                        const struct write_plan *plan, struct pfs_reply *reply)
 {
     struct stat st;
+    size_t done = 0;
     int flags = O_WRONLY | (plan->create ? O_CREAT : 0) | (plan->exclusive ? O_EXCL : 0) |
                 (plan->append ? O_APPEND : 0);
     int fd = lfs_open_file(fs, req->path, flags, &st, &reply->err);
@@ -142,10 +143,12 @@ static void write_part(struct localfs *fs, const struct pfs_request *req,
     if (fd < 0) {
         return;
     }
-    if (!lfs_pwrite_all(fd, req->data, req->len, plan->append ? -1 : plan->at) ||
+    if (!lfs_pwrite_some(fd, req->data, req->len, plan->append ? -1 : plan->at, &done) ||
         (plan->sync && fsync(fd) < 0)) {
+        bool as_before = done == 0 && (!plan->create || st.st_size > 0); /* not made just now */
+
         lfs_fail(&reply->err, errno, req->path);
-        reply->err.outcome = PFS_OUTCOME_UN; /* a part may be written */
+        reply->err.outcome = as_before ? PFS_OUTCOME_NA : PFS_OUTCOME_UN;
     } else {
         reply->count = (int64_t)req->len;
     }

@@ -42,6 +42,8 @@ enum pfs_class lfs_fail(struct pfs_error *err, int eno, const char *path);
 ssize_t lfs_pread_all(int fd, void *buf, size_t n, int64_t at);
 /* Writes all n bytes at `at`, or at the end when at is -1 (O_APPEND); false and errno. */
 bool lfs_pwrite_all(int fd, const void *buf, size_t n, int64_t at);
+/* The same; *ret_done: how many were written, also on failure. */
+bool lfs_pwrite_some(int fd, const void *buf, size_t n, int64_t at, size_t *ret_done);
 /* Go's os.FileMode bits of st_mode. */
 uint32_t lfs_mode(mode_t mode);
 int64_t lfs_mtime(const struct stat *st);

@@ -245,17 +245,17 @@ static bool set_append(int fd, bool on)
     return flags >= 0 && fcntl(fd, F_SETFL, on ? flags | O_APPEND : flags & ~O_APPEND) == 0;
 }
 
-static bool write_at(struct lhandle *h, const struct pfs_request *req)
+static bool write_at(struct lhandle *h, const struct pfs_request *req, size_t *ret_done)
 {
     bool append = h->flags & PFS_OPEN_APPEND;
 
     if (req->offset >= 0) {
         bool good = !append || set_append(h->fd, false);
 
-        good = good && lfs_pwrite_all(h->fd, req->data, req->len, req->offset);
+        good = good && lfs_pwrite_some(h->fd, req->data, req->len, req->offset, ret_done);
         return (!append || set_append(h->fd, true)) && good;
     }
-    if (!lfs_pwrite_all(h->fd, req->data, req->len, append ? -1 : h->pos)) {
+    if (!lfs_pwrite_some(h->fd, req->data, req->len, append ? -1 : h->pos, ret_done)) {
         return false;
     }
     h->pos = append ? lseek(h->fd, 0, SEEK_CUR) : h->pos + (int64_t)req->len;
@@ -304,11 +304,13 @@ void lfs_hwrite(struct pfs_driver *d, const struct pfs_request *req, struct pfs_
     if (h->upload) {
         write_upload(h, req, reply);
     } else if (may(h, PFS_OPEN_WRONLY, &reply->err)) {
-        if (write_at(h, req)) {
+        size_t done = 0;
+
+        if (write_at(h, req, &done)) {
             reply->count = (int64_t)req->len;
         } else {
             lfs_fail(&reply->err, errno, h->path);
-            reply->err.outcome = PFS_OUTCOME_UN; /* a part may be written */
+            reply->err.outcome = done > 0 ? PFS_OUTCOME_UN : PFS_OUTCOME_NA;
         }
     }
     give(fs, h, false);

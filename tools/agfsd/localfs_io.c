@@ -131,24 +131,33 @@ ssize_t lfs_pread_all(int fd, void *buf, size_t n, int64_t at)
     return (ssize_t)have;
 }
 
-bool lfs_pwrite_all(int fd, const void *buf, size_t n, int64_t at)
+bool lfs_pwrite_some(int fd, const void *buf, size_t n, int64_t at, size_t *ret_done)
 {
     size_t done = 0;
+    ssize_t put = 0;
 
-    while (done < n) {
-        const char *from = (const char *)buf + done;
-        ssize_t put =
-            at < 0 ? write(fd, from, n - done) : pwrite(fd, from, n - done, at + (int64_t)done);
-
-        if (put < 0 && errno == EINTR) {
-            continue;
-        }
-        if (put < 0) {
-            return false;
-        }
-        done += (size_t)put;
+    if (at > INT64_MAX - (int64_t)n) {
+        errno = EFBIG; /* the kernel says EINVAL, after a part of it perhaps */
+        put = -1;
     }
-    return true;
+    while (put >= 0 && done < n) {
+        const char *from = (const char *)buf + done;
+
+        put = at < 0 ? write(fd, from, n - done) : pwrite(fd, from, n - done, at + (int64_t)done);
+        if (put < 0 && errno == EINTR) {
+            put = 0;
+        }
+        done += put > 0 ? (size_t)put : 0;
+    }
+    *ret_done = done;
+    return put >= 0;
+}
+
+bool lfs_pwrite_all(int fd, const void *buf, size_t n, int64_t at)
+{
+    size_t done;
+
+    return lfs_pwrite_some(fd, buf, n, at, &done);
 }
 
 uint32_t lfs_mode(mode_t mode)

@@ -26,6 +26,30 @@ Test(localfs_replace, writes_do_what_offset_and_flags_say)
     cr_assert_str_eq(rig_ls(d, "/"), "f new new2 ", "no temporary file is left");
 }
 
+Test(localfs_replace, what_begins_too_far_out_is_not_written)
+{
+    static const int64_t offsets[] = {INT64_MAX, INT64_MAX - 2};
+
+    rig_put(d, "/f", "old");
+    uint64_t h = rig_hopen(d, "/f", PFS_OPEN_WRONLY);
+
+    for (int i = 0; i < 4; i++) {
+        struct pfs_request req = {.op = i % 2 ? PFS_OP_HANDLE_WRITE : PFS_OP_WRITE,
+                                  .path = "/f",
+                                  .handle = h,
+                                  .data = "new",
+                                  .len = 3,
+                                  .offset = offsets[i / 2],
+                                  .size = -1,
+                                  .flags = PFS_WRITE_CREATE};
+        struct pfs_reply r = rig_run(d, req);
+
+        cr_assert_eq(r.err.cls, PFS_TOOBIG, "%s", r.err.text);
+        cr_assert_eq(r.err.outcome, PFS_OUTCOME_NA);
+    }
+    cr_assert_str_eq(rig_cat(d, "/f"), "old");
+}
+
 Test(localfs_replace, replacing_keeps_the_mode_and_goes_through_links)
 {
     rig_put(d, "/f", "old");
