@@ -72,7 +72,7 @@ static void add_link_job(void *arg)
 {
     struct vcall *c = arg;
 
-    if (vfs_fate_begin(c->req.host, c->full, &c->reply.err) &&
+    if (vfs_fate_begin(c->req.host, &c->reply.err) &&
         check_place(c, c->full, "symlink") == PFS_OK) {
         links_add(c->vfs->links, c->full, c->req.path2, &c->reply.err);
     }
@@ -83,7 +83,7 @@ static void rename_link_job(void *arg)
 {
     struct vcall *c = arg;
 
-    if (vfs_fate_begin(c->req.host, c->full, &c->reply.err) &&
+    if (vfs_fate_begin(c->req.host, &c->reply.err) &&
         check_place(c, c->req.path2, "file") == PFS_OK) {
         links_rename(c->vfs->links, c->full, c->req.path2, &c->reply.err);
     }
