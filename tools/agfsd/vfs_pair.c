@@ -9,8 +9,8 @@
 
 /* ---- rename ---- */
 
-/* A link at the new path would hide what is renamed. True: refused. */
-static bool link_is_there(struct vcall *c)
+/* A link at the new path would hide what is renamed. Errors: EXISTS, NOMEM. */
+static enum pfs_class check_no_link(struct vcall *c)
 {
     char *target = links_target(c->vfs->links, c->req.path2, &c->reply.err);
 
@@ -18,10 +18,7 @@ static bool link_is_there(struct vcall *c)
         pfs_free(target);
         pfs_refuse(&c->reply.err, PFS_EXISTS, "symlink already exists: %s", c->req.path2);
     }
-    if (c->reply.err.cls != PFS_OK) {
-        vfs_finish_here(c);
-    }
-    return c->reply.err.cls != PFS_OK;
+    return c->reply.err.cls;
 }
 
 static void refuse_rename(struct vcall *c, const char *why)
@@ -34,7 +31,8 @@ void vfs_start_rename(struct vcall *c, const char *rest)
 {
     const char *to;
 
-    if (link_is_there(c)) {
+    if (check_no_link(c) != PFS_OK) {
+        vfs_finish_here(c);
         return;
     }
     struct pfs_error err = {0};
