@@ -131,7 +131,7 @@ static size_t copy_out(struct exchange *ex, void *buf, size_t cap)
 static size_t take_unlock(struct conn *c, struct exchange *ex, void *buf, size_t cap, bool *ret_end)
 {
     struct batch b;
-    size_t n = copy_out(ex, buf, cap);
+    size_t n = ex->takes_ended ? 0 : copy_out(ex, buf, cap);
 
     batch_init(&b);
     if (n) {
@@ -165,6 +165,17 @@ size_t exchange_take(struct exchange *ex, void *buf, size_t cap, bool *ret_end)
     }
     pthread_mutex_lock(&c->mu);
     return take_unlock(c, ex, buf, cap, ret_end);
+}
+
+void exchange_end_takes(struct exchange *ex)
+{
+    struct conn *c = ex->conn;
+
+    if (c) {
+        pthread_mutex_lock(&c->mu);
+        ex->takes_ended = true;
+        pthread_mutex_unlock(&c->mu);
+    }
 }
 
 size_t exchange_try_take(struct exchange *ex, void *buf, size_t cap, bool *ret_end)

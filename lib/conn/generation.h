@@ -105,6 +105,11 @@ size_t exchange_take(struct exchange *ex, void *buf, size_t cap, bool *ret_end);
  */
 size_t exchange_try_take(struct exchange *ex, void *buf, size_t cap, bool *ret_end);
 /*
+ * Takes give nothing from now on, and none writes into its buffer any more when this returns. The
+ * caller sees to it that the exchange is not detached meanwhile. Never waits for a callback.
+ */
+void exchange_end_takes(struct exchange *ex);
+/*
  * Gives the next chunk (borrowed until WRITABLE or DONE); last: none follows. One at a time, from
  * any thread, never blocks.
  */

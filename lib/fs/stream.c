@@ -96,7 +96,7 @@ static void look_for_data_unlock(struct stream *s)
     struct async_op *a = s->a;
     bool settled;
 
-    if (s->call != STREAM_READ || s->pumping || !(s->news || s->over)) {
+    if (s->call != STREAM_READ || s->pumping || s->closed || !(s->news || s->over)) {
         settled = settle_locked(s);
         pthread_mutex_unlock(&s->mu);
         if (settled) {
@@ -105,6 +105,7 @@ static void look_for_data_unlock(struct stream *s)
         return;
     }
     s->pumping = true;
+    async_ref(a); /* the stream may be closed meanwhile */
     size_t n, len;
     bool end;
     do {
@@ -112,13 +113,17 @@ static void look_for_data_unlock(struct stream *s)
         bool over = s->over;
         void *buf = s->buf;
         len = s->len;
-        pthread_mutex_unlock(&s->mu);
         struct exchange *ex = &s->a->op.ex;
-        n = over ? exchange_take(ex, buf, len, &end) : exchange_try_take(ex, buf, len, &end);
-        pthread_mutex_lock(&s->mu);
+        if (s->settled) { /* nobody else has a hand in it: not even callbacks follow */
+            n = exchange_take(ex, buf, len, &end);
+        } else {
+            pthread_mutex_unlock(&s->mu);
+            n = over ? exchange_take(ex, buf, len, &end) : exchange_try_take(ex, buf, len, &end);
+            pthread_mutex_lock(&s->mu);
+        }
         end |= over;
         /* The end that came meanwhile left it to this thread, and may be all that comes. */
-    } while (n == 0 && !end && (s->news || s->over) && s->call == STREAM_READ);
+    } while (n == 0 && !end && (s->news || s->over) && s->call == STREAM_READ && !s->closed);
     s->pumping = false;
     s->news |= n == len; /* then some may be left */
     settled = settle_locked(s);
@@ -133,6 +138,7 @@ static void look_for_data_unlock(struct stream *s)
     if (settled) {
         leave(a);
     }
+    async_unref(a);
 }
 
 void stream_on_news(struct stream *s)
@@ -346,6 +352,10 @@ static void stream_close(struct pfs_stream *base)
     async_cancel(a, PFS_CANCELLED); /* nothing happens when the exchange is DONE */
     pfs_refuse(&err, PFS_CANCELLED, "the stream was closed");
     pthread_mutex_lock(&s->mu);
+    s->closed = true;
+    if (s->pumping) { /* the buffer of the read is its owner's again when its callback is called */
+        exchange_end_takes(&a->op.ex);
+    }
     end_call_unlock(s, 0, &err);
     async_unref(a); /* the stream's */
 }

@@ -53,6 +53,7 @@ struct stream {
     pfs_io_fn *done;
     void *arg;
     bool pumping;     /* one thread looks for data at a time */
+    bool closed;      /* none begins to */
     bool news;        /* since the last look; without, there is nothing to be found */
     bool over;        /* the exchange is DONE: err says how */
     bool armed;       /* the operation's timer runs for the call */

@@ -131,6 +131,7 @@ struct exchange {
     bool in_session, header_sent, request_sent, reply_ended, local_reset;
     bool header_ended;  /* the final reply header is complete: what follows is body or trailer */
     bool lost_interest; /* reply_stream: the consumer closed; drop what comes */
+    bool takes_ended;   /* who took of the body has no room for it any more */
     bool reply_cut;     /* enough came of a body that is no result: the reply counts as complete */
     size_t body_sent;
     struct http_chunk chunk; /* streamed body: what is left of the one being sent */
