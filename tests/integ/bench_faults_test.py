@@ -212,6 +212,7 @@ def test_a_full_standard_output(world):
 
 def interrupted(world, url, *args, after, by=signal.SIGINT, duration="50s", **popen):
     """A signal once after() is true."""
+    popen.setdefault("preexec_fn", lambda: signal.signal(by, signal.SIG_DFL))  # whoever runs the tests may ignore it
     p = subprocess.Popen([os.path.join(world.build, "tools/bench/agfs-bench"), url, "-d", duration, "--rounds", "1",
                           *args], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **popen)
     try:
