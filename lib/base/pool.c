@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/list.h"
+#include "base/mutex.h"
 #include <pthread.h>
 #include <time.h>
 
@@ -133,16 +134,12 @@ static enum pfs_class admit_locked(struct pfs_pool *p, struct pfs_error *err)
 static enum pfs_class wait_for_permit_locked(struct pfs_pool *p, int64_t deadline_ns,
                                              struct pfs_error *err)
 {
-    pthread_condattr_t attr;
     pthread_cond_t cond;
     struct entry e = {.cond = &cond};
     enum pfs_class cls = PFS_OK;
     struct timespec until = {.tv_sec = deadline_ns / PFS_SEC, .tv_nsec = deadline_ns % PFS_SEC};
 
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&cond, &attr);
-    pthread_condattr_destroy(&attr);
+    pfs_cond_init_timed(&cond);
     list_append(&p->queue, &e.node);
     p->n_waiting++;
     grant_locked(p);

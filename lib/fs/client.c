@@ -26,15 +26,10 @@ void client_unref(struct pfs_client *c)
 
 static void init_waiting(struct pfs_client *c)
 {
-    pthread_condattr_t attr;
-
     atomic_init(&c->refs, 1);
     c->n_forks = io_n_forks();
     pfs_mutex_init_short(&c->mu);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&c->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    pfs_cond_init_timed(&c->changed);
 }
 
 enum pfs_class pfs_client_new(const struct pfs_option *list, size_t n, struct pfs_client **ret,

@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/mutex.h"
 #include "driver_util.h"
 #include "drivers.h"
 #include "streamfs.h"
@@ -315,7 +316,6 @@ enum pfs_class streamfs_open(const struct pfs_option *options, size_t n, struct 
     static const char *const allowed[] = {"channel_buffer_size", "ring_buffer_size", NULL};
     uint64_t channel = STREAM_RETENTION_DEFAULT, ring = STREAM_RETENTION_DEFAULT;
     enum pfs_class cls = options_check(options, n, allowed, err);
-    pthread_condattr_t attr;
 
     cls = cls == PFS_OK ? option_size(options, n, allowed[0], 1, &channel, err) : cls;
     cls = cls == PFS_OK ? option_size(options, n, allowed[1], 1, &ring, err) : cls;
@@ -333,10 +333,7 @@ enum pfs_class streamfs_open(const struct pfs_option *options, size_t n, struct 
     f->retention = (size_t)(ring > channel ? ring : channel);
     pthread_mutex_init(&f->mu, NULL);
     pthread_cond_init(&f->delivered, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&f->news, &attr);
-    pthread_condattr_destroy(&attr);
+    pfs_cond_init_timed(&f->news);
     list_init(&f->lives);
     list_init(&f->handles);
     *ret = &f->base;

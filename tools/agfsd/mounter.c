@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/mutex.h"
 #include "base/pool.h"
 #include <pthread.h>
 #include <stdlib.h>
@@ -182,7 +183,6 @@ enum pfs_class mounter_start(struct vfs *v, struct registry *r, const struct mou
 {
     struct mounter *m = pfs_calloc(1, sizeof *m);
     enum pfs_class cls = PFS_OK;
-    pthread_condattr_t attr;
 
     if (!m) {
         return pfs_nomem(err, "mounts");
@@ -190,10 +190,7 @@ enum pfs_class mounter_start(struct vfs *v, struct registry *r, const struct mou
     m->vfs = v;
     m->registry = r;
     pthread_mutex_init(&m->mu, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&m->wake, &attr);
-    pthread_condattr_destroy(&attr);
+    pfs_cond_init_timed(&m->wake);
     m->wanted = pfs_calloc(n + 1, sizeof *m->wanted);
     if (!m->wanted) {
         cls = pfs_nomem(err, "mounts");

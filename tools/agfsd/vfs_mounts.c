@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/mutex.h"
 #include "vfs_internal.h"
 #include <string.h>
 
@@ -429,7 +430,6 @@ void vfs_each_child(struct vfs *v, const char *dir, bool (*fn)(void *arg, const 
 struct vfs *vfs_new(void)
 {
     struct vfs *v = pfs_calloc(1, sizeof *v);
-    pthread_condattr_t attr;
 
     if (!v) {
         return NULL;
@@ -438,10 +438,7 @@ struct vfs *vfs_new(void)
     v->pool = pfs_pool_new(MOUNT_WORKERS, MOUNT_QUEUE);
     pthread_rwlock_init(&v->lock, NULL);
     pthread_mutex_init(&v->idle_mu, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&v->idle, &attr);
-    pthread_condattr_destroy(&attr);
+    pfs_cond_init_timed(&v->idle);
     pthread_mutex_init(&v->handle_mu, NULL);
     v->last_handle = vfs_first_handle();
     pthread_mutex_init(&v->orphan_mu, NULL);

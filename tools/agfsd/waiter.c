@@ -2,17 +2,13 @@
  * Copyright the ProxyFS authors */
 #include "waiter.h"
 #include "base/clock.h"
+#include "base/mutex.h"
 
 void waiter_init(struct waiter *w)
 {
-    pthread_condattr_t attr;
-
     *w = (struct waiter){0};
     pthread_mutex_init(&w->mu, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&w->cond, &attr);
-    pthread_condattr_destroy(&attr);
+    pfs_cond_init_timed(&w->cond);
 }
 
 void waiter_fini(struct waiter *w)
