@@ -204,8 +204,7 @@ static bool is_touch(const struct pfs_request *w)
 static void check_written(struct call *c)
 {
     if (c->req.op == PFS_OP_WRITE && (uint64_t)c->reply.count != c->req.len) {
-        pfs_fail(&c->reply.err, PFS_TRUNCATED, PFS_OUTCOME_AP, PFS_PHASE_REPLY,
-                 "the remote wrote %lld of %zu bytes", (long long)c->reply.count, c->req.len);
+        pfs_short_write(&c->reply.err, c->reply.count, c->req.len);
     }
 }
 

@@ -169,6 +169,12 @@ enum pfs_class pfs_nomem(struct pfs_error *err, const char *what)
     return pfs_refuse(err, PFS_NOMEM, "out of memory for %s", what);
 }
 
+enum pfs_class pfs_short_write(struct pfs_error *err, int64_t written, size_t len)
+{
+    return pfs_fail(err, PFS_TRUNCATED, PFS_OUTCOME_AP, PFS_PHASE_REPLY,
+                    "the remote wrote %lld of %zu bytes", (long long)written, len);
+}
+
 void pfs_err_prefix(struct pfs_error *err, const char *format, ...)
 {
     if (err) {

@@ -18,6 +18,8 @@ enum pfs_class pfs_refuse(struct pfs_error *err, enum pfs_class cls, const char 
     PFS_PRINTF(3, 4);
 /* Out of memory before anything was sent; `what` names what could not be had. */
 enum pfs_class pfs_nomem(struct pfs_error *err, const char *what);
+/* A remote took less than it was given: TRUNCATED, applied. */
+enum pfs_class pfs_short_write(struct pfs_error *err, int64_t written, size_t len);
 /* Puts "PREFIX: " before the text. */
 void pfs_err_prefix(struct pfs_error *err, const char *format, ...) PFS_PRINTF(2, 3);
 /* Class of an errno value of a local system call (files): ENOENT NOTFOUND, EACCES DENIED, ... */

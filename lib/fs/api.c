@@ -111,8 +111,7 @@ enum pfs_class pfs_write(struct pfs_client *c, const char *path, const void *dat
     if (pfs_call(c, &req, &reply) == PFS_OK && ret_written) {
         *ret_written = reply.count;
     } else if (reply.err.cls == PFS_OK && (uint64_t)reply.count != len) {
-        pfs_fail(&reply.err, PFS_TRUNCATED, PFS_OUTCOME_AP, PFS_PHASE_REPLY,
-                 "the remote wrote %lld of %zu bytes", (long long)reply.count, len);
+        pfs_short_write(&reply.err, reply.count, len);
     }
     return finish(&reply, err);
 }
