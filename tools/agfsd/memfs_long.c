@@ -76,6 +76,24 @@ static size_t effort(const struct mnode *n, int64_t pos, const struct pfs_reques
                : 0;
 }
 
+/* Has the operation a cost that depends on what is there? */
+static bool has_effort(enum pfs_op op)
+{
+    return op == PFS_OP_READ || op == PFS_OP_WRITE || op == PFS_OP_TRUNCATE ||
+           op == PFS_OP_READDIR || op == PFS_OP_REMOVE || op == PFS_OP_REMOVE_ALL ||
+           op == PFS_OP_HANDLE_OPEN || op == PFS_OP_HANDLE_READ || op == PFS_OP_HANDLE_WRITE ||
+           op == PFS_OP_HANDLE_TRUNCATE || op == PFS_OP_HANDLE_CLOSE;
+}
+
+static size_t effort_locked(struct memfs *m, const struct pfs_request *req)
+{
+    bool by_handle = req->op >= PFS_OP_HANDLE_READ && req->op <= PFS_OP_HANDLE_CLOSE;
+    const struct mhandle *h = by_handle ? mhandle_find_locked(m, req->handle) : NULL;
+    const struct mnode *n = !by_handle ? mnode_find_locked(m, req->path) : h ? h->node : NULL;
+
+    return effort(n, h ? h->pos : 0, req);
+}
+
 bool memfs_is_long(struct pfs_driver *d, const struct pfs_request *req)
 {
     struct memfs *m = (struct memfs *)d;
@@ -84,10 +102,7 @@ bool memfs_is_long(struct pfs_driver *d, const struct pfs_request *req)
     if (!try_lock(m, changes)) {
         return true;
     }
-    bool by_handle = req->op >= PFS_OP_HANDLE_READ && req->op <= PFS_OP_HANDLE_CLOSE;
-    const struct mhandle *h = by_handle ? mhandle_find_locked(m, req->handle) : NULL;
-    const struct mnode *n = !by_handle ? mnode_find_locked(m, req->path) : h ? h->node : NULL;
-    size_t bytes = effort(n, h ? h->pos : 0, req);
+    size_t bytes = has_effort(req->op) ? effort_locked(m, req) : 0;
 
     pthread_rwlock_unlock(&m->lock);
     return bytes >= LONG_BYTES;
