@@ -345,9 +345,8 @@ static void stream_close(struct pfs_stream *base)
     struct async_op *a = s->a;
     struct pfs_error err;
 
-    if (is_foreign(
-            s)) { /* its locks may be held for ever, and its connection is in use elsewhere */
-        return;
+    if (is_foreign(s)) {
+        return; /* its locks may be held for ever, and its connection is in use elsewhere */
     }
     async_cancel(a, PFS_CANCELLED); /* nothing happens when the exchange is DONE */
     pfs_refuse(&err, PFS_CANCELLED, "the stream was closed");

@@ -24,8 +24,8 @@ static void call_free(struct api_call *c)
     pfs_free(c->body);
     http_body_freed(c->body_len);
     pfs_free(c->out);
-    http_free(http_loop(c->http),
-              c); /* the request, given back or not, is there until the turn ends */
+    /* The request, given back or not, is there until the turn ends. */
+    http_free(http_loop(c->http), c);
 }
 
 /* ---- answers ---- */

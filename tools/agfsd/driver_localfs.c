@@ -15,7 +15,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define REMOVE_DEPTH_MAX 512      /* open directories while removing a tree: each is a descriptor */
 #define READ_WHOLE_MAX (64 << 20) /* as much as a request may bring; more is read as a stream */
 
 bool lfs_stat_fill(struct pfs_stat *out, const char *name, const struct stat *st)
