@@ -10,6 +10,7 @@ import glob
 import os
 import select
 import signal
+import struct
 import subprocess
 import termios
 import time
@@ -23,6 +24,7 @@ class Terminal:
 
     def __init__(self, world, server, **env):
         self.fd, other = os.openpty()
+        self.name = os.ttyname(other)
         self.seen = ""
         self.process = subprocess.Popen([os.path.abspath(world.agfs), "--server", server.clear],
                                         stdin=other, stdout=other, stderr=other,
@@ -42,6 +44,14 @@ class Terminal:
             assert ready, "%r does not come: %r" % (text, self.seen[after:])
             self.seen += os.read(self.fd, 65536).decode(errors="replace")
         return self.seen.index(text, after) + len(text)
+
+    def is_held(self):
+        """That agfs has read all keys, and sleeps: with the output stopped, where it wants to write."""
+        with open(os.open(self.name, os.O_RDONLY | os.O_NOCTTY)) as tty:
+            n_keys = struct.unpack("i", fcntl.ioctl(tty, termios.FIONREAD, b"    "))[0]
+        with open("/proc/%d/stat" % self.process.pid) as f:
+            state = f.read().rpartition(")")[2].split()[0]
+        return n_keys == 0 and state == "S"
 
     def end(self):
         self.type("exit 0\n")
@@ -99,6 +109,41 @@ def test_ctrl_c_ends_the_line(world):
     t.expect("on\r\n", t.expect("echo on\r\n", at))
     t.end()
     assert os.path.exists(world.path("l/big"))
+
+
+def test_ctrl_c_while_the_prompt_is_printed(world):
+    server, _ = start(world)
+    t = Terminal(world, server)
+    at = t.expect("agfs:/> ")
+    for _ in range(3):
+        t.type("r")
+        at = t.expect("r", at)
+        t.type("\x13m")  # stops the output, and holds the shell where it prints the m
+        wait_for("the shell to print", t.is_held)
+        t.type("\x03")  # which starts the output again
+        at = t.expect("agfs:/> ", at)
+    t.end()
+
+
+def test_a_terminal_that_another_program_had(world):
+    server, _ = start(world)
+    t = Terminal(world, server)
+    at = t.expect("agfs:/> ")
+    t.type("echo of")
+    at = t.expect("echo of", at)
+    fcntl.ioctl(t.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 40, 0, 0))
+    t.expect("echo of", at)
+    at = len(t.seen)
+    mode = termios.tcgetattr(t.fd)
+    mode[3] |= termios.ECHO | termios.ICANON
+    termios.tcsetattr(t.fd, termios.TCSANOW, mode)  # as the shell that agfs was started from
+    os.kill(t.process.pid, signal.SIGCONT)
+    t.expect("echo of", at)
+    assert not termios.tcgetattr(t.fd)[3] & (termios.ECHO | termios.ICANON)
+    at = len(t.seen)
+    t.type(" the line\n")
+    t.expect("of the line\r\n", t.expect("the line\r\n", at))
+    t.end()
 
 
 def test_ctrl_c_ends_a_text_and_a_script(world):
@@ -261,7 +306,7 @@ def test_words_that_would_be_ignored(world):
     assert not agfs(world, server, "ls", "/m").stdout.count("d\n")
 
 
-run([test_ctrl_c_ends_the_line, test_ctrl_c_ends_a_text_and_a_script, test_text_of_several_lines,
-     test_names_that_look_like_local_files, test_long_output_that_cannot_be_written, test_reload,
+run([test_ctrl_c_ends_the_line, test_ctrl_c_while_the_prompt_is_printed, test_a_terminal_that_another_program_had, test_ctrl_c_ends_a_text_and_a_script,
+     test_text_of_several_lines, test_names_that_look_like_local_files, test_long_output_that_cannot_be_written, test_reload,
      test_output_that_is_lost, test_the_password_of_the_server_is_not_shown, test_closed_descriptors,
      test_a_script_that_cannot_be_read, test_completion_of_other_alphabets, test_words_that_would_be_ignored])

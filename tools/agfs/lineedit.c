@@ -6,10 +6,13 @@
 #include <errno.h>
 #include <histedit.h>
 #include <locale.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <wchar.h>
 
 #define HISTORY_LINES 1000 /* as much as one scrolls back */
 
@@ -19,6 +22,7 @@ struct terminal {
     EditLine *el;
     History *history;
     char *prompt, *history_file; /* owned; history_file may be NULL */
+    sigset_t usual;              /* the signals blocked while no line is edited */
 };
 
 static char *prompt_cb(EditLine *el)
@@ -26,6 +30,22 @@ static char *prompt_cb(EditLine *el)
     struct terminal *t;
     el_get(el, EL_CLIENTDATA, &t);
     return t->prompt;
+}
+
+/* What wakes who waits for a key comes at no other time: see wait_for_key. */
+static void hold_signals(struct terminal *t)
+{
+    sigset_t held;
+    sigemptyset(&held);
+    sigaddset(&held, SIGINT);
+    sigaddset(&held, SIGWINCH);
+    sigaddset(&held, SIGCONT);
+    sigprocmask(SIG_BLOCK, &held, &t->usual);
+}
+
+static void release_signals(const struct terminal *t)
+{
+    sigprocmask(SIG_SETMASK, &t->usual, NULL);
 }
 
 static unsigned char show_choices(struct terminal *t, const struct strings *words)
@@ -73,7 +93,9 @@ static unsigned char complete_cb(EditLine *el, int ch)
     el_get(el, EL_CLIENTDATA, &t);
     const LineInfo *info = el_line(el);
     char *line = xstrndup(info->buffer, (size_t)(info->cursor - info->buffer));
+    release_signals(t);
     shell_complete(t->cli, line, &word, &words);
+    hold_signals(t);
     if (words.n > 0)
         result = choose(t, line + word, &words);
     strings_fini(&words);
@@ -111,14 +133,82 @@ static void save_history(struct terminal *t)
     free(t->history_file);
 }
 
+/* The window has another size, or another program had the terminal. */
+static void draw_again(EditLine *el)
+{
+    el_resize(el);
+    el_set(el, EL_PREP_TERM, 0); /* else it believes that it has the terminal */
+    el_set(el, EL_PREP_TERM, 1);
+    el_set(el, EL_REFRESH);
+}
+
+/*
+ * False: Ctrl-C (EINTR), or the terminal failed; errno says which. Where libedit itself waits, no
+ * signal is held: a Ctrl-C that came after the prompt was printed and before its read began changed
+ * nothing, and the next one ended the shell.
+ */
+static bool wait_for_key(const struct terminal *t)
+{
+    struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
+    while (!cancel_asked()) {
+        if (ppoll(&in, 1, NULL, &t->usual) > 0)
+            return true;
+        if (errno != EINTR)
+            return false;
+        if (!cancel_asked())
+            draw_again(t->el);
+    }
+    errno = EINTR;
+    return false;
+}
+
+/* In place of libedit's own, for wait_for_key. */
+static int read_key_cb(EditLine *el, wchar_t *key)
+{
+    struct terminal *t;
+    mbstate_t state = {0};
+    el_get(el, EL_CLIENTDATA, &t);
+    for (;;) {
+        char byte;
+        if (!wait_for_key(t))
+            return -1;
+        ssize_t n = read(STDIN_FILENO, &byte, 1);
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+            continue;
+        if (n <= 0)
+            return (int)n;
+        size_t rc = mbrtowc(key, &byte, 1, &state);
+        if (rc == (size_t)-1)
+            memset(&state, 0, sizeof state); /* no text in this locale */
+        else if (rc != (size_t)-2)
+            return 1;
+    }
+}
+
+static void wake(int sig)
+{
+    (void)sig; /* that ppoll returns is enough */
+}
+
+static const char *edit_line(struct terminal *t, int *n)
+{
+    hold_signals(t);
+    cancel_begin(false);
+    el_resize(t->el);
+    const char *line = el_gets(t->el, n);
+    int error = errno;
+    release_signals(t);
+    errno = error;
+    return line;
+}
+
 /* Reads one line; NULL: the end of input. A line given up with Ctrl-C comes back empty. */
 static const char *read_line(struct terminal *t)
 {
     int n;
     free(t->prompt);
     t->prompt = shell_prompt(t->cli);
-    cancel_begin(false);
-    const char *line = el_gets(t->el, &n);
+    const char *line = edit_line(t, &n);
     if (line && n > 0)
         return line;
     if (n < 0 && errno == EINTR) {
@@ -136,7 +226,6 @@ static void run_line(struct terminal *t, const char *line)
     if (copy[strspn(copy, " \t")]) {
         if (t->history)
             history(t->history, &ev, H_ENTER, copy);
-        cancel_begin(false);
         shell_line(t->cli, copy);
     }
     free(copy);
@@ -156,6 +245,10 @@ int shell_interactive(struct cli *cli)
     /* el_set would keep copies of both texts for ever. */
     el_wset(t.el, EL_ADDFN, L"agfs-complete", L"complete a command or path", complete_cb);
     el_set(t.el, EL_BIND, "^I", "agfs-complete", NULL);
+    el_wset(t.el, EL_GETCFN, read_key_cb);
+    struct sigaction sa = {.sa_handler = wake, .sa_flags = SA_RESTART};
+    sigaction(SIGWINCH, &sa, NULL);
+    sigaction(SIGCONT, &sa, NULL);
     load_history(&t);
     el_source(t.el, NULL);
     while (!cli->quit && (line = read_line(&t)) != NULL)
