@@ -45,6 +45,10 @@ class Terminal:
             self.seen += os.read(self.fd, 65536).decode(errors="replace")
         return self.seen.index(text, after) + len(text)
 
+    def edits(self):
+        """That a line is edited: the shell takes keys one by one, and shows them itself."""
+        return not termios.tcgetattr(self.fd)[3] & (termios.ECHO | termios.ICANON)
+
     def is_held(self):
         """That agfs has read all keys, and sleeps: with the output stopped, where it wants to write."""
         with open(os.open(self.name, os.O_RDONLY | os.O_NOCTTY)) as tty:
@@ -116,9 +120,8 @@ def test_ctrl_c_while_the_prompt_is_printed(world):
     t = Terminal(world, server)
     at = t.expect("agfs:/> ")
     for _ in range(3):
-        t.type("r")
-        at = t.expect("r", at)
-        t.type("\x13m")  # stops the output, and holds the shell where it prints the m
+        wait_for("the shell to take keys", t.edits)
+        t.type("\x13r")  # stops the output, and holds the shell where it shows the r
         wait_for("the shell to print", t.is_held)
         t.type("\x03")  # which starts the output again
         at = t.expect("agfs:/> ", at)
@@ -129,17 +132,16 @@ def test_a_terminal_that_another_program_had(world):
     server, _ = start(world)
     t = Terminal(world, server)
     at = t.expect("agfs:/> ")
+    wait_for("the shell to take keys", t.edits)
     t.type("echo of")
     at = t.expect("echo of", at)
     fcntl.ioctl(t.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 40, 0, 0))
     t.expect("echo of", at)
-    at = len(t.seen)
     mode = termios.tcgetattr(t.fd)
     mode[3] |= termios.ECHO | termios.ICANON
     termios.tcsetattr(t.fd, termios.TCSANOW, mode)  # as the shell that agfs was started from
     os.kill(t.process.pid, signal.SIGCONT)
-    t.expect("echo of", at)
-    assert not termios.tcgetattr(t.fd)[3] & (termios.ECHO | termios.ICANON)
+    wait_for("the shell to take the terminal again", t.edits)
     at = len(t.seen)
     t.type(" the line\n")
     t.expect("of the line\r\n", t.expect("the line\r\n", at))

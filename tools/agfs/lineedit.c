@@ -136,9 +136,9 @@ static void save_history(struct terminal *t)
 /* The window has another size, or another program had the terminal. */
 static void draw_again(EditLine *el)
 {
-    el_resize(el);
     el_set(el, EL_PREP_TERM, 0); /* else it believes that it has the terminal */
     el_set(el, EL_PREP_TERM, 1);
+    el_resize(el);
     el_set(el, EL_REFRESH);
 }
 
