@@ -91,6 +91,12 @@ PFS_API void pfs_submit(struct pfs_client *c, const struct pfs_request *req, pfs
  * no pfs_cancel for it may still be running. Any thread; not while the client is being freed.
  */
 PFS_API void pfs_cancel(struct pfs_client *c, const void *ticket);
+/*
+ * The same for all that is in flight now: requests, blocking calls of other threads, open streams.
+ * What begins later is not touched; c stays as it is. For a user who does not want to wait any
+ * longer. Any thread, but not a signal handler; not while the client is being freed.
+ */
+PFS_API void pfs_cancel_all(struct pfs_client *c);
 
 /* ---- files --------------------------------------------------------------------------------- */
 

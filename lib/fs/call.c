@@ -13,16 +13,16 @@ bool op_call(struct op *op, struct generation *g)
     int live = OP_PIN_LIVE;
 
     atomic_store(&op->pin, OP_PIN_LIVE);
-    /* Either pfs_client_free sees the pin, or this sees that it began. */
-    bool closing = atomic_load(&op->client->closing);
-    if (!closing) {
+    /* Either who gives it up sees the pin, or this sees that it began. */
+    bool ended = op_is_ended(op);
+    if (!ended) {
         generation_call(g, &op->ex);
     }
     while (!atomic_compare_exchange_weak(&op->pin, &live, OP_PIN_NONE)) {
         live = OP_PIN_LIVE; /* pinned: only for the moment of being given up */
         sched_yield();
     }
-    return !closing;
+    return !ended;
 }
 
 static bool call_current(struct op *op)
@@ -39,8 +39,8 @@ static void run(struct op *op)
     int64_t delay_ns = 0;
 
     do {
-        if (delay_ns > 0 && !client_pause(op->client, pfs_after(pfs_now(), delay_ns))) {
-            op_give_up(op, PFS_SHUTDOWN, "the client is being freed");
+        if (delay_ns > 0 && !client_pause(op, pfs_after(pfs_now(), delay_ns))) {
+            op_end(op);
             return;
         }
         if (op_must_wait(op) && pfs_now() < op->deadline_ns) {
@@ -51,7 +51,7 @@ static void run(struct op *op)
             return;
         }
         if (!call_current(op)) {
-            op_give_up(op, PFS_SHUTDOWN, "the client is being freed");
+            op_end(op);
             return;
         }
         if (!op_judge(op, &delay_ns)) {

@@ -92,25 +92,25 @@ void client_leave(struct pfs_client *c, struct op *op)
     pthread_mutex_unlock(&c->mu);
 }
 
-bool client_pause(struct pfs_client *c, int64_t until_ns)
+bool client_pause(struct op *op, int64_t until_ns)
 {
+    struct pfs_client *c = op->client;
     struct timespec until = {.tv_sec = until_ns / PFS_SEC, .tv_nsec = until_ns % PFS_SEC};
     int rc = 0;
 
     pthread_mutex_lock(&c->mu);
-    while (!c->closing && rc == 0) {
+    while (!op_is_ended(op) && rc == 0) {
         rc = pthread_cond_timedwait(&c->changed, &c->mu, &until);
     }
-    bool closing = c->closing;
     pthread_mutex_unlock(&c->mu);
-    return !closing;
+    return !op_is_ended(op);
 }
 
-/* From now on pfs_client_free waits for the calls in the slots as for all others. */
-static void close_slots_locked(struct pfs_client *c)
+/* From now on the calls in the slots are in ops as all others; what the slots hold then: `left`. */
+static void empty_slots_locked(struct pfs_client *c, struct op *left)
 {
     for (unsigned i = 0; i < CLIENT_SLOTS; i++) {
-        struct op *op = atomic_exchange(&c->slots[i], SLOT_CLOSED);
+        struct op *op = atomic_exchange(&c->slots[i], left);
 
         if (op) {
             list_append(&c->ops, &op->node);
@@ -119,48 +119,55 @@ static void close_slots_locked(struct pfs_client *c)
 }
 
 /* The next operation in flight that was not given up yet, pinned or referenced; NULL: none. */
-static struct op *take_victim_locked(struct pfs_client *c)
+static struct op *take_victim_locked(struct pfs_client *c, enum pfs_class cls)
 {
     list_for_each (n, &c->ops) {
         struct op *op = list_entry(n, struct op, node);
         int live = OP_PIN_LIVE;
 
-        if (op->was_cancelled) {
+        if (atomic_load(&op->cancelled) != PFS_OK) {
             continue;
         }
-        op->was_cancelled = true;
+        atomic_store(&op->cancelled, (int)cls);
         if (op->async) {
             async_ref(op->async);
             return op;
         }
         if (atomic_compare_exchange_strong(&op->pin, &live, OP_PIN_PINNED)) {
             return op;
-        } /* else between two attempts: it sees `closing` itself */
+        } /* else between two attempts: it sees it itself */
     }
     return NULL;
 }
 
-static void cancel_all(struct pfs_client *c)
+static void cancel_all_locked(struct pfs_client *c, enum pfs_class cls)
 {
     struct op *op;
 
-    pthread_mutex_lock(&c->mu);
-    atomic_store(&c->closing, true);
-    close_slots_locked(c);
-    pthread_cond_broadcast(&c->changed);
-    while ((op = take_victim_locked(c)) != NULL) {
+    while ((op = take_victim_locked(c, cls)) != NULL) {
         pthread_mutex_unlock(&c->mu);
         if (op->async) {
             struct async_op *a = op->async;
 
-            async_cancel(a, PFS_SHUTDOWN);
+            async_cancel(a, cls);
             async_unref(a);
         } else {
-            exchange_cancel(&op->ex, PFS_SHUTDOWN);
+            exchange_cancel(&op->ex, cls);
             atomic_store(&op->pin, OP_PIN_LIVE);
         }
         pthread_mutex_lock(&c->mu);
     }
+    pthread_cond_broadcast(&c->changed);
+}
+
+void pfs_cancel_all(struct pfs_client *c)
+{
+    if (client_is_foreign(c)) {
+        return;
+    }
+    pthread_mutex_lock(&c->mu);
+    empty_slots_locked(c, NULL);
+    cancel_all_locked(c, PFS_CANCELLED);
     pthread_mutex_unlock(&c->mu);
 }
 
@@ -197,8 +204,10 @@ void pfs_client_free(struct pfs_client *c)
     if (!c || client_is_foreign(c)) { /* what a forked child inherited is left alone */
         return;
     }
-    cancel_all(c);
     pthread_mutex_lock(&c->mu);
+    atomic_store(&c->closing, true);
+    empty_slots_locked(c, SLOT_CLOSED);
+    cancel_all_locked(c, PFS_SHUTDOWN);
     while (!list_is_empty(&c->ops)) {
         pthread_cond_wait(&c->changed, &c->mu);
     }

@@ -67,7 +67,7 @@ struct op {
     char *authorization;     /* owned, NULL: none */
     struct pfs_reply *reply; /* where the result goes */
     struct async_op *async;  /* NULL: a blocking call */
-    bool was_cancelled;      /* by pfs_client_free; under the client's mu */
+    atomic_int cancelled;    /* != PFS_OK: given up with that class; set under the client's mu */
     atomic_int pin;          /* a blocking call's exchange: enum op_pin */
     _Atomic(struct op *) *slot; /* where the client knows it from; NULL: its list */
     /* From here on op_init zeroes nothing. */
@@ -125,16 +125,22 @@ void op_raise_fence(struct op *op);
 void op_end_unsent(struct op *op, const struct pfs_error *why);
 /* The same in other words; the phase is QUEUE. */
 void op_give_up(struct op *op, enum pfs_class cls, const char *why);
+/* Nothing more of op may be sent: pfs_cancel_all, or the client is being freed. */
+static inline bool op_is_ended(const struct op *op)
+{
+    return atomic_load(&op->cancelled) != PFS_OK || atomic_load(&op->client->closing);
+}
+/* op_give_up of what op_is_ended. */
+void op_end(struct op *op);
 /* op->ex is DONE and no longer needed. */
 void op_release_exchange(struct op *op);
 
 /*
- * A blocking call's exchange may be given up by pfs_client_free while it is LIVE; it is PINNED
+ * A blocking call's exchange may be given up by another thread while it is LIVE; it is PINNED
  * while that happens, and its caller waits for the end of it before it lets go.
  */
 enum op_pin { OP_PIN_NONE, OP_PIN_LIVE, OP_PIN_PINNED };
-/* call.c: one exchange of a blocking call, through g. False: not begun, the client is being freed.
- */
+/* call.c: one exchange of a blocking call, through g. False: not begun, op_is_ended. */
 bool op_call(struct op *op, struct generation *g);
 
 /* Decodes the complete reply of op->ex, which loses its body. */
@@ -152,7 +158,7 @@ void client_unref(struct pfs_client *c);
 /* Adds to and takes from the client's operations in flight; false: the client is closing. */
 bool client_enter(struct pfs_client *c, struct op *op);
 void client_leave(struct pfs_client *c, struct op *op);
-/* Sleeps until until_ns, for an operation of c; false: the client is closing. */
-bool client_pause(struct pfs_client *c, int64_t until_ns);
+/* Sleeps until until_ns; false: op_is_ended. */
+bool client_pause(struct op *op, int64_t until_ns);
 
 #endif

@@ -49,6 +49,15 @@ void op_give_up(struct op *op, enum pfs_class cls, const char *why)
     op_end_unsent(op, &err);
 }
 
+void op_end(struct op *op)
+{
+    if (atomic_load(&op->client->closing)) {
+        op_give_up(op, PFS_SHUTDOWN, "the client is being freed");
+    } else {
+        op_give_up(op, PFS_CANCELLED, pfs_class_text(PFS_CANCELLED));
+    }
+}
+
 static void gather_facts(const struct op *op, const struct pfs_error *err, struct retry_facts *f)
 {
     const struct exchange *ex = &op->ex;

@@ -3,7 +3,7 @@
 /*
  * Reloads: new connections are made from scratch, proven with GET /health, and swapped in
  * (design.md section 5). To the client it is an operation as others are, so that pfs_client_free
- * ends it.
+ * and pfs_cancel_all end it.
  */
 #include "base/clock.h"
 #include "base/err.h"
@@ -17,17 +17,15 @@
 /* False: op->reply says why not. */
 static bool await_turn(struct op *op)
 {
-    struct pfs_client *c = op->client;
-
-    while (!remote_reload_begin(c->remote)) {
+    while (!remote_reload_begin(op->client->remote)) {
         int64_t now = pfs_now();
 
         if (now >= op->deadline_ns) {
             op_give_up(op, PFS_TIMEOUT, "the deadline passed during another reload");
             return false;
         }
-        if (!client_pause(c, pfs_earlier(now + TURN_POLL_NS, op->deadline_ns))) {
-            op_give_up(op, PFS_SHUTDOWN, "the client is being freed");
+        if (!client_pause(op, pfs_earlier(now + TURN_POLL_NS, op->deadline_ns))) {
+            op_end(op);
             return false;
         }
     }
@@ -45,7 +43,7 @@ static void check_health(struct op *op, const struct renewal *fresh)
     if (op_prepare(op) != PFS_OK) {
         /* it is said */
     } else if (!op_call(op, fresh->generation)) {
-        op_give_up(op, PFS_SHUTDOWN, "the client is being freed");
+        op_end(op);
     } else if (ex->failure != FAILURE_NONE) {
         *err = ex->err;
     } else if (ex->head.status != 200) {

@@ -53,7 +53,7 @@ struct life {
     unsigned seed; /* of the thread that gives them up */
     struct pfs_client *c;
     unsigned slot; /* of n_waiting */
-    atomic_uint completed;
+    atomic_uint completed, n_given_up;
     atomic_bool freeing, freed;
 };
 
@@ -111,6 +111,40 @@ static void reads_given_up(struct life *l, unsigned seed)
     }
 }
 
+#define GIVEN_UP_CALLERS 2
+#define GIVEN_UP_CALLS 6 /* of each */
+
+static void *caller_given_up(void *arg)
+{
+    struct life *l = arg;
+    struct pfs_error err;
+
+    for (unsigned i = 0; i < GIVEN_UP_CALLS; i++) {
+        enum pfs_class cls = pfs_touch(l->c, "/never", &err);
+
+        REQUIRE(cls == PFS_CANCELLED, "%s: %s", pfs_class_name(cls), err.text);
+        atomic_fetch_add(&l->n_given_up, 1);
+    }
+    return NULL;
+}
+
+/* Blocking calls, given up at every moment of their lives. */
+static void calls_given_up(struct life *l)
+{
+    pthread_t threads[GIVEN_UP_CALLERS];
+
+    for (unsigned i = 0; i < GIVEN_UP_CALLERS; i++) {
+        pthread_create(&threads[i], NULL, caller_given_up, l);
+    }
+    while (atomic_load(&l->n_given_up) < GIVEN_UP_CALLERS * GIVEN_UP_CALLS) {
+        pfs_cancel_all(l->c);
+        sched_yield();
+    }
+    for (unsigned i = 0; i < GIVEN_UP_CALLERS; i++) {
+        pthread_join(threads[i], NULL);
+    }
+}
+
 /* A call that only the client's end ends. */
 static void *caller(void *arg)
 {
@@ -147,6 +181,7 @@ static void one_life(struct h2server *server, unsigned slot, unsigned *seed, boo
 
     atomic_store(&n_waiting[slot], 0);
     REQUIRE(pfs_client_new(o, 4, &l.c, &err) == PFS_OK, "%s", err.text);
+    calls_given_up(&l);
     for (unsigned i = 0; i < n_callers; i++) {
         pthread_create(&threads[i], NULL, caller, &l);
     }

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+/* Over loopback: pfs_cancel_all, from a thread that waits for nothing itself. */
+#include "world.h"
+#include <criterion/criterion.h>
+#include <string.h>
+
+#define N_CALLERS 4
+
+/* Every request but those for /d, which it answers, waits for ever; each is signalled. */
+static void deaf(struct h2server *s, struct h2peer *p)
+{
+    h2peer_hello(p, 0, NULL);
+    for (struct h2req *r; (r = h2peer_request(p)) != NULL;) {
+        if (strstr(r->path, "/directories")) {
+            world_reply(p, r);
+        }
+        h2server_count(s);
+        h2server_signal(s);
+        h2peer_forget(r);
+    }
+}
+
+static void try_later(struct h2server *s, struct h2peer *p)
+{
+    h2peer_hello(p, 0, NULL);
+    for (struct h2req *r; (r = h2peer_request(p)) != NULL;) {
+        h2server_count(s);
+        h2peer_reply_with(p, r->stream, "429", "retry-after", "30", "{\"error\":\"later\"}");
+        h2peer_forget(r);
+        h2server_signal(s);
+    }
+}
+
+struct caller {
+    pthread_t thread;
+    struct world w; /* shares the client */
+    enum pfs_class (*call)(struct world *w);
+    enum pfs_class cls;
+};
+
+static enum pfs_class write_x(struct world *w)
+{
+    return world_write(w, "x");
+}
+
+static enum pfs_class reload(struct world *w)
+{
+    return pfs_reload(w->c, &w->err);
+}
+
+static void *call_once(void *arg)
+{
+    struct caller *c = arg;
+
+    c->cls = c->call(&c->w);
+    return NULL;
+}
+
+static void start(struct caller *c, struct world *w, enum pfs_class (*call)(struct world *))
+{
+    c->w.c = w->c;
+    c->call = call;
+    pthread_create(&c->thread, NULL, call_once, c);
+}
+
+static void assert_cancelled(struct caller *c, enum pfs_outcome outcome)
+{
+    pthread_join(c->thread, NULL);
+    cr_assert_eq(c->cls, PFS_CANCELLED, "%s: %s", pfs_class_name(c->cls), c->w.err.text);
+    cr_assert_eq(c->w.err.outcome, outcome, "%s: %s", pfs_outcome_name(c->w.err.outcome),
+                 c->w.err.text);
+}
+
+Test(cancel, all_calls_in_flight_end_and_the_next_are_served)
+{
+    static struct caller callers[N_CALLERS];
+    struct world w = {0};
+
+    world_open(&w, deaf, NULL, OPTIONS("timeout", "60s"));
+    for (unsigned n = 0; n < 3 * (N_CALLERS + 1); n += N_CALLERS + 1) {
+        for (unsigned i = 0; i < N_CALLERS; i++) {
+            start(&callers[i], &w, i % 2 ? write_x : world_read);
+        }
+        cr_assert(h2server_await(&w.server, n + N_CALLERS));
+        world_mark(&w);
+        pfs_cancel_all(w.c);
+        for (unsigned i = 0; i < N_CALLERS; i++) {
+            assert_cancelled(&callers[i], PFS_OUTCOME_UN);
+        }
+        cr_assert(world_ms(&w) < 5000, "%d ms", (int)world_ms(&w));
+        cr_assert_eq(world_mkdir(&w), PFS_OK, "%s", w.err.text);
+        cr_assert(h2server_await(&w.server, n + N_CALLERS + 1));
+    }
+    world_close(&w);
+}
+
+Test(cancel, a_call_between_two_attempts_ends)
+{
+    static struct caller c;
+    struct world w = {0};
+
+    world_open(&w, try_later, NULL, OPTIONS("timeout", "60s"));
+    start(&c, &w, world_stat);
+    cr_assert(h2server_await(&w.server, 1));
+    world_mark(&w);
+    pfs_cancel_all(w.c); /* while it waits for its next attempt, or just before */
+    assert_cancelled(&c, PFS_OUTCOME_NA);
+    cr_assert(world_ms(&w) < 5000, "%d ms", (int)world_ms(&w));
+    cr_assert_eq(atomic_load(&w.server.n_requests), 1);
+    world_close(&w);
+}
+
+Test(cancel, a_reload_ends_and_the_old_connections_serve)
+{
+    static struct caller c;
+    struct world w = {0};
+
+    world_open(&w, deaf, NULL, OPTIONS("timeout", "60s"));
+    cr_assert_eq(world_mkdir(&w), PFS_OK, "%s", w.err.text);
+    cr_assert(h2server_await(&w.server, 1));
+    start(&c, &w, reload);
+    cr_assert(h2server_await(&w.server, 2));
+    pfs_cancel_all(w.c);
+    assert_cancelled(&c, PFS_OUTCOME_NA);
+    cr_assert_eq(world_mkdir(&w), PFS_OK, "%s", w.err.text);
+    world_close(&w);
+}
+
+static void on_done(void *arg, struct pfs_reply *reply)
+{
+    struct h2server *told = arg;
+
+    cr_assert_eq(reply->err.cls, PFS_CANCELLED, "%s", reply->err.text);
+    pfs_reply_fini(reply);
+    h2server_signal(told);
+}
+
+Test(cancel, requests_that_nobody_waits_for_end)
+{
+    struct pfs_request req = PFS_REQUEST_INIT;
+    struct world w = {0};
+
+    req.op = PFS_OP_READ;
+    req.path = "/f";
+    world_open(&w, deaf, NULL, OPTIONS("timeout", "60s"));
+    pfs_submit(w.c, &req, on_done, &w.server);
+    cr_assert(h2server_await(&w.server, 1));
+    pfs_cancel_all(w.c);
+    cr_assert(h2server_await(&w.server, 2)); /* on_done */
+    world_close(&w);
+}
+
+Test(cancel, nothing_in_flight)
+{
+    struct world w = {0};
+
+    world_open(&w, world_serve, NULL, NULL);
+    pfs_cancel_all(w.c);
+    cr_assert_eq(world_mkdir(&w), PFS_OK, "%s", w.err.text);
+    pfs_cancel_all(w.c);
+    cr_assert_eq(world_mkdir(&w), PFS_OK, "%s", w.err.text);
+    world_close(&w);
+}
