@@ -22,11 +22,11 @@ from agfs_world import DEADLINE, Api, run, wait_for
 class Terminal:
     """agfs on a terminal of its own; what it prints is in `seen`."""
 
-    def __init__(self, world, server, **env):
+    def __init__(self, world, server, *words, **env):
         self.fd, other = os.openpty()
         self.name = os.ttyname(other)
         self.seen = ""
-        self.process = subprocess.Popen([os.path.abspath(world.agfs), "--server", server.clear],
+        self.process = subprocess.Popen([os.path.abspath(world.agfs), "--server", server.clear, *words],
                                         stdin=other, stdout=other, stderr=other,
                                         env=dict(os.environ, TERM="xterm", HOME=world.dir, **env),
                                         start_new_session=True, cwd=world.dir,
@@ -126,6 +126,26 @@ def test_ctrl_c_while_the_prompt_is_printed(world):
         t.type("\x03")  # which starts the output again
         at = t.expect("agfs:/> ", at)
     t.end()
+
+
+def test_ctrl_c_while_the_server_is_silent(world):
+    server, api = start(world)
+    api.put("/m/a", b"x")
+    t = Terminal(world, server, "--timeout", "10m")
+    at = t.expect("agfs:/> ")
+    for typed in ("cat /m/a; rm /m/a\n", "ls /m/\t"):
+        wait_for("the shell to take keys", t.edits)
+        os.kill(server.process.pid, signal.SIGSTOP)
+        t.type(typed)
+        wait_for("the shell to wait for the server", t.is_held)
+        t.type("\x03")
+        at = t.expect("agfs:/> ", at)
+        os.kill(server.process.pid, signal.SIGCONT)
+    t.type("echo status $?\n")
+    t.expect("status 130", at)
+    assert "(class cancelled)" in t.seen and "1 more command of the line was not run" in t.seen, t.seen
+    t.end()
+    assert api.read("/m/a").body == b"x"
 
 
 def test_a_terminal_that_another_program_had(world):
@@ -308,7 +328,8 @@ def test_words_that_would_be_ignored(world):
     assert not agfs(world, server, "ls", "/m").stdout.count("d\n")
 
 
-run([test_ctrl_c_ends_the_line, test_ctrl_c_while_the_prompt_is_printed, test_a_terminal_that_another_program_had, test_ctrl_c_ends_a_text_and_a_script,
+run([test_ctrl_c_ends_the_line, test_ctrl_c_while_the_prompt_is_printed, test_ctrl_c_while_the_server_is_silent,
+     test_a_terminal_that_another_program_had, test_ctrl_c_ends_a_text_and_a_script,
      test_text_of_several_lines, test_names_that_look_like_local_files, test_long_output_that_cannot_be_written, test_reload,
      test_output_that_is_lost, test_the_password_of_the_server_is_not_shown, test_closed_descriptors,
      test_a_script_that_cannot_be_read, test_completion_of_other_alphabets, test_words_that_would_be_ignored])

@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -17,6 +18,8 @@
 
 static bool is_interactive;
 static volatile sig_atomic_t asked, changing;
+static sem_t askings;                                          /* for cancel_await */
+static pthread_mutex_t begin_lock = PTHREAD_MUTEX_INITIALIZER; /* no command begins */
 /*
  * Half-written files. Changed under the lock; the handler takes those whose state says so. One that
  * is made right now is not among them yet: the handler waits for it, on a thread that makes none.
@@ -43,6 +46,7 @@ static void on_signal(int sig)
 {
     if (is_interactive && sig == SIGINT && !asked) {
         asked = 1;
+        sem_post(&askings);
         return;
     }
     atomic_store(&is_ending, true);
@@ -81,6 +85,7 @@ void cancel_install(bool interactive)
 {
     struct sigaction sa = {.sa_handler = on_signal};
     is_interactive = interactive;
+    sem_init(&askings, 0, 0);
     sigemptyset(&sa.sa_mask);
     for (size_t i = 0; i < N_ENDING; i++)
         if (!is_ignored(ending[i]))
@@ -92,8 +97,10 @@ void cancel_install(bool interactive)
 
 void cancel_begin(bool changes)
 {
+    pthread_mutex_lock(&begin_lock);
     asked = 0;
     changing = changes;
+    pthread_mutex_unlock(&begin_lock);
 }
 
 void cancel_next(bool changes)
@@ -104,6 +111,25 @@ void cancel_next(bool changes)
 bool cancel_asked(void)
 {
     return asked != 0;
+}
+
+void cancel_await(void)
+{
+    while (sem_wait(&askings) != 0)
+        ; /* EINTR */
+}
+
+void cancel_wake(void)
+{
+    sem_post(&askings);
+}
+
+void cancel_if_asked(void (*fn)(void *arg), void *arg)
+{
+    pthread_mutex_lock(&begin_lock);
+    if (asked)
+        fn(arg);
+    pthread_mutex_unlock(&begin_lock);
 }
 
 static void remember(const char *path, enum state state)

@@ -6,7 +6,7 @@
 /*
  * Ctrl-C. One command or a script ends at once with exit code 130; the half-written local file is
  * removed. In the interactive shell the first Ctrl-C asks the running command to stop at the next
- * step, a second one ends the tool.
+ * step (interrupt.h: if that comes soon), a second one ends the tool.
  */
 #include <stdbool.h>
 
@@ -18,6 +18,11 @@ void cancel_begin(bool changes);
 void cancel_next(bool changes);
 /* True when the running command was asked to stop. Any thread. */
 bool cancel_asked(void);
+/* Returns once for each time that a command is asked to stop, and for each cancel_wake. */
+void cancel_await(void);
+void cancel_wake(void);
+/* Calls fn(arg) if the running command was asked to stop; no other begins meanwhile. */
+void cancel_if_asked(void (*fn)(void *arg), void *arg);
 /*
  * Makes a file as mkostemp(3) does, which is removed when the tool is cancelled before
  * cancel_file_done. -1: errno tells why not. Any thread.

@@ -2,6 +2,7 @@
  * Copyright the ProxyFS authors */
 #include "cancel.h"
 #include "commands.h"
+#include "interrupt.h"
 #include "options.h"
 #include "shell.h"
 #include "stop.h"
@@ -60,9 +61,12 @@ static int run_file(struct cli *cli, char **words, int n)
 static int run_terminal(struct cli *cli)
 {
     struct pfs_error err;
+    interrupt_begin(cli->client);
     if (pfs_health(cli->client, &err) != PFS_OK)
         cli_fail(cli, cli->server, &err);
-    return shell_interactive(cli);
+    int code = shell_interactive(cli);
+    interrupt_end();
+    return code;
 }
 
 static int run(struct cli *cli, const struct options *o, int argc, char **argv)
