@@ -16,17 +16,18 @@ import termios
 import time
 
 from agfs_chain import MIB
+from agfs_upstream import HANG, Upstream
 from agfs_world import DEADLINE, Api, run, wait_for
 
 
 class Terminal:
     """agfs on a terminal of its own; what it prints is in `seen`."""
 
-    def __init__(self, world, server, *words, **env):
+    def __init__(self, world, url, *words, **env):
         self.fd, other = os.openpty()
         self.name = os.ttyname(other)
         self.seen = ""
-        self.process = subprocess.Popen([os.path.abspath(world.agfs), "--server", server.clear, *words],
+        self.process = subprocess.Popen([os.path.abspath(world.agfs), "--server", url, *words],
                                         stdin=other, stdout=other, stderr=other,
                                         env=dict(os.environ, TERM="xterm", HOME=world.dir, **env),
                                         start_new_session=True, cwd=world.dir,
@@ -95,7 +96,7 @@ def tree(top, names, content):
 def test_ctrl_c_ends_the_line(world):
     server, _ = start(world)
     sparse(world.path("l/big"), 4096 * MIB)
-    t = Terminal(world, server)
+    t = Terminal(world, server.clear)
     at = t.expect("agfs:/> ")
     t.type("download /l/big local; rm /l/big\n")
     wait_for("the download to begin", lambda: glob.glob(world.path(".agfs-*")))
@@ -117,7 +118,7 @@ def test_ctrl_c_ends_the_line(world):
 
 def test_ctrl_c_while_the_prompt_is_printed(world):
     server, _ = start(world)
-    t = Terminal(world, server)
+    t = Terminal(world, server.clear)
     at = t.expect("agfs:/> ")
     for _ in range(3):
         wait_for("the shell to take keys", t.edits)
@@ -129,28 +130,26 @@ def test_ctrl_c_while_the_prompt_is_printed(world):
 
 
 def test_ctrl_c_while_the_server_is_silent(world):
-    server, api = start(world)
-    api.put("/m/a", b"x")
-    t = Terminal(world, server, "--timeout", "10m")
+    u = Upstream(lambda request: HANG)
+    t = Terminal(world, u.url, "--timeout", "10m")
     at = t.expect("agfs:/> ")
-    for typed in ("cat /m/a; rm /m/a\n", "ls /m/\t"):
+    for n, typed in enumerate(("ls /m; rm -r /m\n", "ls /m/\t"), 1):
         wait_for("the shell to take keys", t.edits)
-        os.kill(server.process.pid, signal.SIGSTOP)
         t.type(typed)
-        wait_for("the shell to wait for the server", t.is_held)
+        wait_for("the server to be asked", lambda n=n: u.n("GET", "directories") == n)
         t.type("\x03")
         at = t.expect("agfs:/> ", at)
-        os.kill(server.process.pid, signal.SIGCONT)
     t.type("echo status $?\n")
     t.expect("status 130", at)
     assert "(class cancelled)" in t.seen and "1 more command of the line was not run" in t.seen, t.seen
     t.end()
-    assert api.read("/m/a").body == b"x"
+    assert len(u.hits) == 2, u.hits
+    u.close()
 
 
 def test_a_terminal_that_another_program_had(world):
     server, _ = start(world)
-    t = Terminal(world, server)
+    t = Terminal(world, server.clear)
     at = t.expect("agfs:/> ")
     wait_for("the shell to take keys", t.edits)
     t.type("echo of")
@@ -306,7 +305,7 @@ def test_completion_of_other_alphabets(world):
                                    ("C.UTF-8", "cat /m/\té1", "<2>"),  # no half a character stays there
                                    ("C.UTF-8", "echo ñ /m/ñ\t", "ñ /m/ñandú\r\n"), ("C.UTF-8", "cat /m/ne\tw*", "<4>"),
                                    ("C", "cd /m; echo gr\t-", "\r\ngr-\r\n")):
-        t = Terminal(world, server, LC_ALL=locale)
+        t = Terminal(world, server.clear, LC_ALL=locale)
         at = t.expect("agfs:/> ")
         t.type(typed + "\necho the end > /m/end; cat /m/end\n")
         t.expect("the end\r\n", at)
