@@ -126,14 +126,6 @@ struct conn {
     int64_t connect_deadline_ns;
 };
 
-/* What is to be done after mu was given up. */
-struct batch {
-    struct exchange *first, **tail; /* with events, by exchange.next, in order */
-    struct exchange *rejected;      /* to be submitted through the generation again */
-    unsigned n_done, n_streams_done;
-    bool became_ready, is_draining, died, was_ready, has_more_room;
-};
-
 /* So many turns with a single exchange, and a lone caller may drive. */
 #define CONN_CALM_TURNS 16
 #define CONN_RAW_SIZE (64u << 10)
@@ -196,11 +188,13 @@ static inline bool conn_has(const struct conn *c, const struct exchange *ex)
 {
     return atomic_load(&ex->taken_by) == c && (ex->in_session || ex->is_held);
 }
-void batch_init(struct batch *b);
-/* Collects events, rejected exchanges and changes of state. Last thing before mu is given up. */
-void conn_collect_locked(struct conn *c, struct batch *b);
-/* Carries the batch out; no lock held. `mine` is not woken: its caller runs this. */
-void conn_run_batch(struct conn *c, struct batch *b, const struct exchange *mine);
+/*
+ * Gives mu up and does what came up under it: events go to their exchanges, rejected ones
+ * elsewhere, changes of state to the generation. Whoever may have caused any ends its lock like
+ * this. `mine` is not woken: its caller runs this. Without a reference of its own c may be gone
+ * afterwards.
+ */
+void conn_unlock(struct conn *c, const struct exchange *mine);
 /* Makes the I/O thread the owner. */
 void conn_give_to_io_locked(struct conn *c);
 /* Asks the I/O thread for a turn with this connection. Any thread, any lock. */

@@ -99,15 +99,10 @@ void conn_abort_dial(struct conn *c)
 
 static void end_connection(struct conn *c, const struct pfs_error *why)
 {
-    struct batch b;
-
-    batch_init(&b);
     pthread_mutex_lock(&c->mu);
     conn_die_locked(c, why);
-    conn_collect_locked(c, &b);
-    pthread_mutex_unlock(&c->mu);
+    conn_unlock(c, NULL);
     conn_abort_dial(c);
-    conn_run_batch(c, &b, NULL);
 }
 
 static void dial_fail(struct dial *d, int eno)
@@ -223,12 +218,10 @@ static void prepare_socket(int fd, const struct conn_config *config)
 
 static void use_socket(struct conn *c, int fd)
 {
-    struct batch b;
     struct pfs_error err;
     struct tls_ctx *ctx = generation_tls(c->gen);
 
     prepare_socket(fd, c->config);
-    batch_init(&b);
     pthread_mutex_lock(&c->mu);
     c->fd = c->watch.fd = fd;
     c->last_rx_ns = pfs_now();
@@ -242,9 +235,7 @@ static void use_socket(struct conn *c, int fd)
         start_session_locked(c);
     }
     conn_flush_locked(c);
-    conn_collect_locked(c, &b);
-    pthread_mutex_unlock(&c->mu);
-    conn_run_batch(c, &b, NULL);
+    conn_unlock(c, NULL);
 }
 
 static void dial_next(struct dial *d);

@@ -137,7 +137,6 @@ static void stop_driving_locked(struct conn *c, const struct exchange *ex)
 static bool take_turn_locked(struct conn *c, struct exchange *ex, int64_t deadline_ns,
                              const atomic_bool *over)
 {
-    struct batch b;
     struct wait w = {.deadline_ns = deadline_ns, .flush = c->out_blocked, .may_spin = !over};
 
     w.room = conn_recv_room_locked(c, &w.cap);
@@ -146,10 +145,7 @@ static bool take_turn_locked(struct conn *c, struct exchange *ex, int64_t deadli
     }
     c->driver_flushes = w.flush;
     conn_watch_locked(c);
-    batch_init(&b);
-    conn_collect_locked(c, &b);
-    pthread_mutex_unlock(&c->mu);
-    conn_run_batch(c, &b, ex);
+    conn_unlock(c, ex);
 
     bool go_on = !over || !atomic_load(over);
     ssize_t n = go_on ? wait_and_recv(c, &w) : -1;
@@ -165,14 +161,9 @@ static bool take_turn_locked(struct conn *c, struct exchange *ex, int64_t deadli
 /* Gives the connection back; the lock is held and given up. */
 static void leave(struct conn *c, struct exchange *ex)
 {
-    struct batch b;
-
     conn_flush_locked(c);
     stop_driving_locked(c, ex);
-    batch_init(&b);
-    conn_collect_locked(c, &b);
-    pthread_mutex_unlock(&c->mu);
-    conn_run_batch(c, &b, ex);
+    conn_unlock(c, ex);
 }
 
 void conn_drive(struct conn *c, struct exchange *ex)

@@ -62,9 +62,6 @@ static void unhold_locked(struct conn *c, struct exchange *ex)
 
 static void cancel_on_conn(struct conn *c, struct exchange *ex, const struct pfs_error *why)
 {
-    struct batch b;
-
-    batch_init(&b);
     pthread_mutex_lock(&c->mu);
     if (!conn_has(c, ex)) {
         /* In the inbox, or on its way to another one: whoever takes it sees cancel_class. */
@@ -77,9 +74,7 @@ static void cancel_on_conn(struct conn *c, struct exchange *ex, const struct pfs
         exchange_fail_at(ex, FAILURE_DEADLINE, why);
         session_note(c->session, ex, EXCHANGE_DONE);
     }
-    conn_collect_locked(c, &b);
-    pthread_mutex_unlock(&c->mu);
-    conn_run_batch(c, &b, NULL);
+    conn_unlock(c, NULL);
 }
 
 void exchange_cancel(struct exchange *ex, enum pfs_class cls)
@@ -130,10 +125,8 @@ static size_t copy_out(struct exchange *ex, void *buf, size_t cap)
 /* The lock is held and given up. */
 static size_t take_unlock(struct conn *c, struct exchange *ex, void *buf, size_t cap, bool *ret_end)
 {
-    struct batch b;
     size_t n = ex->takes_ended ? 0 : copy_out(ex, buf, cap);
 
-    batch_init(&b);
     if (n) {
         bool held = c->session->state.hold_reading;
 
@@ -147,9 +140,7 @@ static size_t take_unlock(struct conn *c, struct exchange *ex, void *buf, size_t
         }
     }
     *ret_end = pfs_buf_len(&ex->reply) == 0 && !ex->in_session && ex->failure == FAILURE_NONE;
-    conn_collect_locked(c, &b);
-    pthread_mutex_unlock(&c->mu);
-    conn_run_batch(c, &b, NULL);
+    conn_unlock(c, NULL);
     return n;
 }
 
@@ -199,7 +190,6 @@ size_t exchange_try_take(struct exchange *ex, void *buf, size_t cap, bool *ret_e
  */
 void exchange_give(struct exchange *ex, const void *bytes, size_t n, bool last)
 {
-    struct batch b;
 
     ex->offer = (struct http_chunk){bytes, n, last};
     atomic_store(&ex->is_offered, true);
@@ -207,15 +197,12 @@ void exchange_give(struct exchange *ex, const void *bytes, size_t n, bool last)
     if (!c) { /* waits for a connection, or is over */
         return;
     }
-    batch_init(&b);
     pthread_mutex_lock(&c->mu);
     if (conn_has(c, ex) && ex->in_session) {
         exchange_take_offer(ex);
         c->session->ops->resume(c->session, ex);
         conn_flush_locked(c);
     }
-    conn_collect_locked(c, &b);
-    pthread_mutex_unlock(&c->mu);
-    conn_run_batch(c, &b, NULL);
+    conn_unlock(c, NULL);
     conn_unref(c);
 }

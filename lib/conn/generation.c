@@ -357,7 +357,7 @@ void generation_conn_ready(struct generation *g, struct conn *c)
     log_info("c%u connected to %s (generation %u)", c->id, g->config->authority, g->id);
     pthread_mutex_lock(&c->mu);
     conn_tick_locked(c, pfs_now());
-    pthread_mutex_unlock(&c->mu);
+    conn_unlock(c, NULL);
     generation_dispatch(g);
 }
 

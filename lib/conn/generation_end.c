@@ -27,9 +27,6 @@ static struct conn **snapshot_locked(struct generation *g, unsigned *ret_n)
 
 static void end_conn(struct conn *c, const struct pfs_error *why)
 {
-    struct batch b;
-
-    batch_init(&b);
     pthread_mutex_lock(&c->mu);
     if (!why && (c->state == CONN_READY || c->state == CONN_DRAINING)) {
         conn_drain_locked(c, "the generation is retired"); /* or goes on with that */
@@ -39,10 +36,8 @@ static void end_conn(struct conn *c, const struct pfs_error *why)
         pfs_refuse(&retired, PFS_SHUTDOWN, "the generation is retired");
         conn_die_locked(c, why ? why : &retired);
     }
-    conn_collect_locked(c, &b);
-    pthread_mutex_unlock(&c->mu);
+    conn_unlock(c, NULL);
     conn_ask_for_turn(c); /* where names or addresses are still tried */
-    conn_run_batch(c, &b, NULL);
 }
 
 static void end_all(struct conn **all, unsigned n, const struct pfs_error *why)

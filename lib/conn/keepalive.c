@@ -120,20 +120,16 @@ void conn_tick_locked(struct conn *c, int64_t now)
 void conn_on_time(struct io_timer *t)
 {
     struct conn *c = (struct conn *)((char *)t - offsetof(struct conn, timer));
-    struct batch b;
 
     if (!conn_try_ref(c)) {
         return;
     }
-    batch_init(&b);
     pthread_mutex_lock(&c->mu);
     conn_tick_locked(c, pfs_now());
-    conn_collect_locked(c, &b);
     bool dead = c->state == CONN_DEAD;
-    pthread_mutex_unlock(&c->mu);
+    conn_unlock(c, NULL);
     if (dead) {
         conn_abort_dial(c);
     }
-    conn_run_batch(c, &b, NULL);
     conn_unref(c);
 }

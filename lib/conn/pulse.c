@@ -25,12 +25,10 @@ void pulse_unref(struct pulse *p)
 bool exchange_ask_for_sign(struct exchange *ex, struct sign_of_life *ret)
 {
     struct conn *c = ex->conn;
-    struct batch b;
 
     if (!c) {
         return false;
     }
-    batch_init(&b);
     pthread_mutex_lock(&c->mu);
     bool alive = c->state != CONN_DEAD;
     if (alive && c->session->ops->ping) {
@@ -45,9 +43,7 @@ bool exchange_ask_for_sign(struct exchange *ex, struct sign_of_life *ret)
         ret->pulse = c->pulse;
         atomic_fetch_add(&c->pulse->refs, 1);
     }
-    conn_collect_locked(c, &b);
-    pthread_mutex_unlock(&c->mu);
-    conn_run_batch(c, &b, NULL);
+    conn_unlock(c, NULL);
     return alive;
 }
 

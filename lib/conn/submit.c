@@ -16,7 +16,15 @@
 /* An unsent exchange that so many connections lost: something is wrong with the remote. */
 #define MOVES_MAX 8
 
-void batch_init(struct batch *b)
+/* What is to be done after mu was given up. */
+struct batch {
+    struct exchange *first, **tail; /* with events, by exchange.next, in order */
+    struct exchange *rejected;      /* to be submitted through the generation again */
+    unsigned n_done, n_streams_done;
+    bool became_ready, is_draining, died, was_ready, has_more_room;
+};
+
+static void batch_init(struct batch *b)
 {
     *b = (struct batch){.tail = &b->first};
 }
@@ -206,7 +214,8 @@ static void collect_one(struct conn *c, struct exchange *ex, struct batch *b)
     b->tail = &ex->next;
 }
 
-void conn_collect_locked(struct conn *c, struct batch *b)
+/* Collects events, rejected exchanges and changes of state. */
+static void collect_locked(struct conn *c, struct batch *b)
 {
     if (c->session) {
         conn_release_held_locked(c);
@@ -309,7 +318,8 @@ static bool is_empty(const struct batch *b)
            !b->has_more_room;
 }
 
-void conn_run_batch(struct conn *c, struct batch *b, const struct exchange *mine)
+/* Carries the batch out; no lock held. */
+static void run_batch(struct conn *c, struct batch *b, const struct exchange *mine)
 {
     if (is_empty(b)) {
         return;
@@ -319,11 +329,21 @@ void conn_run_batch(struct conn *c, struct batch *b, const struct exchange *mine
     while (notify_all(c, b, mine)) {
         batch_init(b);
         pthread_mutex_lock(&c->mu);
-        conn_collect_locked(c, b);
+        collect_locked(c, b);
         pthread_mutex_unlock(&c->mu);
         report(c, b);
     }
     conn_unref(c);
+}
+
+void conn_unlock(struct conn *c, const struct exchange *mine)
+{
+    struct batch b;
+
+    batch_init(&b);
+    collect_locked(c, &b);
+    pthread_mutex_unlock(&c->mu);
+    run_batch(c, &b, mine);
 }
 
 void conn_give_to_io_locked(struct conn *c)
@@ -344,7 +364,6 @@ bool conn_submit(struct conn *c, struct exchange *ex, bool may_drive)
 {
     struct exchange *head = atomic_load(&c->inbox);
     struct conn *kept = NULL; /* once pushed, ex and the reference it holds may go at any time */
-    struct batch b;
 
     do {
         if (!head && !kept) {
@@ -361,16 +380,15 @@ bool conn_submit(struct conn *c, struct exchange *ex, bool may_drive)
         conn_unref(c);
         return false;
     }
-    batch_init(&b);
     pthread_mutex_lock(&c->mu);
     conn_drain_inbox_locked(c);
     bool drive = conn_take_locked(c, may_drive ? ex : NULL);
-    if (!drive) { /* else the driver does both, at once */
+    if (drive) { /* it does the rest, at once */
+        pthread_mutex_unlock(&c->mu);
+    } else {
         conn_flush_locked(c);
-        conn_collect_locked(c, &b);
+        conn_unlock(c, NULL);
     }
-    pthread_mutex_unlock(&c->mu);
-    conn_run_batch(c, &b, NULL);
     conn_unref(c);
     return drive;
 }
@@ -415,7 +433,7 @@ void pfs_conn_turn(struct conn *c, uint32_t events)
     call_lookers(c);
     unsigned left = c->session ? c->session->state.n_open : 0;
     conn_flush_locked(c);
-    conn_collect_locked(c, &b);
+    collect_locked(c, &b);
     c->calm = b.n_done + left > 1 ? 0 : c->calm + 1;
     atomic_store(&c->busy,
                  c->owner == OWNER_IO && c->calm < CONN_CALM_TURNS && c->state == CONN_READY);
@@ -429,5 +447,5 @@ void pfs_conn_turn(struct conn *c, uint32_t events)
     if (dead) {
         conn_abort_dial(c);
     }
-    conn_run_batch(c, &b, NULL);
+    run_batch(c, &b, NULL);
 }
