@@ -170,7 +170,7 @@ for t in json.load(sys.stdin):
     criterion = t["protocol"] == "tap" and "integ" not in suites
     if not criterion and "no-tsan" not in suites:
         print(t["name"])')
-    export TSAN_OPTIONS=halt_on_error=0:exitcode=66:second_deadlock_stack=1:log_path=$out/tsan.report
+    export TSAN_OPTIONS=halt_on_error=0:exitcode=66:second_deadlock_stack=1:suppressions=$root/tests/tsan.supp:log_path=$out/tsan.report
     run_tests tsan --timeout-multiplier 6 "${plain[@]}"
     unset TSAN_OPTIONS
 fi
