@@ -100,6 +100,11 @@ PFS_API void pfs_cancel_all(struct pfs_client *c);
 
 /* ---- files --------------------------------------------------------------------------------- */
 
+/*
+ * pfs_data_fini, pfs_list_fini and pfs_matches_fini free what the value owns and zero it; a zeroed
+ * value is fine, NULL is not. A value is one thread's at a time; it outlives its client.
+ */
+
 /* Bytes owned by the caller: pfs_data_fini. `bytes` is NULL when len is 0. */
 struct pfs_data {
     char *bytes;
@@ -127,8 +132,16 @@ PFS_API PFS_MUST_CHECK enum pfs_class pfs_write(struct pfs_client *c, const char
                                                 const void *data, size_t len, int64_t offset,
                                                 uint32_t flags, int64_t *ret_written,
                                                 struct pfs_error *err);
+/*
+ * Cuts a file to `size` bytes (>= 0), or lets it grow with zeros. NOTFOUND when there is none;
+ * BADARG for a directory; NOSPC or TOOBIG; UNSUPPORTED where the remote cannot.
+ */
 PFS_API PFS_MUST_CHECK enum pfs_class pfs_truncate(struct pfs_client *c, const char *path,
                                                    int64_t size, struct pfs_error *err);
+/*
+ * Sets a file's time to now, and creates an empty one when there is none. As a rule BADARG for a
+ * directory, NOTFOUND without a parent.
+ */
 PFS_API PFS_MUST_CHECK enum pfs_class pfs_touch(struct pfs_client *c, const char *path,
                                                 struct pfs_error *err);
 /* Removes a file or an empty directory; pfs_remove_all: a directory with everything below. */
@@ -136,6 +149,11 @@ PFS_API PFS_MUST_CHECK enum pfs_class pfs_remove(struct pfs_client *c, const cha
                                                  struct pfs_error *err);
 PFS_API PFS_MUST_CHECK enum pfs_class pfs_remove_all(struct pfs_client *c, const char *path,
                                                      struct pfs_error *err);
+/*
+ * Gives a file or directory the path `to`, whose parent must exist. Whether it replaces what stands
+ * there is up to the file system at the remote: localfs does as rename(2), memfs and kvfs never and
+ * say EXISTS. BADARG between two mounts: pfs_copy and pfs_remove then.
+ */
 PFS_API PFS_MUST_CHECK enum pfs_class pfs_rename(struct pfs_client *c, const char *from,
                                                  const char *to, struct pfs_error *err);
 /*
@@ -152,6 +170,11 @@ PFS_API PFS_MUST_CHECK enum pfs_class pfs_chmod(struct pfs_client *c, const char
 /* *ret must be given to pfs_stat_fini. */
 PFS_API PFS_MUST_CHECK enum pfs_class pfs_stat(struct pfs_client *c, const char *path,
                                                struct pfs_stat *ret, struct pfs_error *err);
+/*
+ * Makes `link`, which points to `target`: any text but "", kept as it is and not checked; option
+ * remote_path is not put before it. EXISTS when anything is at `link`; NOTFOUND without a parent
+ * directory.
+ */
 PFS_API PFS_MUST_CHECK enum pfs_class pfs_symlink(struct pfs_client *c, const char *target,
                                                   const char *link, struct pfs_error *err);
 /* *ret is malloc'ed text: free(). */
@@ -164,6 +187,10 @@ PFS_API PFS_MUST_CHECK enum pfs_class pfs_digest(struct pfs_client *c, const cha
 
 /* ---- directories --------------------------------------------------------------------------- */
 
+/*
+ * Makes one directory. mode: permission bits, 0 to 07777, of which the remote may drop some. EXISTS
+ * when there is a file or directory; NOTFOUND without a parent: none is made on the way.
+ */
 PFS_API PFS_MUST_CHECK enum pfs_class pfs_mkdir(struct pfs_client *c, const char *path,
                                                 uint32_t mode, struct pfs_error *err);
 
@@ -173,6 +200,10 @@ struct pfs_list {
     size_t n;
 };
 PFS_API void pfs_list_fini(struct pfs_list *l);
+/*
+ * Lists a directory, without "." and "..", in the remote's order: by name as a rule, but sort where
+ * it matters. BADARG for what is no directory; LIMIT beyond 100,000 entries or 32 MiB.
+ */
 PFS_API PFS_MUST_CHECK enum pfs_class pfs_readdir(struct pfs_client *c, const char *path,
                                                   struct pfs_list *ret, struct pfs_error *err);
 
@@ -220,6 +251,11 @@ PFS_API PFS_MUST_CHECK enum pfs_class pfs_stream_write(struct pfs_stream *s, con
                                                        size_t len, struct pfs_error *err);
 PFS_API PFS_MUST_CHECK enum pfs_class pfs_stream_finish(struct pfs_stream *s,
                                                         struct pfs_error *err);
+/*
+ * Ends the stream and frees it, whatever became of it, also after pfs_client_free. Waits for no
+ * answer. NULL is allowed. No call of another thread may be inside this stream: pfs_cancel_all gets
+ * it out.
+ */
 PFS_API void pfs_stream_close(struct pfs_stream *s);
 
 /* ---- the remote ---------------------------------------------------------------------------- */
@@ -232,14 +268,25 @@ PFS_API PFS_MUST_CHECK enum pfs_class pfs_capabilities(struct pfs_client *c, cha
                                                        struct pfs_matches *ret_features,
                                                        struct pfs_error *err);
 
-/* Counters since the client's remote was first used. */
+/*
+ * Counters of a remote, over all clients that share its connections and since the first of them.
+ * All but connections and streams only grow.
+ */
 struct pfs_stats {
-    uint64_t calls, attempts, errors;
-    uint64_t bytes_in, bytes_out; /* on the wire */
-    uint64_t connects, reloads;
-    unsigned connections, streams; /* now */
-    unsigned generation;
+    /* Operations begun; not those refused before, as a wrong path is. A file in parts: one each. */
+    uint64_t calls;
+    /* Requests made for them: more than calls by retries, and where a write takes several. */
+    uint64_t attempts;
+    /* Calls that ended in an error, be it only a "no such file"; not what an open stream meets. */
+    uint64_t errors;
+    uint64_t bytes_in, bytes_out; /* on the wire: TLS included, TCP/IP not */
+    uint64_t connects;            /* connections begun, whether they succeeded or not */
+    uint64_t reloads;             /* that succeeded */
+    unsigned connections;         /* now, those being made or closed too */
+    unsigned streams;             /* requests in flight now on those of the present generation */
+    unsigned generation;          /* its number; each reload makes a higher one */
 };
+/* Fills *ret: each counter is exact, but they may be of slightly different moments. Never fails. */
 PFS_API void pfs_client_stats(struct pfs_client *c, struct pfs_stats *ret);
 
 /* ---- log ----------------------------------------------------------------------------------- */
