@@ -27,11 +27,6 @@ static const unsigned moves[] = {
     [CONN_DEAD] = 0,
 };
 
-const char *conn_state_name(enum conn_state s)
-{
-    return state_names[s];
-}
-
 void conn_go_locked(struct conn *c, enum conn_state to, const char *why)
 {
     assert(moves[c->state] & (1u << to));

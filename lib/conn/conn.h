@@ -140,7 +140,6 @@ void conn_unref(struct conn *c);
 /* For events and timers, which hold none: false when the last one has gone and free is on its way.
  */
 bool conn_try_ref(struct conn *c);
-const char *conn_state_name(enum conn_state s);
 void conn_go_locked(struct conn *c, enum conn_state to, const char *why);
 /* Ends the connection: every open exchange fails as far as it had come. */
 void conn_die_locked(struct conn *c, const struct pfs_error *why);

@@ -26,10 +26,10 @@ struct io;
  */
 PFS_MUST_CHECK enum pfs_class io_get(struct io **ret, struct pfs_error *err);
 /*
- * Gives the reference back; not on an I/O thread. Nothing of the caller's may be watched or armed
+ * Gives one reference back; not on an I/O thread. Nothing of the caller's may be watched or armed
  * any more, on this loop or one beside it; posted tasks still run.
  */
-void io_put(struct io *io);
+void io_put(void);
 /*
  * How many loops with threads of their own, `home` among them, its user may spread connections
  * over: as many as there are cores, four at most; one when home is not the process's first.

@@ -146,11 +146,10 @@ static void end_all(struct io_thread *const *ending)
     }
 }
 
-void io_put(struct io *io)
+void io_put(void)
 {
     struct io_thread *ending[THREADS_MAX] = {NULL};
 
-    (void)io;
     pthread_mutex_lock(&shared_mu);
     if (--n_users == 0) {
         memcpy(ending, threads, sizeof ending);

@@ -264,11 +264,6 @@ static void on_time(struct io_timer *t)
     async_unref(a); /* the timer's */
 }
 
-static void answer(pfs_done_fn *done, void *arg, struct pfs_reply *reply)
-{
-    done(arg, reply);
-}
-
 void async_start(struct pfs_client *c, const struct pfs_request *req, pfs_done_fn *done, void *arg)
 {
     size_t n_streams = op_is_stream(req->op) ? 1 : 0;
@@ -279,7 +274,7 @@ void async_start(struct pfs_client *c, const struct pfs_request *req, pfs_done_f
     pfs_reply_init(&reply);
     if (!a) {
         pfs_nomem(&reply.err, "an operation");
-        answer(done, arg, &reply);
+        done(arg, &reply);
         return;
     }
     memset(&a->done, 0, sizeof *a - offsetof(struct async_op, done));
@@ -299,7 +294,7 @@ void async_start(struct pfs_client *c, const struct pfs_request *req, pfs_done_f
     if (cls != PFS_OK) {
         reply = a->reply;
         async_unref(a);
-        answer(done, arg, &reply);
+        done(arg, &reply);
         return;
     }
     attempt_in_time(a);

@@ -200,8 +200,8 @@ void control_call(struct pfs_client *c, const char *url, const struct pfs_reques
     } else if (req->op == PFS_OP_CREATE || req->op == PFS_OP_MKDIR || req->op == PFS_OP_SYMLINK) {
         pfs_refuse(&reply->err, PFS_EXISTS, "file already exists: %s (control file of the mount)",
                    req->path);
-    } else if (req->op == PFS_OP_OPEN_READ || req->op == PFS_OP_OPEN_WRITE ||
-               req->op == PFS_OP_HANDLE_OPEN || req->op == PFS_OP_HANDLE_REPLACE) {
+    } else if (req->op == PFS_OP_OPEN_WRITE || req->op == PFS_OP_HANDLE_OPEN ||
+               req->op == PFS_OP_HANDLE_REPLACE) {
         pfs_refuse(&reply->err, PFS_UNSUPPORTED, "not supported on a control file: %s", req->path);
     } else {
         pfs_refuse(&reply->err, PFS_DENIED, "permission denied: %s is a control file of the mount",

@@ -145,7 +145,7 @@ static void remote_free(struct remote *r)
         close_generation(r->retired[i]);
     }
     if (r->io) {
-        io_put(r->io);
+        io_put();
     }
     secret_free(r->authorization);
     client_options_fini(&r->options);

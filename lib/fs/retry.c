@@ -52,8 +52,7 @@ static int64_t backoff(const struct retry_facts *f)
 static struct retry_verdict budget(const struct retry_facts *f, enum pfs_outcome outcome,
                                    const char *evidence)
 {
-    if (f->attempts >= f->max_attempts || f->tokens <= RETRY_TOKENS_OFF || f->body_gone ||
-        f->reply_started) {
+    if (f->attempts >= f->max_attempts || f->tokens <= RETRY_TOKENS_OFF || f->body_gone) {
         return no(outcome, evidence);
     }
     int64_t delay = f->retry_after_ms ? f->retry_after_ms * PFS_MS : backoff(f);

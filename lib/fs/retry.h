@@ -34,7 +34,6 @@ struct retry_facts {
     bool atomic_body;           /* it promised that an incomplete request has no effect */
     bool dedupe;                /* it remembers request ids, and still is the same process */
     bool retry_writes;          /* the user allows W to be repeated when the outcome is unknown */
-    bool reply_started;         /* bytes of the reply were given to the caller already */
     bool body_gone;             /* the request body cannot be sent again (streamed) */
     bool over_limit;            /* the reply is more than is taken, as the next would be */
     unsigned attempts;          /* made so far, >= 1, moves not counted */

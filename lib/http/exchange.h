@@ -100,7 +100,7 @@ struct exchange {
     unsigned n_fields;                          /* of `fields` */
     const void *body;                           /* whole body in memory, or NULL */
     size_t body_len;
-    bool body_stream; /* body comes in chunks (conn_exchange_write), length body_stream_len or -1 */
+    bool body_stream; /* body comes in chunks (exchange_give), length body_stream_len or -1 */
     int64_t body_stream_len;
     size_t reply_max;  /* longer results are LIMIT */
     bool reply_stream; /* 200: hand the body over as it comes, of any length */

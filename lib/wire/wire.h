@@ -13,7 +13,6 @@
 /* Limits on replies, reliability bar C. */
 #define WIRE_REPLY_MAX (64u << 20) /* file data in memory */
 #define WIRE_JSON_MAX (32u << 20)
-#define WIRE_JSON_DEPTH 32
 #define WIRE_ENTRIES_MAX 100000
 #define WIRE_META_MAX 400000 /* pairs of meta.Content in one listing: four an entry */
 #define WIRE_ERROR_BODY_MAX (64u << 10)

@@ -64,10 +64,10 @@ Test(io, tasks_run_in_order_on_its_thread)
         cr_assert_eq(order[i], i);
         cr_assert(tasks[i].on_thread);
     }
-    io_put(again);
-    io_put(io);
+    io_put();
+    io_put();
     cr_assert_eq(io_get(&io, &err), PFS_OK, "and a new one after the last user");
-    io_put(io);
+    io_put();
 }
 
 static void run_and_expect(struct io_task *t)
@@ -94,7 +94,7 @@ Test(io, a_loop_that_expects_something_misses_nothing, .timeout = 60)
         for (int64_t end = pfs_now() + i % 60 * 1000; pfs_now() < end;) {
         }
     }
-    io_put(io);
+    io_put();
 }
 
 Test(io, each_one_beside_the_first_has_a_thread_of_its_own)
@@ -125,7 +125,7 @@ Test(io, each_one_beside_the_first_has_a_thread_of_its_own)
     cr_assert_eq(io_n_parallel(other), 1, "a loop that somebody else runs has none beside it");
     cr_assert_null(io_beside(other, 1));
     io_free(other);
-    io_put(io);
+    io_put();
 }
 
 static void on_time(struct io_timer *t)
@@ -151,7 +151,7 @@ Test(io, timers_come_in_the_order_of_their_times)
     cr_assert(io_timer_cancel(io, &c));
     cr_assert_not(io_timer_cancel(io, &c));
     cr_assert_not(io_timer_cancel(io, &a), "it was called");
-    io_put(io);
+    io_put();
 }
 
 struct watched {
@@ -192,7 +192,7 @@ Test(io, a_watch_is_called_until_it_is_unset)
     }
     w.watch.fd = -1;
     cr_assert_not(io_watch_set(w.io, &w.watch, EPOLLIN), "no descriptor");
-    io_put(w.io);
+    io_put();
     close(fds[0]);
     close(fds[1]);
 }
