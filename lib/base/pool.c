@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/list.h"
 #include "base/mutex.h"
+#include "base/thread.h"
 #include <pthread.h>
 #include <time.h>
 
@@ -181,7 +182,7 @@ enum pfs_class pfs_pool_run(struct pfs_pool *p, int64_t deadline_ns, pfs_job_fn 
 static bool ensure_thread_locked(struct pfs_pool *p)
 {
     if (p->n_threads <= p->n_jobs && p->n_threads < p->workers &&
-        pthread_create(&p->threads[p->n_threads], NULL, worker_main, p) == 0) {
+        pfs_thread_start(worker_main, p, &p->threads[p->n_threads]) == 0) {
         p->n_threads++;
     }
     return p->n_threads > 0;

@@ -4,9 +4,9 @@
 #include "base/alloc.h"
 #include "base/cores.h"
 #include "base/err.h"
+#include "base/thread.h"
 #include "conn/io.h"
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
 
 struct io_thread {
@@ -72,15 +72,10 @@ static void io_thread_free(struct io_thread *t)
     }
 }
 
-/* Signals are the host's business: our thread takes none. */
 static int start(struct io_thread *t)
 {
-    sigset_t all, before;
+    int rc = pfs_thread_start(io_main, t, &t->thread);
 
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = pthread_create(&t->thread, NULL, io_main, t);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (rc == 0) {
         pthread_setname_np(t->thread, "proxyfs-io");
     }

@@ -3,8 +3,8 @@
 #include "conn/resolve.h"
 #include "base/alloc.h"
 #include "base/err.h"
+#include "base/thread.h"
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -85,22 +85,6 @@ static void *resolve_main(void *arg)
     return NULL;
 }
 
-static int start_thread(struct resolve *r)
-{
-    pthread_attr_t attr;
-    pthread_t thread;
-    sigset_t all, before;
-
-    pthread_attr_init(&attr);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = pthread_create(&thread, &attr, resolve_main, r);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attr);
-    return rc;
-}
-
 enum pfs_class resolve_start(struct io *io, const char *host, uint16_t port, resolve_fn *done,
                              void *arg, struct resolve **ret, struct pfs_error *err)
 {
@@ -116,7 +100,7 @@ enum pfs_class resolve_start(struct io *io, const char *host, uint16_t port, res
     r->arg = arg;
     r->port = port;
     snprintf(r->host, sizeof r->host, "%s", host);
-    if (start_thread(r) != 0) {
+    if (pfs_thread_start(resolve_main, r, NULL) != 0) {
         resolve_free(r);
         return pfs_refuse(err, PFS_NOMEM, "no thread for a name look-up");
     }

@@ -4,11 +4,11 @@
 #include "base/alloc.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "conn.h"
 #include "listen.h"
 #include "req.h"
 #include <proxyfs/host.h>
-#include <signal.h>
 #include <string.h>
 
 /* So often in a row is looked for posts that posts have made. */
@@ -333,12 +333,8 @@ static void *loop_main(void *arg)
 
 enum pfs_class loop_start(struct loop *l, struct pfs_error *err)
 {
-    sigset_t all, old;
+    int rc = pfs_thread_start(loop_main, l, &l->thread);
 
-    sigfillset(&all); /* signals are for the thread that waits for them */
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int rc = pthread_create(&l->thread, NULL, loop_main, l);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
     l->started = rc == 0;
     return rc ? pfs_nomem(err, "thread of a loop") : PFS_OK;
 }

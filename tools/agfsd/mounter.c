@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mutex.h"
 #include "base/pool.h"
+#include "base/thread.h"
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -175,7 +176,7 @@ static enum pfs_class want(struct mounter *m, const struct mount_spec *spec, str
 static bool start_thread(struct mounter *m)
 {
     m->pool = pfs_pool_new(MOUNTS_AT_ONCE, MOUNTS_MAX);
-    return m->pool && pthread_create(&m->thread, NULL, run, m) == 0;
+    return m->pool && pfs_thread_start(run, m, &m->thread) == 0;
 }
 
 enum pfs_class mounter_start(struct vfs *v, struct registry *r, const struct mount_spec *specs,

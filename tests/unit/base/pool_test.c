@@ -6,6 +6,7 @@
 #include <criterion/criterion.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 
 /* A job that holds its permit until it is let go. */
@@ -106,6 +107,35 @@ Test(pool, a_waiting_caller_times_out_unrun)
     let_go(&g);
     pfs_pool_free(p);
     cr_assert_eq(never.done, 0);
+}
+
+/* Counts the signals that its thread would take, of those that may be blocked at all. */
+static void count_signals(void *arg)
+{
+    unsigned *n_taken = arg;
+    sigset_t all, blocked;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, NULL, &blocked);
+    for (int sig = 1; sig <= SIGRTMAX; sig++) {
+        *n_taken += sigismember(&all, sig) == 1 && sig != SIGKILL && sig != SIGSTOP &&
+                    sigismember(&blocked, sig) == 0;
+    }
+}
+
+Test(pool, a_worker_takes_no_signals_and_its_starter_goes_on_as_before)
+{
+    struct pfs_pool *p = pfs_pool_new(1, 1);
+    struct pfs_error err;
+    unsigned of_worker = 0, before = 0, after = 0;
+
+    count_signals(&before);
+    cr_assert_eq(pfs_pool_submit(p, count_signals, &of_worker, &err), PFS_OK);
+    count_signals(&after);
+    pfs_pool_free(p); /* joins the worker */
+    cr_assert_eq(of_worker, 0);
+    cr_assert_gt(before, 0);
+    cr_assert_eq(after, before);
 }
 
 struct runner {
