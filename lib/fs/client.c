@@ -162,7 +162,7 @@ static void cancel_all_locked(struct pfs_client *c, enum pfs_class cls)
 
 void pfs_cancel_all(struct pfs_client *c)
 {
-    if (client_is_foreign(c)) {
+    if (client_is_inherited(c)) {
         return;
     }
     pthread_mutex_lock(&c->mu);
@@ -191,7 +191,7 @@ static struct async_op *find_ticket(struct pfs_client *c, const void *ticket)
 
 void pfs_cancel(struct pfs_client *c, const void *ticket)
 {
-    struct async_op *a = ticket && !client_is_foreign(c) ? find_ticket(c, ticket) : NULL;
+    struct async_op *a = ticket && !client_is_inherited(c) ? find_ticket(c, ticket) : NULL;
 
     if (a) {
         async_cancel(a, PFS_CANCELLED);
@@ -201,7 +201,7 @@ void pfs_cancel(struct pfs_client *c, const void *ticket)
 
 void pfs_client_free(struct pfs_client *c)
 {
-    if (!c || client_is_foreign(c)) { /* what a forked child inherited is left alone */
+    if (!c || client_is_inherited(c)) { /* what a forked child inherited is left alone */
         return;
     }
     pthread_mutex_lock(&c->mu);
@@ -222,7 +222,7 @@ void pfs_client_free(struct pfs_client *c)
 
 void pfs_client_stats(struct pfs_client *c, struct pfs_stats *ret)
 {
-    if (client_is_foreign(c)) {
+    if (client_is_inherited(c)) {
         *ret = (struct pfs_stats){0};
     } else {
         remote_stats(c->remote, ret);

@@ -72,7 +72,7 @@ enum pfs_class op_init(struct op *op, struct pfs_client *c, const struct pfs_req
             size_t n = strnlen(req->req_id, sizeof op->req_id - 1);
 
             *(char *)mempcpy(op->req_id, req->req_id, n) = '\0';
-        } else if (!remote_is_foreign(c->remote)) { /* others would not remember it */
+        } else if (!remote_is_stranger(c->remote)) { /* others would not remember it */
             req_id_make(op->req_id);
         }
     }

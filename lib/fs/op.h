@@ -147,7 +147,7 @@ bool op_call(struct op *op, struct generation *g);
 void op_decode(struct op *op, struct pfs_reply *reply);
 
 /* True: c was made before a fork, by the parent; nothing of it may be touched. */
-static inline bool client_is_foreign(const struct pfs_client *c)
+static inline bool client_is_inherited(const struct pfs_client *c)
 {
     return c->n_forks != io_n_forks();
 }

@@ -68,7 +68,7 @@ static enum pfs_class check_numbers(const struct pfs_request *r, struct pfs_erro
 enum pfs_class op_check(const struct pfs_client *c, const struct pfs_request *req,
                         struct pfs_error *err)
 {
-    if (client_is_foreign(c)) {
+    if (client_is_inherited(c)) {
         return pfs_refuse(err, PFS_SHUTDOWN,
                           "the process was forked: the child must make a client of its own");
     }

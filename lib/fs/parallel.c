@@ -31,7 +31,7 @@ unsigned parallel_streams(struct pfs_client *c, unsigned feature)
 {
     unsigned n = c->options.transfer_streams;
 
-    if (n == 1 || client_is_foreign(c) || !(remote_knows(c->remote).features & feature)) {
+    if (n == 1 || client_is_inherited(c) || !(remote_knows(c->remote).features & feature)) {
         return 1;
     }
     if (n == 0) {
@@ -76,8 +76,8 @@ static void parallel_read(struct pfs_stream *s, void *buf, size_t cap, pfs_io_fn
     struct parallel *p = (struct parallel *)s;
     struct pfs_error err;
 
-    if (client_is_foreign(p->client)) {
-        stream_refuse_foreign(done, arg);
+    if (client_is_inherited(p->client)) {
+        stream_refuse_inherited(done, arg);
         return;
     }
     pthread_mutex_lock(&p->mu);
@@ -101,7 +101,7 @@ static void parallel_close(struct pfs_stream *s)
     unsigned n_open = 0;
     struct pfs_error err;
 
-    if (client_is_foreign(p->client)) { /* as that of any stream */
+    if (client_is_inherited(p->client)) { /* as that of any stream */
         return;
     }
     pthread_mutex_lock(&p->mu);

@@ -48,8 +48,8 @@ static void call(struct upload *u, const char *data, size_t len, pfs_io_fn *done
 {
     struct pfs_error err = {.cls = PFS_OK};
 
-    if (client_is_foreign(u->client)) {
-        stream_refuse_foreign(done, arg);
+    if (client_is_inherited(u->client)) {
+        stream_refuse_inherited(done, arg);
         return;
     }
     atomic_fetch_add(&u->refs, 1);
@@ -106,7 +106,7 @@ static void upload_close(struct pfs_stream *base)
     struct upload *u = (struct upload *)base;
     struct pfs_error err;
 
-    if (client_is_foreign(u->client)) { /* as that of any stream */
+    if (client_is_inherited(u->client)) { /* as that of any stream */
         return;
     }
     pthread_mutex_lock(&u->mu);

@@ -30,7 +30,7 @@ struct remote {
     atomic_int tokens;
     struct fences *fences;
     atomic_uint boot_serial; /* that of knowledge */
-    atomic_bool is_foreign;  /* as remote_is_foreign says */
+    atomic_bool is_stranger; /* as remote_is_stranger says */
     atomic_llong delay_ns;   /* the quickest reply */
 
     _Atomic(struct generation *) current; /* set under reload_mu */
@@ -356,7 +356,7 @@ static struct remote_knowledge parse_boot(const char *boot)
 
 void remote_learn(struct remote *r, const char *boot)
 {
-    if (boot[0] == '\0' && remote_is_foreign(r)) {
+    if (boot[0] == '\0' && remote_is_stranger(r)) {
         return; /* what all its replies said */
     }
     pthread_mutex_lock(&r->mu);
@@ -367,7 +367,7 @@ void remote_learn(struct remote *r, const char *boot)
     if (!known) {
         r->knowledge = parse_boot(boot);
         r->knowledge.serial = atomic_fetch_add(&r->boot_serial, 1) + 1;
-        atomic_store(&r->is_foreign, r->knowledge.serial == 1 && !r->knowledge.boot[0]);
+        atomic_store(&r->is_stranger, r->knowledge.serial == 1 && !r->knowledge.boot[0]);
     }
     pthread_mutex_unlock(&r->mu);
 }
@@ -385,9 +385,9 @@ unsigned remote_boot_serial(struct remote *r)
     return atomic_load(&r->boot_serial);
 }
 
-bool remote_is_foreign(struct remote *r)
+bool remote_is_stranger(struct remote *r)
 {
-    return atomic_load_explicit(&r->is_foreign, memory_order_relaxed);
+    return atomic_load_explicit(&r->is_stranger, memory_order_relaxed);
 }
 
 void remote_replied(struct remote *r, int64_t took_ns)

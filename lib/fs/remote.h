@@ -67,7 +67,7 @@ struct remote_knowledge remote_knows(struct remote *r);
 /* Only its serial, without a lock. */
 unsigned remote_boot_serial(struct remote *r);
 /* Replies have come, and none of them ever from one of our servers. */
-bool remote_is_foreign(struct remote *r);
+bool remote_is_stranger(struct remote *r);
 
 /* How long the quickest reply took since the last reload; INT64_MAX: there was none. Not for
  * streams. */

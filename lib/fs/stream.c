@@ -255,7 +255,7 @@ void stream_on_done(struct stream *s)
     async_unref(a); /* the operation's */
 }
 
-void stream_refuse_foreign(pfs_io_fn *done, void *arg)
+void stream_refuse_inherited(pfs_io_fn *done, void *arg)
 {
     struct pfs_error err;
 
@@ -263,7 +263,7 @@ void stream_refuse_foreign(pfs_io_fn *done, void *arg)
     done(arg, 0, &err);
 }
 
-static bool is_foreign(const struct stream *s)
+static bool is_inherited(const struct stream *s)
 {
     return s->n_forks != io_n_forks();
 }
@@ -273,8 +273,8 @@ static bool is_refused(const struct stream *s, bool writes, pfs_io_fn *done, voi
 {
     struct pfs_error err;
 
-    if (is_foreign(s)) {
-        stream_refuse_foreign(done, arg);
+    if (is_inherited(s)) {
+        stream_refuse_inherited(done, arg);
         return true;
     }
     if (s->is_write != writes) {
@@ -345,7 +345,7 @@ static void stream_close(struct pfs_stream *base)
     struct async_op *a = s->a;
     struct pfs_error err;
 
-    if (is_foreign(s)) {
+    if (is_inherited(s)) {
         return; /* its locks may be held for ever, and its connection is in use elsewhere */
     }
     async_cancel(a, PFS_CANCELLED); /* nothing happens when the exchange is DONE */

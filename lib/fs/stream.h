@@ -75,7 +75,7 @@ void stream_on_news(struct stream *s);
 void stream_on_done(struct stream *s);
 
 /* Refuses a call on a stream of the process's parent. */
-void stream_refuse_foreign(pfs_io_fn *done, void *arg);
+void stream_refuse_inherited(pfs_io_fn *done, void *arg);
 
 /*
  * For a thread that waits for a call on s, which sets *over: drives s's connection meanwhile, where
