@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
 /* Clients: create, count what is in flight, end. */
+#include "fs/client.h"
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/err.h"

@@ -12,10 +12,10 @@
  * Blocking callers run these steps themselves (call.c); asynchronous operations are driven by the
  * completion of their exchanges and by timers (async.c).
  */
+#include "fs/client.h"
 #include "fs/remote.h"
 #include "fs/retry.h"
 #include "wire/wire.h"
-#include <pthread.h>
 
 /* What an exchange of an operation is for. */
 enum op_step {
@@ -25,26 +25,6 @@ enum op_step {
     STEP_WRITE, /* write, */
     STEP_SYNC,  /* sync, */
     STEP_CLOSE  /* close */
-};
-
-/* As many threads may call without sharing a slot; others use the list. */
-#define CLIENT_SLOTS 64
-
-struct op;
-
-struct pfs_client {
-    unsigned n_forks; /* io_n_forks when it was made */
-    atomic_uint refs; /* the user's, and reads in parts that go on asking for more */
-    struct remote *remote;
-    struct options options;
-    /* operations and streams in flight, so that pfs_client_free can end them */
-    pthread_mutex_t mu;
-    pthread_cond_t changed; /* closing was set, or ops became empty then */
-    struct list ops;        /* by op.node */
-    atomic_bool closing;    /* set under mu */
-    /* Blocking calls come and go here, without mu; from closing on they are in ops. */
-    _Atomic(struct op *) slots[CLIENT_SLOTS];
-    atomic_uint n_inside; /* threads in pfs_submit, whose operation may be over already */
 };
 
 struct op {
@@ -145,20 +125,5 @@ bool op_call(struct op *op, struct generation *g);
 
 /* Decodes the complete reply of op->ex, which loses its body. */
 void op_decode(struct op *op, struct pfs_reply *reply);
-
-/* True: c was made before a fork, by the parent; nothing of it may be touched. */
-static inline bool client_is_inherited(const struct pfs_client *c)
-{
-    return c->n_forks != io_n_forks();
-}
-
-/* Keeps the memory of a client, not its connections: those are gone after pfs_client_free. */
-struct pfs_client *client_ref(struct pfs_client *c);
-void client_unref(struct pfs_client *c);
-/* Adds to and takes from the client's operations in flight; false: the client is closing. */
-bool client_enter(struct pfs_client *c, struct op *op);
-void client_leave(struct pfs_client *c, struct op *op);
-/* Sleeps until until_ns; false: op_is_ended. */
-bool client_pause(struct op *op, int64_t until_ns);
 
 #endif
