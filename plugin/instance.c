@@ -5,9 +5,9 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/mutex.h"
 #include "config.h"
 #include <pthread.h>
-#include <time.h>
 
 /*
  * Two pages, so that a host that reads the instance's address as text or as a file's entry finds
@@ -28,21 +28,13 @@ void *instance_area(void)
     return (void *)(uintptr_t)area;
 }
 
-/* Waits for `changed`; false: the deadline passed. */
-static bool wait_locked(int64_t deadline_ns)
-{
-    struct timespec until = {.tv_sec = deadline_ns / PFS_SEC, .tv_nsec = deadline_ns % PFS_SEC};
-
-    return pthread_cond_clockwait(&changed, &mu, CLOCK_MONOTONIC, &until) == 0;
-}
-
 /* Waits until nobody opens or closes. */
 static bool take_turn_locked(void)
 {
     int64_t deadline = pfs_now() + INSTANCE_TURN_MS * PFS_MS;
 
     while (changing) {
-        if (!wait_locked(deadline)) {
+        if (!pfs_cond_wait_until(&changed, &mu, deadline)) {
             return false;
         }
     }
@@ -176,7 +168,7 @@ void instance_close(void)
         session = NULL;
         config = (struct config){0};
         atomic_store(&s->closing, true);
-        while (s->refs > 1 && wait_locked(deadline)) {
+        while (s->refs > 1 && pfs_cond_wait_until(&changed, &mu, deadline)) {
         }
     }
     pthread_mutex_unlock(&mu);

@@ -3,7 +3,10 @@
 #ifndef PFS_BASE_MUTEX_H
 #define PFS_BASE_MUTEX_H
 
+/* Short locks, and waits that end by the monotonic clock. */
+#include "base/clock.h"
 #include <pthread.h>
+#include <stdbool.h>
 #include <time.h>
 
 /*
@@ -21,15 +24,15 @@ static inline void pfs_mutex_init_short(pthread_mutex_t *m)
     pthread_mutexattr_destroy(&attr);
 }
 
-/* A condition whose timed waits go by CLOCK_MONOTONIC, as pfs_now does. */
-static inline void pfs_cond_init_timed(pthread_cond_t *c)
+/*
+ * Waits once on c, mu held; false: deadline_ns of pfs_now has passed. As any wait it may end for
+ * nothing, so the caller looks again. The clock that c was made with does not matter.
+ */
+static inline bool pfs_cond_wait_until(pthread_cond_t *c, pthread_mutex_t *mu, int64_t deadline_ns)
 {
-    pthread_condattr_t attr;
+    struct timespec until = {.tv_sec = deadline_ns / PFS_SEC, .tv_nsec = deadline_ns % PFS_SEC};
 
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(c, &attr);
-    pthread_condattr_destroy(&attr);
+    return pthread_cond_clockwait(c, mu, CLOCK_MONOTONIC, &until) == 0;
 }
 
 #endif

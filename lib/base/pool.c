@@ -7,13 +7,11 @@
  */
 #include "base/pool.h"
 #include "base/alloc.h"
-#include "base/clock.h"
 #include "base/err.h"
 #include "base/list.h"
 #include "base/mutex.h"
 #include "base/thread.h"
 #include <pthread.h>
-#include <time.h>
 
 struct entry {
     struct list node;
@@ -138,13 +136,12 @@ static enum pfs_class wait_for_permit_locked(struct pfs_pool *p, int64_t deadlin
     pthread_cond_t cond;
     struct entry e = {.cond = &cond};
     enum pfs_class cls = PFS_OK;
-    struct timespec until = {.tv_sec = deadline_ns / PFS_SEC, .tv_nsec = deadline_ns % PFS_SEC};
 
-    pfs_cond_init_timed(&cond);
+    pthread_cond_init(&cond, NULL);
     list_append(&p->queue, &e.node);
     p->n_waiting++;
     grant_locked(p);
-    while (!e.granted && pthread_cond_timedwait(&cond, &p->mu, &until) == 0) {
+    while (!e.granted && pfs_cond_wait_until(&cond, &p->mu, deadline_ns)) {
     }
     if (!e.granted) {
         list_remove(&e.node);

@@ -3,12 +3,10 @@
 /* Clients: create, count what is in flight, end. */
 #include "fs/client.h"
 #include "base/alloc.h"
-#include "base/clock.h"
 #include "base/err.h"
 #include "base/mutex.h"
 #include "fs/async.h"
 #include <sched.h>
-#include <time.h>
 
 struct pfs_client *client_ref(struct pfs_client *c)
 {
@@ -30,7 +28,7 @@ static void init_waiting(struct pfs_client *c)
     atomic_init(&c->refs, 1);
     c->n_forks = io_n_forks();
     pfs_mutex_init_short(&c->mu);
-    pfs_cond_init_timed(&c->changed);
+    pthread_cond_init(&c->changed, NULL);
 }
 
 enum pfs_class pfs_client_new(const struct pfs_option *list, size_t n, struct pfs_client **ret,
@@ -96,12 +94,9 @@ void client_leave(struct pfs_client *c, struct op *op)
 bool client_pause(struct op *op, int64_t until_ns)
 {
     struct pfs_client *c = op->client;
-    struct timespec until = {.tv_sec = until_ns / PFS_SEC, .tv_nsec = until_ns % PFS_SEC};
-    int rc = 0;
 
     pthread_mutex_lock(&c->mu);
-    while (!op_is_ended(op) && rc == 0) {
-        rc = pthread_cond_timedwait(&c->changed, &c->mu, &until);
+    while (!op_is_ended(op) && pfs_cond_wait_until(&c->changed, &c->mu, until_ns)) {
     }
     pthread_mutex_unlock(&c->mu);
     return !op_is_ended(op);

@@ -7,7 +7,6 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/err.h"
-#include "base/mutex.h"
 #include "driver_util.h"
 #include "drivers.h"
 #include "streamfs.h"
@@ -333,7 +332,7 @@ enum pfs_class streamfs_open(const struct pfs_option *options, size_t n, struct 
     f->retention = (size_t)(ring > channel ? ring : channel);
     pthread_mutex_init(&f->mu, NULL);
     pthread_cond_init(&f->delivered, NULL);
-    pfs_cond_init_timed(&f->news);
+    pthread_cond_init(&f->news, NULL);
     list_init(&f->lives);
     list_init(&f->handles);
     *ret = &f->base;

@@ -127,12 +127,9 @@ static void *run(void *arg)
         start_due(m);
         vfs_sweep_handles(m->vfs);
         int64_t end = pfs_after(pfs_now(), TICK_MS * PFS_MS);
-        struct timespec until = {.tv_sec = end / PFS_SEC, .tv_nsec = end % PFS_SEC};
-        int rc = 0;
 
         pthread_mutex_lock(&m->mu);
-        while (!m->stopping && rc == 0) {
-            rc = pthread_cond_timedwait(&m->wake, &m->mu, &until);
+        while (!m->stopping && pfs_cond_wait_until(&m->wake, &m->mu, end)) {
         }
         stop = m->stopping;
         pthread_mutex_unlock(&m->mu);
@@ -191,7 +188,7 @@ enum pfs_class mounter_start(struct vfs *v, struct registry *r, const struct mou
     m->vfs = v;
     m->registry = r;
     pthread_mutex_init(&m->mu, NULL);
-    pfs_cond_init_timed(&m->wake);
+    pthread_cond_init(&m->wake, NULL);
     m->wanted = pfs_calloc(n + 1, sizeof *m->wanted);
     if (!m->wanted) {
         cls = pfs_nomem(err, "mounts");
@@ -223,12 +220,9 @@ static bool awaits_own_locked(const struct mounter *m)
 void mounter_await_own(struct mounter *m)
 {
     int64_t end = pfs_after(pfs_now(), OWN_MOUNTS_MAX_MS * PFS_MS);
-    struct timespec until = {.tv_sec = end / PFS_SEC, .tv_nsec = end % PFS_SEC};
-    int rc = 0;
 
     pthread_mutex_lock(&m->mu);
-    while (awaits_own_locked(m) && rc == 0) {
-        rc = pthread_cond_timedwait(&m->wake, &m->mu, &until);
+    while (awaits_own_locked(m) && pfs_cond_wait_until(&m->wake, &m->mu, end)) {
     }
     pthread_mutex_unlock(&m->mu);
 }

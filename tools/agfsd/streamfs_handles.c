@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/mutex.h"
 #include "driver_util.h"
 #include "streamfs.h"
 #include <string.h>
@@ -140,11 +141,8 @@ static void wait_locked(struct streamfs *f, struct shandle *h, int64_t deadline_
     if (deadline_ns > 0) {
         until = pfs_earlier(until, deadline_ns - READ_MARGIN);
     }
-    struct timespec t = {.tv_sec = until / PFS_SEC, .tv_nsec = until % PFS_SEC};
-    int rc = 0;
-
-    while (!h->closed && !live_has_news_locked(h->reader) && rc == 0) {
-        rc = pthread_cond_timedwait(&f->news, &f->mu, &t);
+    while (!h->closed && !live_has_news_locked(h->reader) &&
+           pfs_cond_wait_until(&f->news, &f->mu, until)) {
     }
 }
 

@@ -317,13 +317,10 @@ static void tell_driver(const struct mount *m, bool unmounting)
 static bool wait_idle(struct vfs *v, struct mount *m)
 {
     int64_t end = pfs_after(pfs_now(), UNMOUNT_WAIT_MS * PFS_MS);
-    struct timespec until = {.tv_sec = end / PFS_SEC, .tv_nsec = end % PFS_SEC};
-    int rc = 0;
 
     atomic_fetch_add(&v->n_waiting, 1);
     pthread_mutex_lock(&v->idle_mu);
-    while (atomic_load(&m->in_flight) > 0 && rc == 0) {
-        rc = pthread_cond_timedwait(&v->idle, &v->idle_mu, &until);
+    while (atomic_load(&m->in_flight) > 0 && pfs_cond_wait_until(&v->idle, &v->idle_mu, end)) {
     }
     pthread_mutex_unlock(&v->idle_mu);
     atomic_fetch_sub(&v->n_waiting, 1);
@@ -438,7 +435,7 @@ struct vfs *vfs_new(void)
     v->pool = pfs_pool_new(MOUNT_WORKERS, MOUNT_QUEUE);
     pthread_rwlock_init(&v->lock, NULL);
     pthread_mutex_init(&v->idle_mu, NULL);
-    pfs_cond_init_timed(&v->idle);
+    pthread_cond_init(&v->idle, NULL);
     pthread_mutex_init(&v->handle_mu, NULL);
     v->last_handle = vfs_first_handle();
     pthread_mutex_init(&v->orphan_mu, NULL);

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
 #include "waiter.h"
-#include "base/clock.h"
 #include "base/mutex.h"
 
 void waiter_init(struct waiter *w)
 {
     *w = (struct waiter){0};
     pthread_mutex_init(&w->mu, NULL);
-    pfs_cond_init_timed(&w->cond);
+    pthread_cond_init(&w->cond, NULL);
 }
 
 void waiter_fini(struct waiter *w)
@@ -36,12 +35,8 @@ void waiter_io(void *arg, size_t n, const struct pfs_error *err)
 
 bool waiter_until(struct waiter *w, int64_t deadline_ns)
 {
-    struct timespec until = {.tv_sec = deadline_ns / PFS_SEC, .tv_nsec = deadline_ns % PFS_SEC};
-    int rc = 0;
-
     pthread_mutex_lock(&w->mu);
-    while (!w->done && rc == 0) {
-        rc = pthread_cond_timedwait(&w->cond, &w->mu, &until);
+    while (!w->done && pfs_cond_wait_until(&w->cond, &w->mu, deadline_ns)) {
     }
     bool done = w->done;
 
