@@ -7,8 +7,8 @@
  * An exchange: one HTTP request and its reply, on one HTTP/2 stream or one HTTP/1.1 connection.
  *
  * Life: exchange_init -> request members set -> submitted to a session -> events -> EXCHANGE_DONE,
- * exactly once -> exchange_fini. From submission to DONE everything but `notify`'s owner-private
- * data belongs to the connection and is touched only under its lock.
+ * exactly once -> exchange_fini. In between it belongs to whoever carries it on; the groups of
+ * struct exchange say who may touch what.
  *
  * The failure point is what the retry decision needs to know (reliability bar B2); whoever finds
  * the failure (session, connection, pool) sets it together with `err`.
@@ -111,51 +111,58 @@ struct exchange {
     exchange_notify_fn *notify; /* NULL: a blocked caller waits for DONE (conn/wait.c) */
     int64_t deadline_ns;
 
-    /* progress: under the connection's lock */
-    struct list node;       /* in a queue of waiting ones, or in the session's open ones */
-    struct list ready;      /* in the connection's list of those with events */
-    unsigned events;        /* not yet notified */
-    unsigned notify_events; /* being notified */
-    unsigned n_moves;       /* times it was taken to another connection, unseen by the peer */
-    struct conn *conn;      /* where it was submitted; holds a reference until exchange_release */
-    _Atomic(struct generation *) gen; /* through which it was submitted: a reference */
-    struct exchange *next;            /* in an inbox or a batch of finished ones */
-    _Atomic(struct conn *) taken_by;  /* whose lock guards it, once that took it from its inbox */
-    bool is_queued;                   /* in the generation's queue; under the generation's lock */
-    bool is_notifying;
-    bool is_held;            /* in the connection's list of held ones */
-    atomic_bool is_offered;  /* a chunk, in `offer` */
-    atomic_bool wants_look;  /* its consumer is to be told of what came, and was not looked at */
-    atomic_int cancel_class; /* != 0: the owner gave up, with this class */
-    int32_t stream_id;       /* HTTP/2; 0: none */
-    bool in_session, header_sent, request_sent, reply_ended, local_reset;
-    bool header_ended;  /* the final reply header is complete: what follows is body or trailer */
-    bool lost_interest; /* reply_stream: the consumer closed; drop what comes */
-    bool takes_ended;   /* who took of the body has no room for it any more */
-    bool reply_cut;     /* enough came of a body that is no result: the reply counts as complete */
-    size_t body_sent;
-    struct http_chunk chunk; /* streamed body: what is left of the one being sent */
-    struct pfs_buf *kept;    /* its beginning, all that was sent once; NULL: nothing, or too much */
-    /* Given by the owner, wherever the exchange is; whose lock guards it takes it over. */
-    struct http_chunk offer;
-    size_t n_header_bytes, n_header_fields, n_informational;
-    int64_t body_received;    /* bytes of the reply's body so far */
-    struct pfs_window window; /* HTTP/2: what the peer may send ahead of the consumer */
-    uint64_t n_unconsumed;    /* bytes in `reply` whose window credit was not given back */
-    size_t n_untold;          /* HTTP/2: bytes of credit given back that are too few to tell */
-
-    /* reply: the owner's after DONE */
-    struct pfs_buf reply;
-    enum failure_point failure;
-    bool attested;      /* the connection's peer is known to be one of our servers */
-    bool others_served; /* of FAILURE_GOAWAY: the connection took requests before this one */
-
-    /* waking a blocked caller (conn/wait.c) */
-    atomic_uint done;
+    /* waking a blocked caller (conn/wait.c): the first two are fixed from submission on */
     atomic_uint *wake_words; /* set by generation_submit */
     unsigned wake_slot;      /* 32 times the word, plus the bit */
+    atomic_uint done;
 
-    /* the owner's after DONE as well; the last members, which exchange_init does not zero */
+    /*
+     * where it is: changed under the generation's lock, but for `node` while that is in a session's
+     * list; the owner lets go of both references after DONE
+     */
+    struct list node; /* in the generation's queue of waiting ones, or in the session's open ones */
+    struct conn *conn;                /* where it was submitted: a reference */
+    _Atomic(struct generation *) gen; /* through which it was submitted: a reference */
+    bool is_queued;                   /* in the generation's queue */
+
+    /* without a lock: from one thread to whichever has the exchange in hand */
+    struct exchange *next;           /* in an inbox, a list of held or rejected ones, a batch */
+    _Atomic(struct conn *) taken_by; /* whose lock guards it, once that took it from its inbox */
+    atomic_int cancel_class;         /* != 0: the owner gave up, with this class */
+    atomic_bool wants_look;          /* its consumer is to be told of what came, unseen so far */
+    atomic_bool is_offered;          /* a chunk, in `offer` */
+
+    /* under the connection's lock; after DONE the owner's, without one */
+    bool is_notifying;
+    bool is_held; /* in the connection's list of held ones */
+    bool in_session, header_sent, request_sent, reply_ended, local_reset;
+    bool header_ended;  /* the final reply header is complete: body or trailer follows */
+    bool lost_interest; /* reply_stream: the consumer closed; drop what comes */
+    bool takes_ended;   /* who took of the body has no room for it any more */
+    bool reply_cut;     /* enough came of a body that is no result: it counts as complete */
+    bool attested;      /* the connection's peer is known to be one of our servers */
+    bool others_served; /* of FAILURE_GOAWAY: the connection took requests before this one */
+    enum failure_point failure;
+    unsigned events;        /* not yet notified */
+    unsigned notify_events; /* being notified: of who does that, without the lock */
+    unsigned n_moves;       /* times it was taken to another connection, unseen by the peer */
+    int32_t stream_id;      /* HTTP/2; 0: none */
+    struct list ready;      /* in the connection's list of those with events */
+    size_t body_sent;
+    size_t n_header_bytes;
+    unsigned n_header_fields, n_informational;
+    int64_t body_received; /* bytes of the reply's body so far */
+    struct pfs_buf reply;
+    uint64_t n_unconsumed;    /* bytes in `reply` whose window credit was not given back */
+    size_t n_untold;          /* HTTP/2: bytes of credit given back that are too few to tell */
+    struct pfs_window window; /* HTTP/2: what the peer may send ahead of the consumer */
+    struct http_chunk chunk;  /* streamed body: what is left of the one being sent */
+    struct pfs_buf *kept; /* its beginning, all that was sent once; NULL: nothing, or too much */
+
+    /* the owner's until is_offered is set, then of whoever clears that */
+    struct http_chunk offer;
+
+    /* as the members under the connection's lock; the last ones: exchange_init zeroes none */
     struct reply_head head;
     struct pfs_error err; /* cls PFS_OK: a complete reply, whatever its status */
     /* Of the request, n_fields of them. */
