@@ -2,6 +2,7 @@
  * Copyright the ProxyFS authors */
 #include "base/blocks.h"
 #include "base/alloc.h"
+#include "base/container.h"
 #include <stdint.h>
 #include <string.h>
 
@@ -36,7 +37,7 @@ static unsigned class_of(size_t n)
 
 static struct block *block_of(void *p)
 {
-    return (struct block *)((unsigned char *)p - offsetof(struct block, bytes));
+    return container_of(p, struct block, bytes);
 }
 
 void blocks_init(struct blocks *m, unsigned kept_max)

@@ -5,14 +5,14 @@
 
 /* Intrusive doubly linked list. A node is in at most one list; an unlinked node points to itself.
  */
+#include "base/container.h"
 #include <stdbool.h>
-#include <stddef.h>
 
 struct list {
     struct list *next, *prev;
 };
 
-#define list_entry(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))
+#define list_entry(node, type, member) container_of(node, type, member)
 /* Safe against removal of the current node only. */
 #define list_for_each(it, head)                                                                    \
     for (struct list *it = (head)->next, *it##_next = it->next; it != (head);                      \

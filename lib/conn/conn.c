@@ -37,7 +37,7 @@ void conn_go_locked(struct conn *c, enum conn_state to, const char *why)
 
 static void on_ready(struct io_watch *w, uint32_t events)
 {
-    struct conn *c = (struct conn *)((char *)w - offsetof(struct conn, watch));
+    struct conn *c = container_of(w, struct conn, watch);
 
     if (conn_try_ref(c)) {
         pfs_conn_turn(c, events);
@@ -47,7 +47,7 @@ static void on_ready(struct io_watch *w, uint32_t events)
 
 static void turn_task(struct io_task *t)
 {
-    struct conn *c = (struct conn *)((char *)t - offsetof(struct conn, turn_task));
+    struct conn *c = container_of(t, struct conn, turn_task);
 
     atomic_store(&c->turn_asked, false);
     pfs_conn_turn(c, 0);
@@ -58,7 +58,7 @@ static void turn_task(struct io_task *t)
  */
 static bool on_sweep(struct io_sweep *s)
 {
-    struct conn *c = (struct conn *)((char *)s - offsetof(struct conn, sweep));
+    struct conn *c = container_of(s, struct conn, sweep);
     bool again = false;
 
     pthread_mutex_lock(&c->mu);
@@ -126,7 +126,7 @@ bool conn_try_ref(struct conn *c)
 /* On the I/O thread, after all events that named the connection. */
 static void free_task(struct io_task *t)
 {
-    struct conn *c = (struct conn *)((char *)t - offsetof(struct conn, free_task));
+    struct conn *c = container_of(t, struct conn, free_task);
     struct generation *g = c->gen;
 
     io_timer_cancel(c->io, &c->timer);

@@ -54,7 +54,7 @@ struct dial {
 
 static void free_task(struct io_task *t)
 {
-    struct dial *d = (struct dial *)((char *)t - offsetof(struct dial, free_task));
+    struct dial *d = container_of(t, struct dial, free_task);
 
     conn_unref(d->conn);
     pfs_free(d);
@@ -242,7 +242,7 @@ static void dial_next(struct dial *d);
 
 static void on_attempt_ready(struct io_watch *w, uint32_t events)
 {
-    struct attempt *a = (struct attempt *)w;
+    struct attempt *a = container_of(w, struct attempt, watch);
     struct dial *d = a->dial;
     int eno = 0;
     socklen_t len = sizeof eno;
@@ -337,7 +337,7 @@ static void on_resolved(void *arg, struct addrinfo *list, int gai_error)
 
 static void on_dial_time(struct io_timer *t)
 {
-    struct dial *d = (struct dial *)((char *)t - offsetof(struct dial, timer));
+    struct dial *d = container_of(t, struct dial, timer);
 
     if (d->resolve) {
         lookup_failed(d, "no answer from the resolver within 3 s");
@@ -365,7 +365,7 @@ static void start_dial(struct dial *d)
 
 static void connect_task(struct io_task *t)
 {
-    struct conn *c = (struct conn *)((char *)t - offsetof(struct conn, connect_task));
+    struct conn *c = container_of(t, struct conn, connect_task);
     struct dial *d = pfs_calloc(1, sizeof *d);
     struct pfs_error err;
 

@@ -63,7 +63,7 @@ int64_t pfs_host_before_sleep(struct pfs_host *h)
 
 static void on_stop(struct io_task *t)
 {
-    struct pfs_host *h = (struct pfs_host *)((char *)t - offsetof(struct pfs_host, stop));
+    struct pfs_host *h = container_of(t, struct pfs_host, stop);
 
     h->stopped = true;
 }

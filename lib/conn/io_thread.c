@@ -47,7 +47,7 @@ unsigned io_n_forks(void)
 
 static void on_end(struct io_task *t)
 {
-    struct io_thread *own = (struct io_thread *)((char *)t - offsetof(struct io_thread, end));
+    struct io_thread *own = container_of(t, struct io_thread, end);
 
     own->ended = true;
 }

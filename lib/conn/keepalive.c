@@ -119,7 +119,7 @@ void conn_tick_locked(struct conn *c, int64_t now)
 
 void conn_on_time(struct io_timer *t)
 {
-    struct conn *c = (struct conn *)((char *)t - offsetof(struct conn, timer));
+    struct conn *c = container_of(t, struct conn, timer);
 
     if (!conn_try_ref(c)) {
         return;

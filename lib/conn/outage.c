@@ -80,7 +80,7 @@ void outage_on_loss_locked(struct generation *g)
 
 void outage_on_time(struct io_timer *t)
 {
-    struct generation *g = (struct generation *)((char *)t - offsetof(struct generation, timer));
+    struct generation *g = container_of(t, struct generation, timer);
     int64_t now = pfs_now();
     struct list failed;
     struct pfs_error why;

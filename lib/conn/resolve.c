@@ -10,7 +10,7 @@
 
 /* Two hold it: the thread, and who asked (until done ran or it was abandoned). */
 struct resolve {
-    struct io_task task; /* first: runs on the I/O thread with the answer */
+    struct io_task task; /* runs on the I/O thread with the answer */
     pthread_mutex_t mu;
     struct io *io; /* NULL: abandoned */
     resolve_fn *done;
@@ -50,7 +50,7 @@ static void resolve_free(struct resolve *r)
 
 static void deliver(struct io_task *t)
 {
-    struct resolve *r = (struct resolve *)t;
+    struct resolve *r = container_of(t, struct resolve, task);
 
     pthread_mutex_lock(&r->mu);
     bool wanted = r->io != NULL;

@@ -13,7 +13,7 @@
 
 static struct async_op *of_exchange(struct exchange *ex)
 {
-    return (struct async_op *)((char *)ex - offsetof(struct async_op, op.ex));
+    return container_of(ex, struct async_op, op.ex);
 }
 
 struct async_op *async_ref(struct async_op *a)
@@ -250,7 +250,7 @@ void async_cancel(struct async_op *a, enum pfs_class cls)
 
 static void on_time(struct io_timer *t)
 {
-    struct async_op *a = (struct async_op *)((char *)t - offsetof(struct async_op, timer));
+    struct async_op *a = container_of(t, struct async_op, timer);
 
     pthread_mutex_lock(&a->mu);
     bool next = a->backing_off;

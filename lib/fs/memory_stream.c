@@ -2,11 +2,12 @@
  * Copyright the ProxyFS authors */
 #include "fs/memory_stream.h"
 #include "base/alloc.h"
+#include "base/container.h"
 #include "base/err.h"
 #include <string.h>
 
 struct memory_stream {
-    struct pfs_stream base; /* first */
+    struct pfs_stream base;
     char *data;
     size_t len, at;
 };
@@ -14,7 +15,7 @@ struct memory_stream {
 static void memory_read(struct pfs_stream *base, void *buf, size_t cap, pfs_io_fn *done, void *arg)
 {
     static const struct pfs_error ok = {.cls = PFS_OK};
-    struct memory_stream *s = (struct memory_stream *)base;
+    struct memory_stream *s = container_of(base, struct memory_stream, base);
     size_t n = s->len - s->at < cap ? s->len - s->at : cap;
 
     if (n) {
@@ -45,7 +46,7 @@ void stream_refuse_finish(struct pfs_stream *s, pfs_io_fn *done, void *arg)
 
 static void memory_close(struct pfs_stream *base)
 {
-    struct memory_stream *s = (struct memory_stream *)base;
+    struct memory_stream *s = container_of(base, struct memory_stream, base);
 
     pfs_free(s->data);
     pfs_free(s);

@@ -73,7 +73,7 @@ void parallel_unref(struct parallel *p)
 
 static void parallel_read(struct pfs_stream *s, void *buf, size_t cap, pfs_io_fn *done, void *arg)
 {
-    struct parallel *p = (struct parallel *)s;
+    struct parallel *p = container_of(s, struct parallel, base);
     struct pfs_error err;
 
     if (client_is_inherited(p->client)) {
@@ -96,7 +96,7 @@ static void parallel_read(struct pfs_stream *s, void *buf, size_t cap, pfs_io_fn
 
 static void parallel_close(struct pfs_stream *s)
 {
-    struct parallel *p = (struct parallel *)s;
+    struct parallel *p = container_of(s, struct parallel, base);
     struct pfs_stream *open[PARALLEL_STREAMS_MAX];
     unsigned n_open = 0;
     struct pfs_error err;

@@ -29,7 +29,7 @@ struct part {
 enum turn { TURN_OPEN, TURN_LEFT, TURN_CAME };
 
 struct parallel {
-    struct pfs_stream base; /* first */
+    struct pfs_stream base;
     struct pfs_client *client;
     atomic_uint refs; /* the stream's user, parts being opened or read */
     unsigned hops, n_streams;

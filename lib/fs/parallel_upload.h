@@ -27,7 +27,7 @@ enum mode {
 };
 
 struct upload {
-    struct pfs_stream base; /* first */
+    struct pfs_stream base;
     struct pfs_client *client;
     atomic_uint refs; /* the stream's user, requests under way */
     unsigned hops, n_streams;

@@ -92,18 +92,18 @@ static void upload_write(struct pfs_stream *base, const void *buf, size_t len, p
     if (len == 0) {
         done(arg, 0, &ok);
     } else {
-        call((struct upload *)base, buf, len, done, arg);
+        call(container_of(base, struct upload, base), buf, len, done, arg);
     }
 }
 
 static void upload_finish(struct pfs_stream *base, pfs_io_fn *done, void *arg)
 {
-    call((struct upload *)base, NULL, 0, done, arg);
+    call(container_of(base, struct upload, base), NULL, 0, done, arg);
 }
 
 static void upload_close(struct pfs_stream *base)
 {
-    struct upload *u = (struct upload *)base;
+    struct upload *u = container_of(base, struct upload, base);
     struct pfs_error err;
 
     if (client_is_inherited(u->client)) { /* as that of any stream */

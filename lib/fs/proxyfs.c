@@ -14,7 +14,7 @@
 #include <string.h>
 
 struct proxyfs {
-    struct pfs_driver base; /* first */
+    struct pfs_driver base;
     struct pfs_client *client;
     char *url;          /* base_url, user and password masked */
     atomic_bool warned; /* that /reload hides a remote file */
@@ -22,7 +22,7 @@ struct proxyfs {
 
 static struct proxyfs *of_driver(struct pfs_driver *d)
 {
-    return (struct proxyfs *)d;
+    return container_of(d, struct proxyfs, base);
 }
 
 /* Operations on the server itself are not forwarded: a mount is a file system, not a server. */

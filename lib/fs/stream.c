@@ -10,7 +10,7 @@
 
 static struct stream *of_base(struct pfs_stream *base)
 {
-    return (struct stream *)base;
+    return container_of(base, struct stream, base);
 }
 
 /* Ends the call in flight, if it is still there; the lock is held and given up. */

@@ -41,7 +41,7 @@ static inline bool pace_is_slow(struct pace *p, int64_t waited_ns, size_t n)
 enum stream_call { STREAM_IDLE, STREAM_READ, STREAM_WRITE, STREAM_FINISH };
 
 struct stream {
-    struct pfs_stream base; /* first */
+    struct pfs_stream base;
     struct async_op *a;
     bool is_write;
     unsigned n_forks; /* io_n_forks when it was made: the client may be gone before it */

@@ -38,7 +38,7 @@ struct h1_session {
 
 static inline struct h1_session *h1_of(struct session *s)
 {
-    return (struct h1_session *)s;
+    return container_of(s, struct h1_session, base);
 }
 
 /* request.c */

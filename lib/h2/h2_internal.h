@@ -73,7 +73,7 @@ struct h2_session {
 
 static inline struct h2_session *h2_of(struct session *s)
 {
-    return (struct h2_session *)s;
+    return container_of(s, struct h2_session, base);
 }
 
 /* What nghttp2 answered to a call that must not be half done. */
