@@ -208,8 +208,7 @@ struct pfs_reply {
     struct pfs_receipt *receipt; /* owned: READ of what is taken out; NULL: none */
 };
 
-/* Frees everything a reply owns (an open stream is closed, a receipt ended as not lost) and zeroes
- * it. */
+/* Frees what a reply owns (a stream is closed, a receipt ended as not lost) and zeroes it. */
 PFS_API void pfs_reply_fini(struct pfs_reply *reply);
 /* Frees what a stat value owns and zeroes it. */
 PFS_API void pfs_stat_fini(struct pfs_stat *st);
@@ -307,8 +306,7 @@ struct pfs_driver_ops {
      * NULL: none does. Any thread.
      */
     bool (*is_long)(struct pfs_driver *d, const struct pfs_request *req);
-    /* Frees the driver. No request is in flight and none follows; open streams are closed before.
-     */
+    /* Frees the driver. No request is in flight, none follows; streams are closed before. */
     void (*close)(struct pfs_driver *d);
 };
 

@@ -262,8 +262,7 @@ PFS_API void pfs_stream_close(struct pfs_stream *s);
 
 /* GET /health: PFS_OK when the remote answers 200. */
 PFS_API PFS_MUST_CHECK enum pfs_class pfs_health(struct pfs_client *c, struct pfs_error *err);
-/* The remote's version (malloc'ed, free()); ret_features may be NULL, its .file are the features.
- */
+/* The remote's version (malloc'ed: free()). ret_features may be NULL; its .file are features. */
 PFS_API PFS_MUST_CHECK enum pfs_class pfs_capabilities(struct pfs_client *c, char **ret_version,
                                                        struct pfs_matches *ret_features,
                                                        struct pfs_error *err);
@@ -292,11 +291,9 @@ PFS_API void pfs_client_stats(struct pfs_client *c, struct pfs_stats *ret);
 /* ---- log ----------------------------------------------------------------------------------- */
 
 enum pfs_log_level { PFS_LOG_ERROR, PFS_LOG_WARN, PFS_LOG_INFO, PFS_LOG_DEBUG };
-/* Called with one line without newline, from any thread, one at a time; must not call the library.
- */
+/* Gets one line without newline, from any thread, one at a time; must not call the library. */
 typedef void pfs_log_fn(void *arg, enum pfs_log_level level, const char *line);
-/* Sets where log lines go (process-wide; default: nowhere) and the most detailed level passed on.
- */
+/* Sets where log lines go (process-wide; at first nowhere) and the most detailed level of them. */
 PFS_API void pfs_log_to(pfs_log_fn *fn, void *arg, enum pfs_log_level level);
 
 #ifdef __cplusplus

@@ -20,8 +20,7 @@ struct blocks {
     struct list all;   /* blocks, in use or kept */
 };
 
-/* Of each size kept_max are kept; under AddressSanitizer, which is blind to the use of kept ones,
- * none. */
+/* Of each size kept_max are kept; none under AddressSanitizer, which is blind to their use. */
 void blocks_init(struct blocks *m, unsigned kept_max);
 /* n bytes, aligned for everything, not zeroed. NULL: out of memory. To be given to blocks_put. */
 void *blocks_get(struct blocks *m, size_t n);

@@ -60,8 +60,7 @@ bool pfs_buf_add_str(struct pfs_buf *b, const char *s);
 bool pfs_buf_printf(struct pfs_buf *b, const char *format, ...) PFS_PRINTF(2, 3);
 /* Drops n bytes from the start (n <= length). Memory is kept for reuse. */
 void pfs_buf_consume(struct pfs_buf *b, size_t n);
-/* Hands over the bytes (malloc'ed, NUL added after them) and empties the buffer; NULL: no memory.
- */
+/* Hands over the bytes (malloc'ed, a NUL after them) and empties the buffer; NULL: no memory. */
 char *pfs_buf_take(struct pfs_buf *b, size_t *ret_len);
 /* Frees the memory; the buffer is empty and usable. */
 void pfs_buf_fini(struct pfs_buf *b);

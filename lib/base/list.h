@@ -3,8 +3,7 @@
 #ifndef PFS_BASE_LIST_H
 #define PFS_BASE_LIST_H
 
-/* Intrusive doubly linked list. A node is in at most one list; an unlinked node points to itself.
- */
+/* Intrusive doubly linked list. A node is in one list at most; an unlinked one points to itself. */
 #include "base/container.h"
 #include <stdbool.h>
 

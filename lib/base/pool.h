@@ -18,8 +18,7 @@ typedef void pfs_job_fn(void *arg);
 
 /* Threads are started when first needed and live until pfs_pool_free. NULL: out of memory. */
 struct pfs_pool *pfs_pool_new(unsigned workers, unsigned queue_depth);
-/* Runs what is queued, joins all threads, frees. No call may be in flight or follow. NULL allowed.
- */
+/* Runs what is queued, joins all threads, frees. No call is in flight or follows. NULL allowed. */
 void pfs_pool_free(struct pfs_pool *p);
 
 /*
@@ -29,8 +28,7 @@ void pfs_pool_free(struct pfs_pool *p);
  */
 enum pfs_class pfs_pool_run(struct pfs_pool *p, int64_t deadline_ns, pfs_job_fn *fn, void *arg,
                             struct pfs_error *err);
-/* Queues fn(arg) for a pool thread. Errors, fn not called: OVERLOAD, NOMEM, SHUTDOWN. Never waits.
- */
+/* Queues fn(arg) for a pool thread, never waits. OVERLOAD, NOMEM, SHUTDOWN: fn is not called. */
 enum pfs_class pfs_pool_submit(struct pfs_pool *p, pfs_job_fn *fn, void *arg,
                                struct pfs_error *err);
 

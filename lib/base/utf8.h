@@ -6,8 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Length in bytes of the valid UTF-8 sequence at s (n bytes are there, n > 0), 0: none is. RFC
- * 3629. */
+/* Bytes of the valid UTF-8 sequence (RFC 3629) at s, where n > 0 bytes are; 0: there is none. */
 size_t pfs_utf8_len(const char *s, size_t n);
 /* True when all n bytes are valid UTF-8. */
 bool pfs_utf8_valid(const char *s, size_t n);

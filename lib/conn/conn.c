@@ -54,8 +54,7 @@ static void turn_task(struct io_task *t)
     conn_unref(c);
 }
 
-/* A connection that no thread reads, once its caller has gone, is watched by the I/O thread again.
- */
+/* A connection that no thread reads since its caller went is watched by the I/O thread again. */
 static bool on_sweep(struct io_sweep *s)
 {
     struct conn *c = container_of(s, struct conn, sweep);

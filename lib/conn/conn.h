@@ -108,9 +108,8 @@ struct conn {
         ping_sent_ns; /* ping_sent_ns 0: none outstanding */
     uint64_t pings_acked_before;
     bool has_more_room; /* than the generation knows */
-    bool is_suspect; /* asked for a sign of life after a timeout or a long silence: no new exchanges
-                      */
-    bool is_silent;  /* died of it */
+    bool is_suspect;    /* asked for a sign of life, after a timeout or silence: no new exchanges */
+    bool is_silent;     /* died of it */
     int64_t keepalive_ns; /* interval; doubles when the peer complains */
     int64_t max_age_ns;
     int64_t trust_ends_ns; /* the peer's certificate expires */
@@ -137,8 +136,7 @@ enum pfs_class pfs_conn_new(struct generation *g, const struct conn_config *conf
                             unsigned id, struct conn **ret, struct pfs_error *err);
 struct conn *conn_ref(struct conn *c);
 void conn_unref(struct conn *c);
-/* For events and timers, which hold none: false when the last one has gone and free is on its way.
- */
+/* For events and timers, which hold none; false: the last one has gone, free is on its way. */
 bool conn_try_ref(struct conn *c);
 void conn_go_locked(struct conn *c, enum conn_state to, const char *why);
 /* Ends the connection: every open exchange fails as far as it had come. */
@@ -172,8 +170,7 @@ void conn_rest_locked(struct conn *c);
 void conn_watch_locked(struct conn *c);
 
 /* submit.c: exchanges in, events out */
-/* Hands ex over. may_drive: the caller will wait; true: it now owns the connection and must drive.
- */
+/* Hands ex over. may_drive: the caller will wait; true: it owns the connection and must drive. */
 bool conn_submit(struct conn *c, struct exchange *ex, bool may_drive);
 void conn_drain_inbox_locked(struct conn *c);
 /*
@@ -181,8 +178,7 @@ void conn_drain_inbox_locked(struct conn *c);
  * leave with the next flush.
  */
 void conn_release_held_locked(struct conn *c);
-/* True while ex is in the session of c or held by it; only then may ex be looked at under c's lock.
- */
+/* True while ex is in c's session or held by c; only then may ex be looked at under c's lock. */
 static inline bool conn_has(const struct conn *c, const struct exchange *ex)
 {
     return atomic_load(&ex->taken_by) == c && (ex->in_session || ex->is_held);

@@ -205,8 +205,7 @@ static void feed_session(struct conn *c, const char *data, size_t n)
     }
 }
 
-/* The peer's end of the connection is over; in_order: it said so (FIN, or close_notify under TLS).
- */
+/* The peer's end of the connection is over; in_order: it said so (FIN; under TLS close_notify). */
 static void on_eof(struct conn *c, bool in_order)
 {
     struct pfs_error why;

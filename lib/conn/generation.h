@@ -133,8 +133,7 @@ void conn_drive_stream(struct conn *c, struct exchange *ex, const atomic_bool *o
 
 /* ---- what the peer has seen ---- */
 
-/* Waits for the answer to a PING sent on one connection, or for the connection's end, not holding
- * it. */
+/* Waits for the answer to a PING on one connection, or for that one's end, not holding it. */
 struct sign_of_life {
     struct pulse *pulse; /* a reference */
     uint64_t ping;
@@ -150,8 +149,7 @@ void sign_of_life_release(struct sign_of_life *s);
 
 /* ---- the end ---- */
 
-/* No new exchange from now on (they go to `heir`, as those that wait do); connections drain and
- * close. */
+/* No new exchange: they go to `heir`, as those that wait do. Connections drain and close. */
 void generation_retire(struct generation *g, struct generation *heir);
 /*
  * Ends everything now: all exchanges are DONE with SHUTDOWN, all connections closed and freed when

@@ -50,8 +50,7 @@ void generation_take_queue_locked(struct generation *g, struct list *out);
 /* Ends exchanges taken from the queue with *why; no lock held. */
 void generation_fail_list(struct list *exchanges, const struct pfs_error *why);
 
-/* Sets the timer, which holds a reference while armed; not for one that has ended. The lock is
- * held. */
+/* Sets the timer, which holds a reference while armed; not of one that has ended. */
 void generation_arm_locked(struct generation *g, int64_t when_ns);
 void generation_disarm(struct generation *g);
 

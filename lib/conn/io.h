@@ -83,8 +83,7 @@ struct io_task {
 };
 void io_post(struct io *io, struct io_task *t);
 
-/* A file descriptor being watched. Change and remove from any thread; events come on the loop's
- * thread. */
+/* A watched descriptor. Any thread may change or remove it; events come on the loop's thread. */
 struct io_watch {
     void (*on_ready)(struct io_watch *w,
                      uint32_t events); /* EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP */

@@ -25,8 +25,7 @@ static struct io_thread *threads[THREADS_MAX];
 static unsigned n_users, n_cores;
 static atomic_uint n_forks;
 
-/* In a forked child: the thread is not there, and the lock may have been held by one that is not.
- */
+/* In a forked child the threads are not there, and one of them may have held the lock. */
 static void on_fork_child(void)
 {
     pthread_mutex_init(&shared_mu, NULL);

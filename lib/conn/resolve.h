@@ -13,8 +13,7 @@
 
 struct resolve;
 
-/* On the I/O thread, at most once. list: NULL on failure, then gai_error says why; freed by the
- * callee. */
+/* On the I/O thread, at most once. The callee frees list; NULL: failed, gai_error says why. */
 typedef void resolve_fn(void *arg, struct addrinfo *list, int gai_error);
 
 /* On the I/O thread. Errors: NOMEM (done is not called). *ret: resolve_abandon or done ends it. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
-/* The client API's functions for single operations: each one request, one reply, one out-parameter.
- */
+/* The client API's single operations: each one request, one reply, one out-parameter. */
 #include "base/alloc.h"
 #include "base/err.h"
 #include "base/reply.h"

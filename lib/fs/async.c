@@ -174,8 +174,7 @@ static void judge(struct async_op *a)
     }
 }
 
-/* True: the caller goes on with the finished exchange; false: async_cancel, which is running, will.
- */
+/* True: the caller goes on with the finished exchange; false: async_cancel, now running, will. */
 static bool take_done(struct async_op *a)
 {
     pthread_mutex_lock(&a->mu);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
-/* Blocking calls: the caller's own thread carries the operation, and the connection when it is
- * alone. */
+/* Blocking calls: the caller's thread carries the operation, and when alone the connection. */
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/reply.h"
@@ -60,8 +59,7 @@ static void run(struct op *op)
     } while (true);
 }
 
-/* A call that only the asynchronous way can do: waits for its completion, which its deadline
- * bounds. */
+/* A call that only the asynchronous way can do: a wait for its end, which its deadline bounds. */
 struct waiter {
     pthread_mutex_t mu;
     pthread_cond_t cond;

@@ -20,8 +20,7 @@
 
 /* True when `path` is a control file or directory of the mount, not one of the remote. */
 bool control_is(const char *path);
-/* The path to ask the remote for: what is below CONTROL_REMOTE without it; path itself otherwise.
- */
+/* The path to ask the remote for: what stands below CONTROL_REMOTE, or path itself. */
 const char *control_strip(const char *path);
 /* True when the operation may take as long as a connection attempt. */
 bool control_blocks(const struct pfs_request *req);

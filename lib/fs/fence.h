@@ -14,8 +14,7 @@ struct fences;
 
 struct fences *fences_new(void);    /* NULL: out of memory */
 void fences_free(struct fences *f); /* NULL allowed */
-/* ex, whose outcome is unknown, was a write to `path`: fences it off when its connection still
- * lives. */
+/* ex, a write to `path`, has unknown outcome: fences it off if its connection still lives. */
 void fences_raise(struct fences *f, const char *path, struct exchange *ex);
 /* True while a write to `path` must wait; costs an atomic load when there is no fence. */
 bool fences_block(struct fences *f, const char *path);

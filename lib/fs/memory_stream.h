@@ -5,8 +5,7 @@
 
 #include <proxyfs/driver.h>
 
-/* A stream that reads len bytes at data, which it takes (pfs_free). NULL: out of memory, data is
- * freed. */
+/* A stream of the len bytes at data, which it takes (pfs_free) in any case. NULL: out of memory. */
 struct pfs_stream *memory_stream_new(void *data, size_t len);
 
 /* `write` and `finish` of any stream for reading. */

@@ -85,8 +85,7 @@ static inline bool op_has_two_paths(enum pfs_op op)
 }
 /* The request that the step at hand sends: the operation's, or made in *room. */
 const struct pfs_request *op_step_request(const struct op *op, struct pfs_request *room);
-/* Makes op->ex for the step at hand. Errors: NOMEM, INVALID, UNSUPPORTED; the operation is over
- * then. */
+/* Makes op->ex for the step at hand. NOMEM, INVALID, UNSUPPORTED: the operation is over. */
 PFS_MUST_CHECK enum pfs_class op_prepare(struct op *op);
 /*
  * op_judge.c: looks at the finished exchange. True: go on with op_prepare after *ret_delay_ns.
@@ -95,8 +94,7 @@ PFS_MUST_CHECK enum pfs_class op_prepare(struct op *op);
 bool op_judge(struct op *op, int64_t *ret_delay_ns);
 /* An earlier write to the path may still be on its way: ask again after FENCE_POLL_NS. */
 bool op_must_wait(const struct op *op);
-/* op's exchange ended with unknown outcome: later writes to its path wait until the peer saw its
- * end. */
+/* op's exchange ended in doubt: later writes to its path wait until the peer saw its end. */
 void op_raise_fence(struct op *op);
 /*
  * Nothing more of op is sent, for that reason: fills op->reply, with what is known of the attempts

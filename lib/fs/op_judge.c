@@ -248,8 +248,7 @@ void op_decode(struct op *op, struct pfs_reply *reply)
     }
 }
 
-/* Operations that leave content behind at a path: a later one must not be overtaken by an earlier
- * one. */
+/* Operations that leave content at a path: a later one must not be overtaken by an earlier one. */
 static bool writes_content(enum pfs_op op)
 {
     return op == PFS_OP_WRITE || op == PFS_OP_OPEN_WRITE || op == PFS_OP_TRUNCATE ||

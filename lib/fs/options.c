@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
-/* One table of options: name, type, place, default, range. Unknown, malformed, contradictory:
- * refused. */
+/* One table: name, type, place, default, range. Unknown, malformed, contradictory: refused. */
 #include "fs/options.h"
 #include "base/alloc.h"
 #include "base/buf.h"

@@ -22,7 +22,8 @@
 #define PARALLEL_TRANSFER_MEMORY (16u << 20)
 #define PARALLEL_PART_MAX (4u << 20)
 #define PARALLEL_STREAMS_MAX 16
-/* transfer_streams=0: so many streams, where the quickest reply took at least so long. In the same
+/*
+ * transfer_streams=0: so many streams, where the quickest reply took at least so long. In the same
  * memory many small parts keep the connections busier than few large ones (tests/stress/delay.c).
  */
 #define PARALLEL_AUTO_STREAMS 16

@@ -3,8 +3,7 @@
 #ifndef PFS_FS_PARALLEL_INTERNAL_H
 #define PFS_FS_PARALLEL_INTERNAL_H
 
-/* What parallel.c (the stream as its user sees it) and parallel_part.c (what it is made of) share.
- */
+/* Shared by parallel.c (the stream as it is seen) and parallel_part.c (what it is made of). */
 #include "fs/parallel.h"
 
 struct parallel;
@@ -61,8 +60,7 @@ static inline struct part *parallel_nth_locked(struct parallel *p, unsigned i)
 }
 /* Serves the read in flight with what is there; the lock is held and given up. */
 void parallel_deliver_unlock(struct parallel *p);
-/* Takes the next len bytes for a part, which holds a reference; NULL: none is to be asked for now.
- */
+/* Takes the next len bytes for a part, which holds a reference; NULL: ask for none now. */
 struct part *parallel_add_locked(struct parallel *p, size_t len);
 /* Asks for parts as long as there is a place for them. */
 void parallel_ask(struct parallel *p);

@@ -3,8 +3,7 @@
 #ifndef PFS_FS_PARALLEL_UPLOAD_H
 #define PFS_FS_PARALLEL_UPLOAD_H
 
-/* What parallel_write.c (the stream as its user sees it) and parallel_upload.c (what becomes of the
- * content) share. */
+/* Shared by parallel_write.c (the stream) and parallel_upload.c (what becomes of its content). */
 #include "fs/parallel.h"
 
 struct upload;

@@ -10,8 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Retired generations whose last exchanges are not done yet; a reload beyond waits for none of
- * them. */
+/* Retired generations whose last exchanges are not done yet; a reload beyond closes the oldest. */
 #define RETIRED_MAX 8
 
 struct remote {
@@ -271,8 +270,7 @@ char *remote_authorization(struct remote *r)
     return copy;
 }
 
-/* Keeps a retired generation until its connections are gone; the oldest is closed when there are
- * many. */
+/* Keeps a retired generation until its connections are gone; of many the oldest is closed. */
 static struct generation *keep_retired_locked(struct remote *r, struct generation *g)
 {
     struct generation *oldest;

@@ -29,8 +29,7 @@ struct remote_knowledge {
     unsigned serial; /* changes whenever boot does */
 };
 
-/* Takes a reference of the remote with these options, making it when there is none. Errors: CONFIG,
- * NOMEM, NOFILE. */
+/* A reference to the remote with these options, made if need be. Errors: CONFIG, NOMEM, NOFILE. */
 PFS_MUST_CHECK enum pfs_class remote_get(const struct options *o, struct remote **ret,
                                          struct pfs_error *err);
 /* The last one closes all connections; waits for that. */
@@ -69,15 +68,13 @@ unsigned remote_boot_serial(struct remote *r);
 /* Replies have come, and none of them ever from one of our servers. */
 bool remote_is_stranger(struct remote *r);
 
-/* How long the quickest reply took since the last reload; INT64_MAX: there was none. Not for
- * streams. */
+/* The quickest reply's time since the last reload, streams aside; INT64_MAX: there was none. */
 void remote_replied(struct remote *r, int64_t took_ns);
 int64_t remote_delay_ns(struct remote *r);
 
 struct fences *remote_fences(struct remote *r);
 
-/* The retry budget: tokens in tenths; a success gives one tenth back, a retryable failure costs
- * ten. */
+/* The retry budget in tenths of a token: a success gives one back, a retry costs ten. */
 unsigned remote_tokens(struct remote *r);
 void remote_token_change(struct remote *r, int tenths);
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
-/* base_url: "https://[user:password@]host[:port][/prefix]/api/v1" (RFC 3986, the parts we allow).
- */
+/* base_url: "https://[user:password@]host[:port][/prefix]/api/v1", of RFC 3986 what we allow. */
 #include "fs/url.h"
 #include "base/alloc.h"
 #include "base/err.h"

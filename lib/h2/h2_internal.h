@@ -90,8 +90,7 @@ struct exchange *h2_exchange(struct h2_session *h, int32_t id);
 void h2_forget(struct h2_session *h, struct exchange *ex);
 /* credit.c: the connection's credit for all DATA of the feed is given back. */
 void h2_credit_received(struct h2_session *h);
-/* An answer to a PING; true: it measured a round trip, and is no sign of life that was asked for.
- */
+/* An answer to a PING; true: it measured a round trip and was not asked for as a sign of life. */
 bool h2_credit_pong(struct h2_session *h, const uint8_t *opaque);
 /* ex was sent: its window is opened as far as there is room already. */
 void h2_credit_begin(struct h2_session *h, struct exchange *ex);

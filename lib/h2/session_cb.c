@@ -146,8 +146,7 @@ static int on_frame_recv_cb(nghttp2_session *ng, const nghttp2_frame *frame, voi
     if (ex && (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) &&
         (frame->hd.flags & NGHTTP2_FLAG_END_STREAM)) {
         ex->reply_ended = true;
-        /* A complete refusal: the peer will read no more of the request, so it is not waited for.
-         */
+        /* A complete refusal: the peer reads no more of the request; no wait for that. */
         if (ex->head.status >= 300 && !ex->request_sent && !ex->local_reset) {
             end_early(h, ex);
         }

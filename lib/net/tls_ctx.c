@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
-/* SSL_CTX from options: trust, identity, protocol versions. Used by conn (client) and agfsd
- * (server). */
+/* SSL_CTX from options: trust, identity, versions. For conn (client) and agfsd (server). */
 #include "base/alloc.h"
 #include "base/err.h"
 #include "net/tls_internal.h"
@@ -14,8 +13,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* Reliability bar A2: chains deeper than this are refused, and more than 100 KiB of them (the
- * default). */
+/* Reliability bar A2: deeper chains are refused, and by default those of more than 100 KiB. */
 #define MAX_CHAIN_DEPTH 8
 
 enum pfs_class tls_refuse_config(struct pfs_error *err, const char *option, const char *file)
@@ -142,8 +140,7 @@ static enum pfs_class set_alpn(struct tls_ctx *ctx, const char *names, struct pf
     return PFS_OK;
 }
 
-/* The server's choice: our most wanted that the client offers; none in common ends the handshake.
- */
+/* The server's choice: our most wanted of the client's; none in common ends the handshake. */
 static int select_alpn_cb(SSL *ssl, const unsigned char **out, unsigned char *out_len,
                           const unsigned char *in, unsigned in_len, void *arg)
 {

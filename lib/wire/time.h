@@ -16,8 +16,7 @@
  * PFS_TIME_UNKNOWN.
  */
 int64_t wire_time_parse(const char *s, size_t n);
-/* Writes the time in UTC, without quotes; PFS_TIME_UNKNOWN as Go's zero time. Returns its length.
- */
+/* Writes the time in UTC, unquoted; PFS_TIME_UNKNOWN as Go's zero time. Returns its length. */
 size_t wire_time_format(int64_t ns, char dst[WIRE_TIME_MAX]);
 /* "Sun, 06 Nov 1994 08:49:37 GMT" to seconds since 1970; false: it is something else. */
 bool wire_http_date_parse(const char *s, int64_t *ret_s);
