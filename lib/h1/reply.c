@@ -22,11 +22,7 @@ static int take_field(struct h1_session *h, const char *name, size_t name_len, c
 {
     enum pfs_class cls = exchange_on_field(h->ex, name, name_len, value, value_len);
 
-    if (cls == PFS_LIMIT) {
-        return fault(h, cls,
-                     "the reply's header is larger than 64 KiB or 128 fields, or has no end");
-    }
-    return cls == PFS_OK ? 0 : fault(h, cls, "the reply's header is malformed");
+    return cls == PFS_OK ? 0 : fault(h, cls, exchange_field_fault(cls));
 }
 
 /* The status goes first, as in HTTP/2; the parser has it whole when the first field begins. */
@@ -95,7 +91,7 @@ static int end_field(struct h1_session *h)
         return -1;
     }
     if (!fold_name(name, name_len)) {
-        return fault(h, PFS_PROTOCOL, "the reply's header is malformed");
+        return fault(h, PFS_PROTOCOL, exchange_field_fault(PFS_PROTOCOL));
     }
     if (name_len == 17 && memcmp(name, "transfer-encoding", 17) == 0 &&
         check_coding(h, value, value_len) != 0) {
@@ -177,16 +173,7 @@ static int on_body_cb(http_parser *p, const char *data, size_t n)
     if (ex->lost_interest) {
         return 0;
     }
-    enum pfs_class cls = exchange_on_body(ex, data, n);
-    if (cls != PFS_OK) {
-        struct pfs_error why;
-
-        pfs_fail(&why, cls, PFS_OUTCOME_AP, PFS_PHASE_BODY,
-                 cls == PFS_LIMIT
-                     ? "the reply is longer than %zu bytes; read it as a stream or in parts"
-                     : "out of memory for a reply (limit %zu)",
-                 ex->reply_max);
-        exchange_fail_at(ex, FAILURE_BODY, &why);
+    if (exchange_on_body(ex, data, n) != PFS_OK) {
         http_parser_pause(p, 1);
         return 0;
     }
@@ -252,8 +239,8 @@ enum pfs_class h1_reply_feed(struct h1_session *h, const char *data, size_t n, s
         return err->cls;
     }
     if (code == HPE_HEADER_OVERFLOW) {
-        return pfs_fail(err, PFS_LIMIT, PFS_OUTCOME_UN, PFS_PHASE_WAIT,
-                        "the reply's header is larger than 64 KiB");
+        return pfs_fail(err, PFS_LIMIT, PFS_OUTCOME_UN, PFS_PHASE_WAIT, "%s",
+                        exchange_field_fault(PFS_LIMIT));
     }
     if (!is_parsed) {
         return pfs_fail(err, PFS_PROTOCOL, PFS_OUTCOME_UN, PFS_PHASE_WAIT, "%s breaks HTTP/1.1: %s",

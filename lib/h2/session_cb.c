@@ -55,11 +55,7 @@ static int on_header_cb(nghttp2_session *ng, const nghttp2_frame *frame, const u
     enum pfs_class cls =
         exchange_on_field(ex, is_trailer ? "" : (const char *)name, is_trailer ? 0 : name_len,
                           (const char *)value, value_len);
-    if (cls == PFS_LIMIT) {
-        return h2_fatal(arg, PFS_LIMIT,
-                        "the reply's header is larger than 64 KiB or 128 fields, or has no end");
-    }
-    return cls == PFS_OK ? 0 : h2_fatal(arg, cls, "the reply's header is malformed");
+    return cls == PFS_OK ? 0 : h2_fatal(arg, cls, exchange_field_fault(cls));
 }
 
 /*
@@ -165,16 +161,7 @@ static int on_data_chunk_cb(nghttp2_session *ng, uint8_t flags, int32_t id, cons
         h2_done(h, nghttp2_session_consume_stream(ng, id, n));
         return 0;
     }
-    enum pfs_class cls = exchange_on_body(ex, data, n);
-    if (cls != PFS_OK) {
-        struct pfs_error why;
-
-        pfs_fail(&why, cls, PFS_OUTCOME_AP, PFS_PHASE_BODY,
-                 cls == PFS_LIMIT
-                     ? "the reply is longer than %zu bytes; read it as a stream or in parts"
-                     : "out of memory for a reply (limit %zu)",
-                 ex->reply_max);
-        exchange_fail_at(ex, FAILURE_BODY, &why);
+    if (exchange_on_body(ex, data, n) != PFS_OK) {
         nghttp2_submit_rst_stream(ng, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
         ex->lost_interest = true;
         return 0;

@@ -224,6 +224,13 @@ enum pfs_class exchange_on_field(struct exchange *ex, const char *name, size_t n
     return PFS_OK;
 }
 
+const char *exchange_field_fault(enum pfs_class cls)
+{
+    return cls == PFS_LIMIT
+               ? "the reply's header is larger than 64 KiB or 128 fields, or has no end"
+               : "the reply's header is malformed";
+}
+
 bool exchange_on_header_end(struct exchange *ex)
 {
     if (ex->head.status >= 200) {
@@ -266,7 +273,7 @@ static enum pfs_class add_explanation(struct exchange *ex, const void *data, siz
     return pfs_buf_add(&ex->reply, data, n < room ? n : room) ? PFS_OK : PFS_NOMEM;
 }
 
-enum pfs_class exchange_on_body(struct exchange *ex, const void *data, size_t n)
+static enum pfs_class add_body(struct exchange *ex, const void *data, size_t n)
 {
     bool streamed = exchange_is_streamed(ex);
 
@@ -281,6 +288,22 @@ enum pfs_class exchange_on_body(struct exchange *ex, const void *data, size_t n)
         make_room(ex, n);
     }
     return pfs_buf_add(&ex->reply, data, n) ? PFS_OK : PFS_NOMEM;
+}
+
+enum pfs_class exchange_on_body(struct exchange *ex, const void *data, size_t n)
+{
+    enum pfs_class cls = add_body(ex, data, n);
+    struct pfs_error why;
+
+    if (cls != PFS_OK) {
+        pfs_fail(&why, cls, PFS_OUTCOME_AP, PFS_PHASE_BODY,
+                 cls == PFS_LIMIT
+                     ? "the reply is longer than %zu bytes; read it as a stream or in parts"
+                     : "out of memory for a reply (limit %zu)",
+                 ex->reply_max);
+        exchange_fail_at(ex, FAILURE_BODY, &why);
+    }
+    return cls;
 }
 
 void exchange_fail_at(struct exchange *ex, enum failure_point at, const struct pfs_error *why)

@@ -217,10 +217,12 @@ void exchange_rewind(struct exchange *ex);
  */
 enum pfs_class exchange_on_field(struct exchange *ex, const char *name, size_t name_len,
                                  const char *value, size_t value_len);
+/* What the peer did wrong when that was not PFS_OK: the text of the error. Static string. */
+const char *exchange_field_fault(enum pfs_class cls);
 /* Called at the end of a header block: true = final, false = 1xx, which is forgotten. */
 bool exchange_on_header_end(struct exchange *ex);
 /*
- * Takes a piece of the reply body. Returns PFS_OK, LIMIT or NOMEM; then the stream must be ended.
+ * Takes a piece of the reply body. LIMIT or NOMEM: ex has failed so, and its stream must be ended.
  * So it must, as complete, when reply_cut is set afterwards.
  */
 enum pfs_class exchange_on_body(struct exchange *ex, const void *data, size_t n);

@@ -138,12 +138,16 @@ Test(exchange, body_limit_and_memory)
     cr_assert_eq(exchange_on_body(&ex, "0123456789", 10), PFS_OK);
     cr_assert_eq(exchange_on_body(&ex, "0", 1), PFS_LIMIT);
     cr_assert_eq(pfs_buf_len(&ex.reply), 10);
+    cr_assert_eq(ex.failure, FAILURE_BODY);
+    cr_assert_eq(ex.err.cls, PFS_LIMIT);
+    cr_assert_eq(ex.err.outcome, PFS_OUTCOME_AP);
     exchange_fini(&ex);
     exchange_init(&ex);
     ex.reply_max = 10;
     pfs_alloc_fail_nth(1);
     cr_assert_eq(exchange_on_body(&ex, "0", 1), PFS_NOMEM);
     pfs_alloc_fail_nth(0);
+    cr_assert_eq(ex.err.cls, PFS_NOMEM);
     exchange_fini(&ex);
 }
 
