@@ -9,7 +9,7 @@
 #define MODE_TYPE_DIR 0x80000000u /* Go's os.FileMode bits (agfs-http-api.md 8.2) */
 #define MODE_TYPE_LINK 0x08000000u
 
-/* Fills *st with copies; meta_content stays absent. False: out of memory, *st is empty. */
+/* Fills *st with copies; it has no meta pairs yet. False: out of memory, *st is empty. */
 bool stat_fill(struct pfs_stat *st, const char *name, const char *meta_name, const char *meta_type);
 /* Adds one pair to meta.Content; false: out of memory. */
 bool stat_add_meta(struct pfs_stat *st, const char *key, const char *value);

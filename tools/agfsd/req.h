@@ -5,9 +5,9 @@
 
 /*
  * struct http_req, as the protocols (h1.c, h2*.c) see it. Life: req_new, req_add_*, req_start (the
- * API has it from now on); body bytes go in with req_on_body, response bytes come out of
- * req_read_response. It is given back when the protocol has called req_gone (its stream is over)
- * and the API has answered and no operation of a stream is in flight, whichever comes last.
+ * API has it from now on); body bytes go in with req_on_body, response bytes come out by req_ready
+ * and req_took. It is given back when the protocol has called req_gone (its stream is over) and the
+ * API has answered and no operation of a stream is in flight, whichever comes last.
  *
  * All functions belong to the loop's thread.
  */
@@ -37,9 +37,9 @@ struct req_ops {
     void (*body_wanted)(struct http_req *r);
     /* n body bytes have left the buffer: give the peer credit for them. */
     void (*body_taken)(struct http_req *r, size_t n);
-    /* Take the head; the body then comes from req_read_response. */
+    /* Take the head; the body is then asked for with req_ready. */
     void (*respond)(struct http_req *r, const struct resp_head *head);
-    /* req_read_response has more, an end, or a failure. */
+    /* req_ready has more, an end, or a failure. */
     void (*resume)(struct http_req *r);
     /* The request has been given back. Called also after req_gone, while `conn` is not NULL. */
     void (*released)(struct http_req *r);
@@ -96,7 +96,7 @@ struct http_req {
     /* response */
     enum resp_state resp;
     bool pulling;         /* a read is in flight */
-    bool in_read;         /* inside req_read_response: no resume */
+    bool in_read;         /* req_ready is asking the source: no resume */
     struct stream_io *io; /* sink of the body, then source of the response */
     char *block;          /* RESP_BLOCK: malloc'ed */
     size_t n_block;       /* of it, what counts as memory of bodies */

@@ -80,8 +80,6 @@ struct pfs_stream *live_clone_locked(struct streamfs *f, struct pfs_stream *s,
 size_t live_take_locked(struct pfs_stream *s, void *buf, size_t cap);
 /* There is something to take, or nothing will come any more. */
 bool live_has_news_locked(struct pfs_stream *s);
-/* What a reader reads; its name stays readable without the lock. */
-struct live *live_of(struct pfs_stream *s);
 
 /* ---- streamfs_handles.c ---- */
 

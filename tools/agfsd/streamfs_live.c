@@ -316,11 +316,6 @@ bool live_has_news_locked(struct pfs_stream *s)
     return r->live->removed || r->fs->unmounting || next_chunk_locked(r) != NULL;
 }
 
-struct live *live_of(struct pfs_stream *s)
-{
-    return ((struct reader *)s)->live;
-}
-
 /* ---- changes ---- */
 
 void live_remove_locked(struct streamfs *f, struct live *l, struct list *ready)

@@ -37,16 +37,6 @@ static size_t end_used(const struct hist *h)
     return h->total ? hist_index(h, h->max < HIST_MAX_NS ? h->max : HIST_MAX_NS) + 1 : 0;
 }
 
-void hist_clear(struct hist *h)
-{
-    size_t first = first_used(h);
-
-    memset(h->counts + first, 0, (end_used(h) - first) * sizeof h->counts[0]);
-    h->total = 0;
-    h->min = INT64_MAX;
-    h->max = 0;
-}
-
 int64_t hist_lowest(const struct hist *h, size_t i)
 {
     size_t half = (size_t)1 << h->half_magnitude, octave = i >> h->half_magnitude;

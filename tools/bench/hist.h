@@ -26,7 +26,6 @@ struct hist {
 
 struct hist *hist_new(int digits);
 void hist_free(struct hist *h); /* NULL is allowed */
-void hist_clear(struct hist *h);
 
 static inline size_t hist_index(const struct hist *h, int64_t value)
 {

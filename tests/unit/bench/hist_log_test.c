@@ -77,7 +77,8 @@ Test(bench_hist_log, as_hdr_histogram_encodes)
     for (size_t i = 0; i < sizeof few / sizeof few[0]; i++)
         hist_record_n(h, few[i][0], (uint64_t)few[i][1]);
     expect_same(h, golden_few);
-    hist_clear(h);
+    hist_free(h);
+    h = hist_new(3);
     for (int64_t i = 0; i < 3000; i++)
         hist_record_n(h, i * i * 37 + 5000, (uint64_t)(i % 7 + 1));
     expect_same(h, golden_many);
