@@ -32,7 +32,7 @@ void vfs_free(struct vfs *v);
 
 /*
  * What becomes of an operation whose client may go away meanwhile. Belongs to who submits it, with
- * pfs_request.host pointing to it, until `done`.
+ * pfs_request.host pointing to it, until `done`. vfs_fate.c lists the ways between the states.
  */
 enum vfs_fate_state {
     FATE_OPEN,

@@ -13,17 +13,43 @@
  * has is given up there, so that nobody works for nobody. Driver and call stay while the driver is
  * being told: if it is done meanwhile, perhaps from inside, vfs_finish leaves the call to
  * vfs_give_up.
+ *
+ * The states (vfs.h), and who may be at both ends of an arrow at once: "loop" is the one that
+ * submitted, "worker" any thread that carries out or ends the operation, the driver's included.
+ *
+ *   OPEN      -> BEGUN      worker  vfs_fate_begin: it is carried out now
+ *             -> BEGUN      loop    vfs_fate_submit: the driver has a change, or a read that it
+ *                                   cannot give up
+ *             -> PENDING    loop    vfs_fate_submit: the driver has a read that it can give up
+ *             -> GIVEN_UP   loop    vfs_give_up: vfs_fate_begin will refuse it
+ *   BEGUN     -> OPEN       loop    vfs_fate_refused: the driver does not want it, a worker will
+ *             -> ORPHANED   loop    vfs_give_up of a change, which is fenced
+ *             -> LEFT       loop    vfs_give_up of a read: vfs_is_over tells its worker
+ *   PENDING   -> OPEN       loop    vfs_fate_refused
+ *             -> GIVING_UP  loop    vfs_give_up begins to tell the driver
+ *             -> OVER       worker  vfs_fate_end
+ *   GIVING_UP -> ANSWERED   worker  vfs_fate_end: the driver was faster than the telling ended
+ *             -> OVER       loop    vfs_give_up has told it; the driver's end will find OVER
+ *   any       -> OVER       worker  vfs_fate_end of a change
+ *
+ * Reads that the driver cannot give up stay where they are at their end: nobody asks again.
  */
 #include "base/clock.h"
 #include "base/err.h"
 #include "vfs_internal.h"
 #include <string.h>
 
+/* Takes an arrow; false: it is in another state, perhaps since a moment. */
+static bool go(struct vfs_fate *f, enum vfs_fate_state from, enum vfs_fate_state to)
+{
+    int expected = from;
+
+    return atomic_compare_exchange_strong(&f->state, &expected, to);
+}
+
 bool vfs_fate_begin(struct vfs_fate *f, struct pfs_error *err)
 {
-    int open = FATE_OPEN;
-
-    if (!f || atomic_compare_exchange_strong(&f->state, &open, FATE_BEGUN)) {
+    if (!f || go(f, FATE_OPEN, FATE_BEGUN)) {
         return true;
     }
     pfs_fail(err, PFS_CANCELLED, PFS_OUTCOME_NA, PFS_PHASE_QUEUE,
@@ -202,10 +228,7 @@ void vfs_fate_refused(struct vcall *c)
 
 static bool end_read(struct vfs_fate *f)
 {
-    int pending = FATE_PENDING, giving_up = FATE_GIVING_UP;
-
-    return atomic_compare_exchange_strong(&f->state, &pending, FATE_OVER) ||
-           !atomic_compare_exchange_strong(&f->state, &giving_up, FATE_ANSWERED);
+    return go(f, FATE_PENDING, FATE_OVER) || !go(f, FATE_GIVING_UP, FATE_ANSWERED);
 }
 
 bool vfs_fate_end(struct vfs *v, struct vfs_fate *f)
@@ -225,29 +248,24 @@ bool vfs_fate_end(struct vfs *v, struct vfs_fate *f)
 
 static void give_up_read(struct vfs_fate *f)
 {
-    int pending = FATE_PENDING, giving_up = FATE_GIVING_UP, begun = FATE_BEGUN;
-
-    if (atomic_compare_exchange_strong(&f->state, &begun, FATE_LEFT) ||
-        !atomic_compare_exchange_strong(&f->state, &pending, FATE_GIVING_UP)) {
+    if (go(f, FATE_BEGUN, FATE_LEFT) || !go(f, FATE_PENDING, FATE_GIVING_UP)) {
         return;
     }
     struct vcall *c = f->call;
 
     c->mount->driver->ops->cancel(c->mount->driver, c);
-    if (!atomic_compare_exchange_strong(&f->state, &giving_up, FATE_OVER)) {
+    if (!go(f, FATE_GIVING_UP, FATE_OVER)) {
         vfs_finish(c);
     }
 }
 
 void vfs_give_up(struct vfs *v, struct vfs_fate *f)
 {
-    int open = FATE_OPEN, begun = FATE_BEGUN;
-
-    if (atomic_compare_exchange_strong(&f->state, &open, FATE_GIVEN_UP)) {
+    if (go(f, FATE_OPEN, FATE_GIVEN_UP)) {
         unfence(v, f);
     } else if (f->reads) {
         give_up_read(f);
-    } else if (atomic_compare_exchange_strong(&f->state, &begun, FATE_ORPHANED)) {
+    } else if (go(f, FATE_BEGUN, FATE_ORPHANED)) {
         fence(v, f);
     }
 }
