@@ -2,10 +2,10 @@
  * Copyright the ProxyFS authors */
 #include "errors.h"
 #include "backend.h"
-#include "base/alloc.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/reply.h"
 #include "results.h"
 #include <pthread.h>
 #include <stdio.h>
@@ -150,35 +150,11 @@ static bool list_text(struct pfs_buf *b, int64_t *ret_newest_ns)
     return ok;
 }
 
-static void serve_read(const struct pfs_request *req, struct pfs_reply *reply, struct pfs_buf *b)
-{
-    size_t len = pfs_buf_len(b);
-    size_t from = req->offset > 0 ? (size_t)req->offset : 0;
-
-    pfs_buf_consume(b, from < len ? from : len);
-    len = pfs_buf_len(b);
-    reply->len = req->size >= 0 && (uint64_t)req->size < len ? (size_t)req->size : len;
-    if (reply->len > 0) {
-        size_t all;
-
-        reply->data = pfs_buf_take(b, &all);
-        if (!reply->data) {
-            reply->len = 0;
-            pfs_nomem(&reply->err, ERRORS_PATH);
-        }
-    }
-}
-
 static void serve_stat(struct pfs_reply *reply, const struct pfs_buf *b, int64_t newest_ns)
 {
-    reply->stat = (struct pfs_stat){.name = pfs_strdup(strrchr(ERRORS_PATH, '/') + 1),
-                                    .size = (int64_t)pfs_buf_len(b),
-                                    .mode = 0444,
-                                    .mtime_ns = newest_ns,
-                                    .meta_name = pfs_strdup(BACKEND_NAME),
-                                    .meta_type = pfs_strdup("control")};
-    if (!reply->stat.name || !reply->stat.meta_name || !reply->stat.meta_type) {
-        pfs_stat_fini(&reply->stat);
+    reply->stat =
+        (struct pfs_stat){.size = (int64_t)pfs_buf_len(b), .mode = 0444, .mtime_ns = newest_ns};
+    if (!pfs_stat_fill(&reply->stat, strrchr(ERRORS_PATH, '/') + 1, BACKEND_NAME, "control")) {
         pfs_nomem(&reply->err, ERRORS_PATH);
     }
 }
@@ -195,7 +171,9 @@ void errors_serve(const struct pfs_request *req, struct pfs_reply *reply)
     } else if (!list_text(&b, &newest_ns)) {
         pfs_nomem(&reply->err, ERRORS_PATH);
     } else if (req->op == PFS_OP_READ) {
-        serve_read(req, reply, &b);
+        size_t len = pfs_buf_len(&b);
+
+        pfs_reply_take_range(reply, pfs_buf_take(&b, NULL), len, req);
     } else {
         serve_stat(reply, &b, newest_ns);
     }

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/path.h"
+#include "base/reply.h"
 #include "fs/memory_stream.h"
 #include "wire/json_out.h"
 #include <string.h>
@@ -52,41 +53,10 @@ bool control_blocks(const struct pfs_request *req)
     return req->op == PFS_OP_WRITE && req->path && strcmp(req->path, CONTROL_RELOAD) == 0;
 }
 
-bool pfs_stat_add_meta(struct pfs_stat *st, const char *key, const char *value)
-{
-    for (size_t i = 0; i < st->n_meta; i++) {
-        if (strcmp(st->meta[i].key, key) == 0) { /* of a mount further away: the nearest says it */
-            char *fresh = pfs_strdup(value);
-
-            if (fresh) {
-                pfs_free(st->meta[i].value);
-                st->meta[i].value = fresh;
-            }
-            return fresh != NULL;
-        }
-    }
-    struct pfs_pair *more = pfs_realloc(st->meta, (st->n_meta + 1) * sizeof *more);
-    char *k = pfs_strdup(key), *v = pfs_strdup(value);
-
-    if (more) {
-        st->meta = more;
-    }
-    if (!more || !k || !v) {
-        pfs_free(k);
-        pfs_free(v);
-        return false;
-    }
-    st->meta[st->n_meta++] = (struct pfs_pair){k, v};
-    return true;
-}
-
 static bool fill_stat(struct pfs_stat *st, const struct control_row *row)
 {
     *st = (struct pfs_stat){.mode = row->mode, .is_dir = row->is_dir, .mtime_ns = pfs_wall_now()};
-    st->name = pfs_strdup(row->name);
-    st->meta_name = pfs_strdup("proxyfs");
-    st->meta_type = pfs_strdup(row->type);
-    if (!st->name || !st->meta_name || !st->meta_type ||
+    if (!pfs_stat_fill(st, row->name, "proxyfs", row->type) ||
         !pfs_stat_add_meta(st, "description", row->description)) {
         pfs_stat_fini(st);
         return false;
@@ -140,13 +110,9 @@ static void read_status(struct pfs_client *c, const char *url, const struct pfs_
         return;
     }
     size_t len = pfs_buf_len(&b);
-    size_t skip = req->offset > 0 ? (size_t)req->offset < len ? (size_t)req->offset : len : 0;
 
-    pfs_buf_consume(&b, skip);
-    reply->data = pfs_buf_take(&b, &reply->len);
-    if (req->size >= 0 && (size_t)req->size < reply->len) {
-        reply->len = (size_t)req->size;
-    }
+    pfs_reply_take_range(reply, pfs_buf_take(&b, NULL), len, req);
+    pfs_buf_fini(&b);
 }
 
 static void open_status(struct pfs_client *c, const char *url, const struct pfs_request *req,

@@ -32,7 +32,5 @@ void control_call(struct pfs_client *c, const char *url, const struct pfs_reques
  * *ret_hid is true). False: out of memory.
  */
 bool control_add_to_root(struct pfs_reply *reply, bool *ret_hid);
-/* meta.Content[key] = value; false: out of memory, st is as before. */
-bool pfs_stat_add_meta(struct pfs_stat *st, const char *key, const char *value);
 
 #endif

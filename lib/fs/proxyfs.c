@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/reply.h"
 #include "fs/control.h"
 #include "fs/op.h"
 #include "fs/options.h"

@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/reply.h"
 #include "driver_util.h"
 #include "drivers.h"
 #include <string.h>
@@ -36,7 +37,7 @@ static bool fill(struct pfs_stat *st, bool root)
     st->mode = root ? 0755 : 0666;
     st->is_dir = root;
     st->mtime_ns = pfs_wall_now();
-    return stat_fill(st, root ? "/" : "null", "devfs", root ? "directory" : "device");
+    return pfs_stat_fill(st, root ? "/" : "null", "devfs", root ? "directory" : "device");
 }
 
 static void op_stat(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
@@ -44,7 +45,7 @@ static void op_stat(struct pfs_driver *d, const struct pfs_request *req, struct 
     bool root = strcmp(req->path, "/") == 0;
 
     if ((root || is_null(req, reply)) && !fill(&reply->stat, root)) {
-        reply_nomem(reply, "stat");
+        pfs_nomem(&reply->err, "stat");
     }
 }
 
@@ -61,7 +62,7 @@ static void op_readdir(struct pfs_driver *d, const struct pfs_request *req, stru
     struct pfs_stat *st = reply_add_entry(reply, &cap);
 
     if (!st || !fill(st, false)) {
-        reply_nomem(reply, "a listing");
+        pfs_nomem(&reply->err, "a listing");
     }
 }
 

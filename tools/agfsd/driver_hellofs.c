@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/reply.h"
 #include "driver_util.h"
 #include "drivers.h"
 #include <string.h>
@@ -29,7 +30,7 @@ static void op_read(struct pfs_driver *d, const struct pfs_request *req, struct 
     if (is_root(req)) {
         pfs_refuse(&reply->err, PFS_BADARG, "is a directory: %s", req->path);
     } else if (is_hello(req, reply)) {
-        reply_take_range(reply, pfs_strdup(content), sizeof content - 1, req);
+        pfs_reply_take_range(reply, pfs_strdup(content), sizeof content - 1, req);
     }
 }
 
@@ -39,7 +40,7 @@ static bool fill(struct pfs_stat *st, bool root)
     st->is_dir = root;
     st->size = root ? 0 : sizeof content - 1;
     st->mtime_ns = pfs_wall_now();
-    return stat_fill(st, root ? "/" : "hello", "hellofs", root ? "directory" : "file");
+    return pfs_stat_fill(st, root ? "/" : "hello", "hellofs", root ? "directory" : "file");
 }
 
 static void op_stat(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
@@ -47,7 +48,7 @@ static void op_stat(struct pfs_driver *d, const struct pfs_request *req, struct 
     bool root = is_root(req);
 
     if ((root || is_hello(req, reply)) && !fill(&reply->stat, root)) {
-        reply_nomem(reply, "stat");
+        pfs_nomem(&reply->err, "stat");
     }
 }
 
@@ -64,7 +65,7 @@ static void op_readdir(struct pfs_driver *d, const struct pfs_request *req, stru
     struct pfs_stat *st = reply_add_entry(reply, &cap);
 
     if (!st || !fill(st, false)) {
-        reply_nomem(reply, "a listing");
+        pfs_nomem(&reply->err, "a listing");
     }
 }
 

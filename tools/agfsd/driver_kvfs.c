@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/path.h"
+#include "base/reply.h"
 #include "driver_util.h"
 #include "drivers.h"
 #include "kvfs.h"
@@ -78,7 +79,7 @@ static void op_read(struct pfs_driver *d, const struct pfs_request *req, struct 
     struct kvfs *k = of(d);
 
     if (strcmp(req->path, "/README") == 0) {
-        reply_take_range(reply, pfs_strdup(readme), sizeof readme - 1, req);
+        pfs_reply_take_range(reply, pfs_strdup(readme), sizeof readme - 1, req);
         return;
     }
     const char *key = need_key(req->path, false, &reply->err);
@@ -93,7 +94,7 @@ static void op_read(struct pfs_driver *d, const struct pfs_request *req, struct 
 
     pthread_rwlock_unlock(&k->lock);
     if (p) {
-        reply_take_range(reply, copy, len, req);
+        pfs_reply_take_range(reply, copy, len, req);
     }
 }
 
@@ -275,7 +276,10 @@ static bool fill(struct pfs_stat *st, const char *name, enum kv_place place)
     st->mode = st->is_dir ? 0755 : place == KV_README ? 0444 : 0644;
     st->size = place == KV_README ? (int64_t)sizeof readme - 1 : 0;
     st->mtime_ns = pfs_wall_now();
-    return stat_fill(st, name, "kvfs", st->is_dir ? "dir" : place == KV_README ? "doc" : "file");
+    return pfs_stat_fill(st, name, "kvfs",
+                         st->is_dir           ? "dir"
+                         : place == KV_README ? "doc"
+                                              : "file");
 }
 
 static bool fill_pair(struct pfs_stat *st, const struct pair *p)
@@ -307,7 +311,7 @@ static void op_stat(struct pfs_driver *d, const struct pfs_request *req, struct 
         filled = fill(&reply->stat, pfs_path_base(req->path), place);
     }
     if (!filled) {
-        reply_nomem(reply, "stat");
+        pfs_nomem(&reply->err, "stat");
     }
 }
 
@@ -339,7 +343,7 @@ static void op_readdir(struct pfs_driver *d, const struct pfs_request *req, stru
                    req->path);
     }
     if (!ok) {
-        reply_nomem(reply, "a listing");
+        pfs_nomem(&reply->err, "a listing");
     }
 }
 

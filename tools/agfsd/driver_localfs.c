@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/err.h"
 #include "base/path.h"
+#include "base/reply.h"
 #include "drivers.h"
 #include "localfs.h"
 #include "meters.h"
@@ -23,7 +24,7 @@ bool lfs_stat_fill(struct pfs_stat *out, const char *name, const struct stat *st
     out->mode = lfs_mode(st->st_mode);
     out->is_dir = S_ISDIR(st->st_mode);
     out->mtime_ns = lfs_mtime(st);
-    return stat_fill(out, name, "localfs", "local");
+    return pfs_stat_fill(out, name, "localfs", "local");
 }
 
 static void op_create(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
@@ -97,7 +98,7 @@ static void read_whole(int fd, const char *path, size_t n, int64_t at, struct pf
     ssize_t got = buf ? lfs_pread_all(fd, buf, n, at) : -1;
 
     if (!buf) {
-        reply_nomem(reply, "a file's content");
+        pfs_nomem(&reply->err, "a file's content");
     } else if (got < 0) {
         lfs_fail(&reply->err, errno, path);
         pfs_free(buf);
@@ -213,7 +214,7 @@ static void list_entries(DIR *list, const char *path, struct pfs_reply *reply)
         struct pfs_stat *out = reply_add_entry(reply, &cap);
 
         if (!out || !lfs_stat_fill(out, e->d_name, &st)) {
-            reply_nomem(reply, "a listing");
+            pfs_nomem(&reply->err, "a listing");
             break;
         }
     }
@@ -249,8 +250,8 @@ static void op_stat(struct pfs_driver *d, const struct pfs_request *req, struct 
         lfs_fail(&reply->err, errno, req->path);
     } else if (!lfs_stat_fill(&reply->stat, pfs_path_base(req->path), &st) ||
                (pfs_path_join(host, fs->dir_name, req->path) &&
-                !stat_add_meta(&reply->stat, "local_path", host))) {
-        reply_nomem(reply, "stat");
+                !pfs_stat_add_meta(&reply->stat, "local_path", host))) {
+        pfs_nomem(&reply->err, "stat");
     }
     if (fd >= 0) {
         close(fd);

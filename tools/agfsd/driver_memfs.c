@@ -205,7 +205,7 @@ static void op_readdir(struct pfs_driver *d, const struct pfs_request *req, stru
             struct pfs_stat *st = reply_add_entry(reply, &cap);
 
             if (!st || !mnode_stat_locked(n->kids[i], st)) {
-                reply_nomem(reply, "a listing");
+                pfs_nomem(&reply->err, "a listing");
                 break;
             }
         }
@@ -221,7 +221,7 @@ static void op_stat(struct pfs_driver *d, const struct pfs_request *req, struct 
     struct mnode *n = need_locked(m, req->path, &reply->err);
 
     if (n && !mnode_stat_locked(n, &reply->stat)) {
-        reply_nomem(reply, "stat");
+        pfs_nomem(&reply->err, "stat");
     }
     pthread_rwlock_unlock(&m->lock);
 }

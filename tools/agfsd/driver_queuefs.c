@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/reply.h"
 #include "driver_util.h"
 #include "drivers.h"
 #include "jsonout.h"
@@ -177,7 +178,7 @@ static void op_read(struct pfs_driver *d, const struct pfs_request *req, struct 
         }
         break;
     }
-    reply_take_range(reply, text, len, req);
+    pfs_reply_take_range(reply, text, len, req);
 }
 
 static void op_write(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
@@ -216,7 +217,7 @@ static bool fill(struct pfs_stat *st, const char *name, uint32_t mode, const cha
     st->mode = mode;
     st->is_dir = strcmp(meta_type, "queue") == 0 || meta_type[0] == '\0';
     st->mtime_ns = pfs_wall_now();
-    return stat_fill(st, name, "queuefs", meta_type);
+    return pfs_stat_fill(st, name, "queuefs", meta_type);
 }
 
 static bool fill_readme(struct pfs_stat *st)
@@ -260,7 +261,7 @@ void queuefs_stat(struct pfs_driver *d, const struct pfs_request *req, struct pf
         filled = fill_control(&reply->stat, p.file, &state);
     } else if (p.name[0] == '\0') {
         filled = fill(&reply->stat, "/", 0755, "") &&
-                 stat_add_meta(&reply->stat, "backend", b->ops->type);
+                 pfs_stat_add_meta(&reply->stat, "backend", b->ops->type);
     } else if (state.exists || state.has_below) {
         filled = fill(&reply->stat, p.file_name, 0755, "queue");
     } else {
@@ -268,7 +269,7 @@ void queuefs_stat(struct pfs_driver *d, const struct pfs_request *req, struct pf
         return;
     }
     if (!filled) {
-        reply_nomem(reply, "stat");
+        pfs_nomem(&reply->err, "stat");
     }
 }
 
@@ -321,7 +322,7 @@ static void op_readdir(struct pfs_driver *d, const struct pfs_request *req, stru
         }
     }
     if (l.failed) {
-        reply_nomem(reply, "a listing");
+        pfs_nomem(&reply->err, "a listing");
     }
 }
 

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/path.h"
+#include "base/reply.h"
 #include "driver_util.h"
 #include "drivers.h"
 #include "jsonout.h"
@@ -194,7 +195,7 @@ static void op_read(struct pfs_driver *d, const struct pfs_request *req, struct 
         size_t len = 0;
         char *text = make(of(d), f, &len);
 
-        reply_take_range(reply, text, len, req);
+        pfs_reply_take_range(reply, text, len, req);
     }
 }
 
@@ -208,7 +209,7 @@ static bool fill(const struct serverinfofs *s, struct pfs_stat *st, const struct
     st->mode = 0444;
     st->size = (int64_t)len;
     st->mtime_ns = pfs_wall_now();
-    return text && stat_fill(st, f->name, "serverinfofs", meta_type);
+    return text && pfs_stat_fill(st, f->name, "serverinfofs", meta_type);
 }
 
 static void op_stat(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
@@ -220,13 +221,13 @@ static void op_stat(struct pfs_driver *d, const struct pfs_request *req, struct 
         reply->stat.mode = 0555;
         reply->stat.is_dir = true;
         reply->stat.mtime_ns = pfs_wall_now();
-        filled = stat_fill(&reply->stat, "/", "serverinfofs", "");
+        filled = pfs_stat_fill(&reply->stat, "/", "serverinfofs", "");
     } else {
         f = find(req, &reply->err);
         filled = !f || fill(of(d), &reply->stat, f, f->meta_type);
     }
     if (!filled) {
-        reply_nomem(reply, "stat");
+        pfs_nomem(&reply->err, "stat");
     }
 }
 
@@ -244,7 +245,7 @@ static void op_readdir(struct pfs_driver *d, const struct pfs_request *req, stru
         struct pfs_stat *st = reply_add_entry(reply, &cap);
 
         if (!st || !fill(of(d), st, &files[i], files[i].listed_type)) {
-            reply_nomem(reply, "a listing");
+            pfs_nomem(&reply->err, "a listing");
             return;
         }
     }

@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/reply.h"
 #include "driver_util.h"
 #include "drivers.h"
 #include "streamfs.h"
@@ -67,7 +68,7 @@ static bool is_missing(const struct live *l, const char *path, struct pfs_error 
 static void op_read(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
     if (strcmp(req->path, "/README") == 0) {
-        reply_take_range(reply, pfs_strdup(readme), sizeof readme - 1, req);
+        pfs_reply_take_range(reply, pfs_strdup(readme), sizeof readme - 1, req);
     } else if (is_root(req->path)) {
         pfs_refuse(&reply->err, PFS_BADARG, "is a directory: %s", req->path);
     } else {
@@ -173,7 +174,7 @@ static bool fill_other(struct pfs_stat *st, bool root)
     st->is_dir = root;
     st->size = root ? 0 : (int64_t)sizeof readme - 1;
     st->mtime_ns = pfs_wall_now();
-    return stat_fill(st, root ? "/" : "README", "streamfs", root ? "" : "doc");
+    return pfs_stat_fill(st, root ? "/" : "README", "streamfs", root ? "" : "doc");
 }
 
 bool streamfs_fill(struct pfs_stat *st, const struct live *l)
@@ -185,9 +186,9 @@ bool streamfs_fill(struct pfs_stat *st, const struct live *l)
     st->mode = 0644;
     st->size = (int64_t)l->n_written;
     st->mtime_ns = l->mtime_ns;
-    return stat_fill(st, l->name, "streamfs", "stream") &&
-           stat_add_meta(st, "active_readers", readers) &&
-           stat_add_meta(st, "total_written", written);
+    return pfs_stat_fill(st, l->name, "streamfs", "stream") &&
+           pfs_stat_add_meta(st, "active_readers", readers) &&
+           pfs_stat_add_meta(st, "total_written", written);
 }
 
 static void op_stat(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
@@ -205,7 +206,7 @@ static void op_stat(struct pfs_driver *d, const struct pfs_request *req, struct 
         pthread_mutex_unlock(&f->mu);
     }
     if (!filled) {
-        reply_nomem(reply, "stat");
+        pfs_nomem(&reply->err, "stat");
     }
 }
 
@@ -229,7 +230,7 @@ static void op_readdir(struct pfs_driver *d, const struct pfs_request *req, stru
     }
     pthread_mutex_unlock(&f->mu);
     if (!ok) {
-        reply_nomem(reply, "a listing");
+        pfs_nomem(&reply->err, "a listing");
     }
 }
 

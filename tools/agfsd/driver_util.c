@@ -3,37 +3,6 @@
 #include "driver_util.h"
 #include "base/alloc.h"
 #include "base/err.h"
-#include <string.h>
-
-bool stat_fill(struct pfs_stat *st, const char *name, const char *meta_name, const char *meta_type)
-{
-    st->name = pfs_strdup(name);
-    st->meta_name = pfs_strdup(meta_name);
-    st->meta_type = pfs_strdup(meta_type);
-    if (!st->name || !st->meta_name || !st->meta_type) {
-        pfs_stat_fini(st);
-        return false;
-    }
-    return true;
-}
-
-bool stat_add_meta(struct pfs_stat *st, const char *key, const char *value)
-{
-    struct pfs_pair *grown = pfs_realloc(st->meta, (st->n_meta + 1) * sizeof *grown);
-
-    if (!grown) {
-        return false;
-    }
-    st->meta = grown;
-    grown[st->n_meta] = (struct pfs_pair){pfs_strdup(key), pfs_strdup(value)};
-    st->n_meta++;
-    return grown[st->n_meta - 1].key && grown[st->n_meta - 1].value;
-}
-
-void reply_nomem(struct pfs_reply *reply, const char *what)
-{
-    pfs_nomem(&reply->err, what);
-}
 
 struct pfs_stat *reply_add_entry(struct pfs_reply *reply, size_t *cap)
 {
@@ -49,27 +18,6 @@ struct pfs_stat *reply_add_entry(struct pfs_reply *reply, size_t *cap)
     }
     reply->list[reply->n_list] = (struct pfs_stat){0};
     return &reply->list[reply->n_list++];
-}
-
-void reply_take_range(struct pfs_reply *reply, char *text, size_t len,
-                      const struct pfs_request *req)
-{
-    size_t from = req->offset > 0 ? (size_t)req->offset : 0;
-
-    if (!text) {
-        reply_nomem(reply, "a read");
-        return;
-    }
-    from = from < len ? from : len;
-    len -= from;
-    len = req->size >= 0 && (uint64_t)req->size < len ? (size_t)req->size : len;
-    if (len == 0) {
-        pfs_free(text);
-        return;
-    }
-    memmove(text, text + from, len);
-    reply->data = text;
-    reply->len = len;
 }
 
 enum pfs_class write_plan_of(const struct pfs_request *req, struct write_plan *ret,

@@ -3,27 +3,14 @@
 #ifndef AGFSD_DRIVER_UTIL_H
 #define AGFSD_DRIVER_UTIL_H
 
-/* What the built-in drivers share: filling replies, and what the flags of a write mean. */
+/* What the built-in drivers share: filling listings, and what the flags of a write mean. */
 #include <proxyfs/driver.h>
 
 #define MODE_TYPE_DIR 0x80000000u /* Go's os.FileMode bits (agfs-http-api.md 8.2) */
 #define MODE_TYPE_LINK 0x08000000u
 
-/* Fills *st with copies; it has no meta pairs yet. False: out of memory, *st is empty. */
-bool stat_fill(struct pfs_stat *st, const char *name, const char *meta_name, const char *meta_type);
-/* Adds one pair to meta.Content; false: out of memory. */
-bool stat_add_meta(struct pfs_stat *st, const char *key, const char *value);
-/* Makes reply->err NOMEM. */
-void reply_nomem(struct pfs_reply *reply, const char *what);
 /* Puts one more entry at the end of reply->list (zeroed); NULL: out of memory. *cap: its room. */
 struct pfs_stat *reply_add_entry(struct pfs_reply *reply, size_t *cap);
-
-/*
- * Makes the part of `text` (taken, len bytes; NULL: NOMEM) that a READ asks for the reply's data: a
- * negative offset is 0, a negative size is all, past the end is nothing.
- */
-void reply_take_range(struct pfs_reply *reply, char *text, size_t len,
-                      const struct pfs_request *req);
 
 /* What a WRITE or OPEN_WRITE asks for, after checking that offset and flags agree. */
 struct write_plan {

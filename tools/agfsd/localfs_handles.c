@@ -144,7 +144,7 @@ void lfs_hopen(struct pfs_driver *d, const struct pfs_request *req, struct pfs_r
     int fd = -1;
 
     if (!h || !path) {
-        reply_nomem(reply, "a handle");
+        pfs_nomem(&reply->err, "a handle");
     } else {
         fd = lfs_open_file(fs, req->path, open_flags(req->flags), &st, &reply->err);
     }
@@ -168,7 +168,7 @@ void lfs_hreplace(struct pfs_driver *d, const struct pfs_request *req, struct pf
 
     whole.offset = -1; /* `size` is the lease */
     if (!h || !u || !path) {
-        reply_nomem(reply, "a handle");
+        pfs_nomem(&reply->err, "a handle");
     } else if (req->flags & PFS_WRITE_APPEND) {
         pfs_refuse(&reply->err, PFS_BADARG, "%s: a replacement cannot append", req->path);
     } else if (write_plan_of(&whole, &plan, &reply->err) == PFS_OK &&
@@ -223,7 +223,7 @@ void lfs_hread(struct pfs_driver *d, const struct pfs_request *req, struct pfs_r
         ssize_t got = buf ? lfs_pread_all(h->fd, buf, want, at) : -1;
 
         if (!buf) {
-            reply_nomem(reply, "a file's content");
+            pfs_nomem(&reply->err, "a file's content");
         } else if (got < 0) {
             lfs_fail(&reply->err, errno, h->path);
         } else {
@@ -364,7 +364,7 @@ void lfs_hstat(struct pfs_driver *d, const struct pfs_request *req, struct pfs_r
         if (fstat(h->fd, &st) < 0) {
             lfs_fail(&reply->err, errno, h->path);
         } else if (!lfs_stat_fill(&reply->stat, pfs_path_base(h->path), &st)) {
-            reply_nomem(reply, "stat");
+            pfs_nomem(&reply->err, "stat");
         }
         give(fs, h, false);
     }
@@ -460,6 +460,6 @@ void lfs_hstream(struct pfs_driver *d, const struct pfs_request *req, struct pfs
         *s = (struct hstream){.base = {&stream_ops, -1}, .fs = fs, .handle = req->handle};
         reply->stream = &s->base;
     } else if (readable) {
-        reply_nomem(reply, "a stream");
+        pfs_nomem(&reply->err, "a stream");
     }
 }

@@ -160,7 +160,7 @@ static struct lstream *stream_new(const char *path, struct pfs_reply *reply)
     if (!l || !copy) {
         pfs_free(l);
         pfs_free(copy);
-        reply_nomem(reply, "a stream");
+        pfs_nomem(&reply->err, "a stream");
         return NULL;
     }
     *l = (struct lstream){.base = {&stream_ops, -1}, .path = copy, .fd = -1, .end = -1};

@@ -3,7 +3,6 @@
 /* Open handles of memfs (agfs-http-api.md section 6): a handle keeps its file alive. */
 #include "base/alloc.h"
 #include "base/err.h"
-#include "driver_util.h"
 #include "memfs.h"
 #include <string.h>
 
@@ -82,7 +81,7 @@ void memfs_hopen(struct pfs_driver *d, const struct pfs_request *req, struct pfs
     struct mhandle *h = pfs_calloc(1, sizeof *h);
 
     if (!h) {
-        reply_nomem(reply, "a handle");
+        pfs_nomem(&reply->err, "a handle");
         return;
     }
     pthread_rwlock_wrlock(&m->lock);
@@ -177,7 +176,7 @@ void memfs_hstat(struct pfs_driver *d, const struct pfs_request *req, struct pfs
     struct mhandle *h = find_locked(m, req->handle, &reply->err);
 
     if (h && !mnode_stat_locked(h->node, &reply->stat)) {
-        reply_nomem(reply, "stat");
+        pfs_nomem(&reply->err, "stat");
     }
     pthread_rwlock_unlock(&m->lock);
 }
@@ -293,7 +292,7 @@ void memfs_hstream(struct pfs_driver *d, const struct pfs_request *req, struct p
     struct mstream *s = pfs_calloc(1, sizeof *s);
 
     if (!s) {
-        reply_nomem(reply, "a stream");
+        pfs_nomem(&reply->err, "a stream");
         return;
     }
     pthread_rwlock_rdlock(&m->lock);

@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/path.h"
-#include "driver_util.h"
+#include "base/reply.h"
 #include "memfs.h"
 #include <string.h>
 
@@ -303,7 +303,7 @@ void mnode_read_locked(const struct mnode *n, int64_t offset, int64_t size, stru
     if (take > 0) {
         reply->data = pfs_malloc(take);
         if (!reply->data) {
-            reply_nomem(reply, "a file's content");
+            pfs_nomem(&reply->err, "a file's content");
             return;
         }
         memcpy(reply->data, n->data + at, take);
@@ -317,5 +317,5 @@ bool mnode_stat_locked(const struct mnode *n, struct pfs_stat *st)
     st->mode = n->mode;
     st->is_dir = n->is_dir;
     st->mtime_ns = n->mtime_ns;
-    return stat_fill(st, n->name, "memfs", n->is_dir ? "dir" : "file");
+    return pfs_stat_fill(st, n->name, "memfs", n->is_dir ? "dir" : "file");
 }

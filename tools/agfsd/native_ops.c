@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/path.h"
+#include "base/reply.h"
 #include "base/utf8.h"
 #include "driver_util.h"
 #include "native_internal.h"
@@ -187,7 +188,7 @@ static void op_read(struct pfs_driver *d, const struct pfs_request *req, struct 
     reply->data = pfs_strndup(data, (size_t)len);
     reply->len = reply->data ? (size_t)len : 0;
     if (!reply->data) {
-        reply_nomem(reply, "the plugin's data");
+        pfs_nomem(&reply->err, "the plugin's data");
     }
 }
 
@@ -230,7 +231,7 @@ static bool fill_meta(struct pfs_stat *st, const char *json)
     while (ok && json_next(root, &m)) {
         const char *value = json_str(m.value);
 
-        ok = stat_add_meta(st, m.key, value ? value : "");
+        ok = pfs_stat_add_meta(st, m.key, value ? value : "");
     }
     json_fini(&root);
     return ok;
@@ -240,7 +241,7 @@ static bool fill_stat(struct pfs_stat *st, const FileInfoC *f, const char *name)
 {
     char *meta_name = copy_string(f->MetaName, META_STRING_MAX);
     char *meta_type = copy_string(f->MetaType, META_STRING_MAX);
-    bool ok = stat_fill(st, name, meta_name ? meta_name : "", meta_type ? meta_type : "");
+    bool ok = pfs_stat_fill(st, name, meta_name ? meta_name : "", meta_type ? meta_type : "");
 
     pfs_free(meta_name);
     pfs_free(meta_type);
@@ -270,7 +271,7 @@ static void op_stat(struct pfs_driver *d, const struct pfs_request *req, struct 
     }
     /* The path says the name for sure; the bundled example, for one, has none for its root. */
     if (!fill_stat(&reply->stat, f, pfs_path_base(req->path))) {
-        reply_nomem(reply, "the plugin's stat");
+        pfs_nomem(&reply->err, "the plugin's stat");
     }
 }
 
@@ -311,7 +312,7 @@ static void op_readdir(struct pfs_driver *d, const struct pfs_request *req, stru
         struct pfs_stat *st = reply_add_entry(reply, &cap);
 
         if (!st || !fill_stat(st, &a->Items[i], a->Items[i].Name)) {
-            reply_nomem(reply, "the plugin's listing");
+            pfs_nomem(&reply->err, "the plugin's listing");
             return;
         }
     }

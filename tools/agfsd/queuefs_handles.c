@@ -7,7 +7,6 @@
  */
 #include "base/alloc.h"
 #include "base/err.h"
-#include "driver_util.h"
 #include "queuefs.h"
 #include <string.h>
 
@@ -79,7 +78,7 @@ void queuefs_hopen(struct pfs_driver *d, const struct pfs_request *req, struct p
     char *path = pfs_strdup(req->path);
 
     if (!h || !path) {
-        reply_nomem(reply, "a handle");
+        pfs_nomem(&reply->err, "a handle");
     } else if (queuefs_parse(req->path, &h->at, &reply->err) == PFS_OK &&
                h->at.file <= QUEUE_README) {
         pfs_refuse(&reply->err, PFS_BADARG, "cannot open directory as file: %s", req->path);
@@ -131,7 +130,7 @@ void queuefs_hread(struct pfs_driver *d, const struct pfs_request *req, struct p
             reply->len = n;
             h->pos += req->offset < 0 ? n : 0;
         } else {
-            reply_nomem(reply, "a read"); /* the text stays for the next one */
+            pfs_nomem(&reply->err, "a read"); /* the text stays for the next one */
         }
     }
     pthread_mutex_unlock(&h->mu);

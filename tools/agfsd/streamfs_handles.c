@@ -8,7 +8,6 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/mutex.h"
-#include "driver_util.h"
 #include "streamfs.h"
 #include <string.h>
 
@@ -78,7 +77,7 @@ void streamfs_hopen(struct pfs_driver *d, const struct pfs_request *req, struct 
     char *path = pfs_strdup(req->path);
 
     if (!h || !path) {
-        reply_nomem(reply, "a handle");
+        pfs_nomem(&reply->err, "a handle");
     } else if (!streamfs_is_name(req->path)) {
         pfs_refuse(&reply->err, PFS_BADARG, "cannot open this as a stream: %s", req->path);
     } else {
@@ -156,7 +155,7 @@ static void read_locked(struct streamfs *f, struct shandle *h, const struct pfs_
     if (h->closed) {
         pfs_refuse(&reply->err, PFS_NOTFOUND, "handle not found: it was closed");
     } else if (cap > 0 && !reply->data) {
-        reply_nomem(reply, "a read");
+        pfs_nomem(&reply->err, "a read");
     } else if (cap > 0) {
         reply->len = live_take_locked(h->reader, reply->data, cap);
         h->pos += (int64_t)reply->len;
@@ -235,7 +234,7 @@ void streamfs_hstat(struct pfs_driver *d, const struct pfs_request *req, struct 
     if (h && !l) {
         pfs_refuse(&reply->err, PFS_NOTFOUND, "stream not found: %s", h->path);
     } else if (h && !streamfs_fill(&reply->stat, l)) {
-        reply_nomem(reply, "stat");
+        pfs_nomem(&reply->err, "stat");
     }
     pthread_mutex_unlock(&f->mu);
 }

@@ -9,7 +9,6 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/reply.h"
-#include "driver_util.h"
 #include "vfs_internal.h"
 #include <string.h>
 
@@ -91,7 +90,7 @@ static void complete_reply(struct vcall *c)
     if (r->err.cls == PFS_OK && r->stream) {
         r->stream = vfs_stream_wrap(c->vfs, c->mount, c->full ? c->full : "", r->stream);
         if (!r->stream) {
-            reply_nomem(r, "a stream");
+            pfs_nomem(&r->err, "a stream");
         }
     }
     if (r->receipt) {
@@ -410,7 +409,7 @@ void vfs_submit(struct vfs *v, struct loop *loop, const struct pfs_request *req,
     if (is_handle_op(req->op) || resolve(v, req, asked, full, second, &failed.err) == PFS_OK) {
         c = call_new(v, loop, req, asked, full, second);
         if (!c) {
-            reply_nomem(&failed, "a request");
+            pfs_nomem(&failed.err, "a request");
         }
     }
     if (!c) {
@@ -437,7 +436,7 @@ void vfs_run(struct vfs *v, const struct pfs_request *req, struct pfs_reply *rep
     struct vcall *c = call_new(v, NULL, req, asked, full, second);
 
     if (!c) {
-        reply_nomem(reply, "a request");
+        pfs_nomem(&reply->err, "a request");
         return;
     }
     c->mount = vfs_take(v, full, &rest, &c->reply.err);

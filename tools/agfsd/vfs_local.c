@@ -3,7 +3,6 @@
 /* Operations that a driver lacks, made of those it has. They run on a worker of its mount. */
 #include "base/err.h"
 #include "content.h"
-#include "driver_util.h"
 #include "grep.h"
 #include "net/md5.h"
 #include "vfs_internal.h"
@@ -111,7 +110,7 @@ void vfs_local_digest(struct vcall *c)
     if (cls == PFS_OK) {
         c->reply.text = strdup(hex);
         if (!c->reply.text) {
-            reply_nomem(&c->reply, "a digest");
+            pfs_nomem(&c->reply.err, "a digest");
         }
     }
 }

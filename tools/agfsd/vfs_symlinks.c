@@ -5,7 +5,6 @@
 #include "base/alloc.h"
 #include "base/err.h"
 #include "base/path.h"
-#include "driver_util.h"
 #include "vfs_internal.h"
 #include <stdio.h>
 #include <string.h>
@@ -116,7 +115,7 @@ static void link_stat_done(void *arg, struct pfs_reply *reply)
         c->reply.stat.mode = 0777;
         c->reply.stat.is_dir = is_dir;
     } else {
-        reply_nomem(&c->reply, "stat");
+        pfs_nomem(&c->reply.err, "stat");
     }
     pfs_free(l);
     c->post.fn(&c->post);
@@ -131,7 +130,7 @@ static void serve_link_stat(struct vcall *c, char *target)
 
     if (!l) {
         pfs_free(target);
-        reply_nomem(&c->reply, "stat");
+        pfs_nomem(&c->reply.err, "stat");
         vfs_finish_here(c);
         return;
     }

@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/reply.h"
 #include "driver_util.h"
 #include "vfs_internal.h"
 #include <stdlib.h>
@@ -16,7 +17,7 @@ bool vfs_fill_entry(struct pfs_stat *st, const char *name, const char *meta_name
     st->mode = 0755;
     st->is_dir = true;
     st->mtime_ns = pfs_wall_now();
-    return stat_fill(st, name, meta_name, meta_type);
+    return pfs_stat_fill(st, name, meta_name, meta_type);
 }
 
 static bool stop_at_first(void *arg, const char *name)
@@ -84,7 +85,7 @@ static bool add_name(void *arg, const char *name)
     struct adding *a = arg;
 
     if (!sort_names(a)) {
-        reply_nomem(a->reply, "a listing");
+        pfs_nomem(&a->reply->err, "a listing");
         return false;
     }
     if (is_listed(a, name)) {
@@ -93,7 +94,7 @@ static bool add_name(void *arg, const char *name)
     struct pfs_stat *st = reply_add_entry(a->reply, &a->cap);
 
     if (!st || !vfs_fill_entry(st, name, a->meta_name, a->link ? "symlink" : "mount-point")) {
-        reply_nomem(a->reply, "a listing");
+        pfs_nomem(&a->reply->err, "a listing");
         return false;
     }
     if (a->link) {
@@ -139,7 +140,7 @@ void vfs_virtual(struct vfs *v, const char *op, struct vcall *c)
 
     if (c->req.op == PFS_OP_STAT && vfs_is_virtual_dir(v, c->full)) {
         if (!vfs_fill_entry(&r->stat, pfs_path_base(c->full), "", root ? "root" : "mount-point")) {
-            reply_nomem(r, "stat");
+            pfs_nomem(&r->err, "stat");
         }
         return;
     }
