@@ -106,24 +106,6 @@ static void answer_lines(struct api_call *c, struct pfs_reply *reply)
     }
 }
 
-/* The stock server's answer to such a request is a success with this as its only line. */
-static void answer_is_directory(struct api_call *c)
-{
-    struct jout j = {0};
-    size_t n = 0;
-
-    jo_begin(&j, '{');
-    jo_member(&j, "error", c->err.text);
-    jo_end(&j, '}');
-    char *line = jo_take(&j, &n);
-
-    if (line) {
-        api_respond_bytes(c, "application/x-ndjson", line, n);
-    } else {
-        api_refuse(c, PFS_NOMEM, "out of memory for a reply");
-    }
-}
-
 /* Starting a search looks at files, so it is done on a worker; then back to the loop. */
 static void stream_begun(struct post *p)
 {
@@ -131,8 +113,6 @@ static void stream_begun(struct post *p)
 
     if (c->stream) {
         api_respond_stream(c, "application/x-ndjson", c->stream);
-    } else if (strcmp(c->err.text, GREP_IS_DIRECTORY) == 0) {
-        answer_is_directory(c);
     } else {
         api_respond_error(c, &c->err);
     }

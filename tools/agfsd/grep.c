@@ -29,6 +29,7 @@ struct grep {
     pcre2_match_context *limits;
     struct pfs_request req; /* strings are in the two below */
     char *root, *pattern;
+    bool needs_recursive; /* the root is a directory */
     struct pending *todo; /* a stack */
     size_t n_todo, cap_todo;
     size_t n_matches, n_bytes;
@@ -113,9 +114,8 @@ static enum pfs_class push_root(struct grep *g, struct pfs_error *err)
     if (cls != PFS_OK) {
         *err = reply.err;
         pfs_err_prefix(err, "failed to stat path");
-    } else if (is_dir && !(g->req.flags & PFS_GREP_RECURSIVE)) {
-        cls = pfs_refuse(err, PFS_BADARG, "%s", GREP_IS_DIRECTORY);
     } else {
+        g->needs_recursive = is_dir && !(g->req.flags & PFS_GREP_RECURSIVE);
         cls = push(g, pfs_strdup(g->root), is_dir, err);
     }
     pfs_reply_fini(&reply);
@@ -148,6 +148,11 @@ enum pfs_class grep_new(struct vfs *v, const struct pfs_request *req, struct gre
     }
     *ret = g;
     return PFS_OK;
+}
+
+bool grep_needs_recursive(const struct grep *g)
+{
+    return g->needs_recursive;
 }
 
 void grep_set_fate(struct grep *g, struct vfs_fate *f)
@@ -328,7 +333,9 @@ bool grep_next(struct grep *g, struct pfs_reply *out)
 
     g->out = out;
     g->cap_out = out->n_matches;
-    if (vfs_is_over(g->vfs, &g->req, &out->err)) {
+    if (g->needs_recursive) {
+        pfs_refuse(&out->err, PFS_BADARG, "path is a directory, use recursive=true to search");
+    } else if (vfs_is_over(g->vfs, &g->req, &out->err)) {
         pfs_err_prefix(&out->err, "grep failed");
     } else if (next.is_dir) {
         search_dir(g, next.path);

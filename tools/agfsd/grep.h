@@ -15,15 +15,12 @@
 #define GREP_BYTES_MAX (16u << 20) /* of the matching lines together, if they are collected */
 #define GREP_PENDING_MAX 100000    /* files and directories still to be searched */
 
-#define GREP_IS_DIRECTORY "path is a directory, use recursive=true to search"
-
 struct grep;
 
 /*
  * Begins a search as req says (path, text = pattern, flags PFS_GREP_*); strings are copied.
- * *ret: grep_free. Errors: BADARG "invalid regex pattern: ..." or "path is a directory, use
- * recursive=true to search" (GREP_IS_DIRECTORY), those of STAT with "failed to stat path: " before
- * them, NOMEM.
+ * *ret: grep_free. Errors: BADARG "invalid regex pattern: ...", those of STAT with "failed to stat
+ * path: " before them, NOMEM.
  */
 enum pfs_class grep_new(struct vfs *v, const struct pfs_request *req, struct grep **ret,
                         struct pfs_error *err);
@@ -32,6 +29,8 @@ enum pfs_class grep_new(struct vfs *v, const struct pfs_request *req, struct gre
  * in out->err ends the search; files below a directory that cannot be read are passed over.
  */
 bool grep_next(struct grep *g, struct pfs_reply *out);
+/* The path is a directory and the search not recursive: the first grep_next says so (BADARG). */
+bool grep_needs_recursive(const struct grep *g);
 void grep_free(struct grep *g);
 /* From now on it ends when f is given up, instead of req's. */
 void grep_set_fate(struct grep *g, struct vfs_fate *f);

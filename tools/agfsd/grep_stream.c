@@ -55,17 +55,23 @@ static bool add_matches(struct gstream *s, const struct pfs_reply *r)
     return true;
 }
 
+/* The stock server's whole answer to a search of a directory is its error, without a summary. */
 static bool add_summary(struct gstream *s, const struct pfs_error *err)
 {
+    bool is_error_alone = grep_needs_recursive(s->grep);
     struct jout j = {0};
 
     jo_begin(&j, '{');
-    jo_key(&j, "count");
-    jo_int(&j, s->count);
+    if (!is_error_alone) {
+        jo_key(&j, "count");
+        jo_int(&j, s->count);
+    }
     if (err->cls != PFS_OK) {
         jo_member(&j, "error", err->text);
     }
-    jo_member(&j, "type", "summary");
+    if (!is_error_alone) {
+        jo_member(&j, "type", "summary");
+    }
     jo_end(&j, '}');
     return add_line(s, &j);
 }

@@ -358,19 +358,17 @@ Test(vfs_over, a_search_that_is_closed_ends)
     s->ops->close(s);
 }
 
-Test(vfs_over, a_search_as_a_stream_says_what_it_found)
+/* Reads the search to its end, less than a line at a time. */
+static void search_to_end(const char *path, char all[200])
 {
-    char all[200] = "";
-    struct pfs_stream *s;
-    int n = 0;
+    struct pfs_stream *s = grep_as_stream(path);
 
-    mount_endless();
-    s = grep_as_stream("/e/one");
+    all[0] = '\0';
     do {
-        char buf[7]; /* less than a line */
+        char buf[7];
+        int n = read_ended + 1;
 
         s->ops->read(s, buf, sizeof buf, on_read, NULL);
-        n++;
         while (read_ended != n) {
             sched_yield();
         }
@@ -378,6 +376,16 @@ Test(vfs_over, a_search_as_a_stream_says_what_it_found)
         strncat(all, buf, read_n);
     } while (read_n > 0);
     s->ops->close(s);
+}
+
+Test(vfs_over, a_search_as_a_stream_says_what_it_found)
+{
+    char all[200];
+
+    mount_endless();
+    search_to_end("/e/one", all);
     cr_assert_str_eq(all, "{\"file\":\"/e/one\",\"line\":1,\"content\":\"Needle\"}\n"
                           "{\"count\":1,\"type\":\"summary\"}\n");
+    search_to_end("/e", all);
+    cr_assert_str_eq(all, "{\"error\":\"path is a directory, use recursive=true to search\"}\n");
 }
