@@ -63,26 +63,6 @@ static void op_mkdir(struct pfs_driver *d, const struct pfs_request *req, struct
     }
 }
 
-static void op_remove(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
-{
-    const char *base;
-    struct stat st;
-
-    if (!req->path[1]) {
-        pfs_refuse(&reply->err, PFS_DENIED, "permission denied: cannot remove root directory");
-        return;
-    }
-    int dir = lfs_open_parent((struct localfs *)d, req->path, &base);
-
-    if (dir < 0 || fstatat(dir, base, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
-        unlinkat(dir, base, S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0) < 0) {
-        lfs_fail(&reply->err, errno, req->path);
-    }
-    if (dir >= 0) {
-        close(dir);
-    }
-}
-
 /*
  * Reads n bytes into memory, which counts with the bodies of requests, here until they are one's
  * body.
@@ -350,7 +330,7 @@ static const struct pfs_driver_ops localfs_ops = {
     .ranges = true,
     .op = {[PFS_OP_CREATE] = op_create,
            [PFS_OP_MKDIR] = op_mkdir,
-           [PFS_OP_REMOVE] = op_remove,
+           [PFS_OP_REMOVE] = lfs_remove,
            [PFS_OP_REMOVE_ALL] = lfs_removeall,
            [PFS_OP_READ] = op_read,
            [PFS_OP_WRITE] = op_write,

@@ -85,7 +85,7 @@ void lfs_handles_fini(struct localfs *fs);
 
 /* ---- localfs_remove.c ---- */
 
-pfs_op_fn lfs_removeall;
+pfs_op_fn lfs_remove, lfs_removeall;
 
 /* ---- driver_localfs.c ---- */
 

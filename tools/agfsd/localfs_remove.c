@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
 /*
- * Removing a tree, however deep. Directories on the way down are open, each by a descriptor: what
- * is deeper than that is moved up into the topmost one, and had from there.
+ * Removing an entry, and a tree, however deep. Directories on the way down are open, each by a
+ * descriptor: what is deeper than that is moved up into the topmost one, and had from there.
  */
 #include "base/err.h"
 #include "localfs.h"
@@ -112,26 +112,62 @@ static int remove_dir(int dir, const char *name)
     return eno;
 }
 
+/*
+ * Opens the directory that holds the path's entry (O_PATH) and says what it is called there and
+ * whether it is a directory itself; -1 and *err.
+ */
+static int open_entry(struct pfs_driver *d, const char *path, const char **ret_base,
+                      bool *ret_is_dir, struct pfs_error *err)
+{
+    struct stat st;
+
+    if (!path[1]) {
+        pfs_refuse(err, PFS_DENIED, "permission denied: cannot remove root directory");
+        return -1;
+    }
+    int dir = lfs_open_parent((struct localfs *)d, path, ret_base);
+
+    if (dir < 0 || fstatat(dir, *ret_base, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+        lfs_fail(err, errno, path);
+        if (dir >= 0) {
+            close(dir);
+        }
+        return -1;
+    }
+    *ret_is_dir = S_ISDIR(st.st_mode);
+    return dir;
+}
+
+void lfs_remove(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
+{
+    const char *base;
+    bool is_dir;
+    int dir = open_entry(d, req->path, &base, &is_dir, &reply->err);
+
+    if (dir < 0) {
+        return;
+    }
+    if (unlinkat(dir, base, is_dir ? AT_REMOVEDIR : 0) < 0) {
+        lfs_fail(&reply->err, errno, req->path);
+    }
+    close(dir);
+}
+
 void lfs_removeall(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
     const char *base;
-    struct stat st;
+    bool is_dir;
+    int dir = open_entry(d, req->path, &base, &is_dir, &reply->err);
 
-    if (!req->path[1]) {
-        pfs_refuse(&reply->err, PFS_DENIED, "permission denied: cannot remove root directory");
+    if (dir < 0) {
         return;
     }
-    int dir = lfs_open_parent((struct localfs *)d, req->path, &base);
-    int eno = dir < 0 || fstatat(dir, base, &st, AT_SYMLINK_NOFOLLOW) < 0 ? errno
-              : S_ISDIR(st.st_mode)                                       ? remove_dir(dir, base)
-              : unlinkat(dir, base, 0) < 0                                ? errno
-                                                                          : 0;
+    int eno = is_dir ? remove_dir(dir, base) : unlinkat(dir, base, 0) < 0 ? errno : 0;
 
     if (eno) {
         lfs_fail(&reply->err, eno, req->path);
-        reply->err.outcome = dir < 0 || eno == ENOENT ? PFS_OUTCOME_NA : PFS_OUTCOME_UN;
+        /* Of a tree a part may be gone. */
+        reply->err.outcome = is_dir && eno != ENOENT ? PFS_OUTCOME_UN : PFS_OUTCOME_NA;
     }
-    if (dir >= 0) {
-        close(dir);
-    }
+    close(dir);
 }

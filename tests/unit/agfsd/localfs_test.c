@@ -207,6 +207,15 @@ Test(localfs, a_tree_of_any_depth_is_removed)
     cr_assert_str_eq(rig_ls(d, "/"), "");
 }
 
+Test(localfs, what_cannot_even_be_looked_at_is_not_removed)
+{
+    char path[302] = "/";
+
+    memset(path + 1, 'x', 300); /* longer than the kernel takes */
+    rig_fails(d, PFS_OP_REMOVE, path, PFS_BADARG, "File name too long");
+    rig_fails(d, PFS_OP_REMOVE_ALL, path, PFS_BADARG, "File name too long");
+}
+
 Test(localfs, what_a_killed_server_left_behind_goes)
 {
     const struct timespec old[2] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
