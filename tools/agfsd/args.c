@@ -88,7 +88,6 @@ static int add_mount(struct args *a, const char *value)
     char *options = path ? strchr(path + 1, ':') : NULL;
     struct jout j = {0};
     struct pfs_error err;
-    size_t len;
 
     if (!path || path[1] != '/') {
         pfs_free(text);
@@ -115,12 +114,11 @@ static int add_mount(struct args *a, const char *value)
         jo_str(&j, eq + 1);
     }
     jo_end(&j, '}');
-    char *json = jo_take(&j, &len);
+    char *json = jo_take_bare(&j, NULL);
     enum pfs_class cls = PFS_NOMEM;
 
     snprintf(err.text, sizeof err.text, "out of memory");
     if (json) {
-        json[len - 1] = '\0';
         cls = config_add_mount(&a->config, text, path, path, json, &err);
     }
     pfs_free(json);

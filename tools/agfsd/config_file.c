@@ -277,7 +277,6 @@ static enum pfs_class read_instance(struct reader *r, const char *type, yaml_nod
     enum pfs_class cls = PFS_OK;
     struct jout j = {0};
     char *json = NULL;
-    size_t len;
 
     if (node->type != YAML_MAPPING_NODE) {
         return wrong(r, node, type, "must be a mapping with enabled, path and config");
@@ -299,12 +298,9 @@ static enum pfs_class read_instance(struct reader *r, const char *type, yaml_nod
     }
     if (config) {
         cls = yaml_to_json(&r->doc, config, 0, &r->left, &j, r->err);
-        if (cls == PFS_OK && !(json = jo_take(&j, &len))) {
+        if (cls == PFS_OK && !(json = jo_take_bare(&j, NULL))) {
             cls = pfs_nomem(r->err, "a configuration");
         }
-    }
-    if (json) {
-        json[len - 1] = '\0'; /* the line feed */
     }
     if (cls == PFS_OK) {
         cls = config_add_mount(r->config, type, yaml_text(path), name ? yaml_text(name) : type,

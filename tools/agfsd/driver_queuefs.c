@@ -94,12 +94,8 @@ static enum pfs_class message_text(const struct queue_message *m, char **ret, si
         jo_time(&j, m->time_ns);
     }
     jo_end(&j, '}');
-    *ret = jo_take(&j, ret_len);
-    if (!*ret) {
-        return pfs_nomem(err, "a message");
-    }
-    (*ret)[--*ret_len] = '\0'; /* no line feed here */
-    return PFS_OK;
+    *ret = jo_take_bare(&j, ret_len);
+    return *ret ? PFS_OK : pfs_nomem(err, "a message");
 }
 
 static enum pfs_class fetch_message(struct queuefs *q, const struct queue_path *p, char **ret,

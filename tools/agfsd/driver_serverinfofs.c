@@ -105,12 +105,11 @@ static void make_server_info(const struct serverinfofs *s, struct pfs_buf *b)
     struct jout version = {0};
     struct tm tm;
     char started[40] = "";
-    size_t len;
 
     gmtime_r(&t, &tm);
     strftime(started, sizeof started, "%Y-%m-%dT%H:%M:%SZ", &tm);
     jo_str(&version, s->version);
-    char *quoted = jo_take(&version, &len);
+    char *quoted = jo_take_bare(&version, NULL);
 
     pfs_buf_add_str(b, "{\n  \"goVersion\": \"none: written in C\",\n");
     add_memory(b, "  ");
@@ -118,8 +117,7 @@ static void make_server_info(const struct serverinfofs *s, struct pfs_buf *b)
                    sysconf(_SC_NPROCESSORS_ONLN), count_threads(), started);
     pfs_buf_add_str(b, "  \"uptime\": \"");
     add_uptime(s, b);
-    pfs_buf_printf(b, "\",\n  \"version\": %.*s\n}\n", quoted ? (int)len - 1 : 2,
-                   quoted ? quoted : "\"\"");
+    pfs_buf_printf(b, "\",\n  \"version\": %s\n}\n", quoted ? quoted : "\"\"");
     pfs_free(quoted);
 }
 

@@ -173,6 +173,11 @@ void jo_match(struct jout *j, const struct pfs_match *m)
 char *jo_take(struct jout *j, size_t *ret_len)
 {
     add(j, "\n", 1);
+    return jo_take_bare(j, ret_len);
+}
+
+char *jo_take_bare(struct jout *j, size_t *ret_len)
+{
     if (j->failed) {
         jo_fini(j);
         return NULL;

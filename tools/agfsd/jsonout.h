@@ -46,6 +46,8 @@ void jo_member(struct jout *j, const char *key, const char *value);
 
 /* Ends the text with a line feed and hands it over (malloc'ed); NULL: out of memory. */
 char *jo_take(struct jout *j, size_t *ret_len);
+/* The same without a line feed, for what goes on elsewhere. ret_len: NULL allowed. */
+char *jo_take_bare(struct jout *j, size_t *ret_len);
 void jo_fini(struct jout *j);
 
 #endif

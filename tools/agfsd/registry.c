@@ -325,7 +325,7 @@ char *registry_config_text(struct json_value config, const char *mount_path)
 {
     struct json_member rows[OPTIONS_MAX + 1], m = {0};
     struct jout j = {0};
-    size_t n = 0, len;
+    size_t n = 0;
 
     if (mount_path) {
         rows[n++] = (struct json_member){.key = "mount_path"};
@@ -347,12 +347,7 @@ char *registry_config_text(struct json_value config, const char *mount_path)
         }
     }
     jo_end(&j, '}');
-    char *text = jo_take(&j, &len);
-
-    if (text) {
-        text[len - 1] = '\0'; /* the line feed */
-    }
-    return text;
+    return jo_take_bare(&j, NULL);
 }
 
 enum pfs_class registry_open(struct registry *r, const char *type, const char *config,

@@ -57,6 +57,19 @@ Test(jsonout, stat_has_always_a_meta_object)
            "\"isDir\":false,\"meta\":{\"Name\":\"\",\"Type\":\"\",\"Content\":{\"k\":\"v\"}}}\n");
 }
 
+Test(jsonout, what_goes_on_elsewhere_ends_without_a_line_feed)
+{
+    struct jout j = {0};
+    size_t n;
+
+    jo_str(&j, "a");
+    char *text = jo_take_bare(&j, &n);
+
+    cr_assert_str_eq(text, "\"a\"");
+    cr_assert_eq(n, 3);
+    pfs_free(text);
+}
+
 Test(jsonout, no_memory_is_remembered)
 {
     struct jout j = {0};
