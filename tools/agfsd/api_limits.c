@@ -5,12 +5,15 @@
 #include "jsonout.h"
 #include "meters.h"
 
-static void put_limit(void *arg, const char *name, int64_t value)
+static void put_number(struct jout *j, const char *name, int64_t value)
 {
-    struct jout *j = arg;
-
     jo_key(j, name);
     jo_int(j, value);
+}
+
+static void put_limit(void *arg, const char *name, enum limit_kind kind, int64_t value)
+{
+    put_number(arg, name, value);
 }
 
 static void put_meter(struct jout *j, enum meter m, bool with_peer)
@@ -40,15 +43,15 @@ void api_limits(struct api_call *c)
     jo_key(&j, "limits");
     jo_begin(&j, '{');
     limits_each(c->api->limits, put_limit, &j);
-    put_limit(&j, "uploads", UPLOADS_MAX);
-    put_limit(&j, "upload_idle", UPLOAD_LEASE_S * 1000);
+    put_number(&j, "uploads", UPLOADS_MAX);
+    put_number(&j, "upload_idle", UPLOAD_LEASE_S * 1000);
     jo_end(&j, '}');
     jo_key(&j, "in_use");
     jo_begin(&j, '{');
-    put_limit(&j, "connections", gauge_read(GAUGE_CONNECTIONS));
-    put_limit(&j, "handshakes", gauge_read(GAUGE_HANDSHAKES));
-    put_limit(&j, "body_memory", gauge_read(GAUGE_BODY_MEMORY));
-    put_limit(&j, "uploads", vfs_n_uploads(c->api->vfs));
+    put_number(&j, "connections", gauge_read(GAUGE_CONNECTIONS));
+    put_number(&j, "handshakes", gauge_read(GAUGE_HANDSHAKES));
+    put_number(&j, "body_memory", gauge_read(GAUGE_BODY_MEMORY));
+    put_number(&j, "uploads", vfs_n_uploads(c->api->vfs));
     jo_end(&j, '}');
     jo_key(&j, "hit");
     jo_begin(&j, '{');

@@ -229,13 +229,12 @@ static void put_mounts(struct jout *j, const struct config *c)
 }
 
 /* As it would be read again. */
-static void put_limit(void *arg, const char *name, int64_t value)
+static void put_limit(void *arg, const char *name, enum limit_kind kind, int64_t value)
 {
     struct jout *j = arg;
-    bool time = strstr(name, "timeout") || strstr(name, "_age") || strstr(name, "_poll");
     char text[32];
 
-    snprintf(text, sizeof text, "%lld%s", (long long)value, time ? "ms" : "");
+    snprintf(text, sizeof text, "%lld%s", (long long)value, kind == LIMIT_MS ? "ms" : "");
     jo_member(j, name, text);
 }
 

@@ -6,12 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum kind { COUNT, TIME, SIZE };
-
 static const struct limit {
     const char *name;
     size_t offset; /* of an unsigned, an int64_t or a size_t */
-    enum kind kind;
+    enum limit_kind kind;
     int64_t least, most;
 } rows[] = {
 #define ROW(name, field, kind, least, most)                                                        \
@@ -19,24 +17,24 @@ static const struct limit {
         name, offsetof(struct server_limits, field), kind, least, most                             \
     }
 #define MINUTES_MS (60 * 1000)
-    ROW("connections", max_conns, COUNT, 1, 1000000),
-    ROW("connections_per_address", max_conns_per_client, COUNT, 1, 1000000),
-    ROW("connections_per_identity", max_conns_per_identity, COUNT, 1, 1000000),
-    ROW("handshakes_per_address", max_handshakes_per_client, COUNT, 1, 1000000),
-    ROW("requests_running", max_running, COUNT, 1, 10000),
-    ROW("requests_waiting", max_waiting, COUNT, 0, 10000),
-    ROW("body_memory", body_memory, SIZE, 1 << 20, INT64_MAX),
-    ROW("handshake_timeout", handshake_ms, TIME, 100, 10 * MINUTES_MS),
-    ROW("header_timeout", header_ms, TIME, 100, 10 * MINUTES_MS),
-    ROW("settings_timeout", settings_ms, TIME, 100, 10 * MINUTES_MS),
-    ROW("write_timeout", write_stall_ms, TIME, 100, 60 * MINUTES_MS),
-    ROW("stream_timeout", stream_stall_ms, TIME, 100, 60 * MINUTES_MS),
-    ROW("idle_timeout_http1", idle_h1_ms, TIME, 100, 24 * 60 * MINUTES_MS),
-    ROW("idle_timeout_http2", idle_h2_ms, TIME, 100, 24 * 60 * MINUTES_MS),
-    ROW("certificate_poll", cert_poll_ms, TIME, 100, 24 * 60 * MINUTES_MS),
-    ROW("connection_age", max_age_ms, TIME, 1000, (int64_t)366 * 24 * 60 * MINUTES_MS),
-    ROW("connection_age_grace", age_grace_ms, TIME, 100, 60 * MINUTES_MS),
-    ROW("spin_us", spin_us, COUNT, 0, 1000),
+    ROW("connections", max_conns, LIMIT_COUNT, 1, 1000000),
+    ROW("connections_per_address", max_conns_per_client, LIMIT_COUNT, 1, 1000000),
+    ROW("connections_per_identity", max_conns_per_identity, LIMIT_COUNT, 1, 1000000),
+    ROW("handshakes_per_address", max_handshakes_per_client, LIMIT_COUNT, 1, 1000000),
+    ROW("requests_running", max_running, LIMIT_COUNT, 1, 10000),
+    ROW("requests_waiting", max_waiting, LIMIT_COUNT, 0, 10000),
+    ROW("body_memory", body_memory, LIMIT_BYTES, 1 << 20, INT64_MAX),
+    ROW("handshake_timeout", handshake_ms, LIMIT_MS, 100, 10 * MINUTES_MS),
+    ROW("header_timeout", header_ms, LIMIT_MS, 100, 10 * MINUTES_MS),
+    ROW("settings_timeout", settings_ms, LIMIT_MS, 100, 10 * MINUTES_MS),
+    ROW("write_timeout", write_stall_ms, LIMIT_MS, 100, 60 * MINUTES_MS),
+    ROW("stream_timeout", stream_stall_ms, LIMIT_MS, 100, 60 * MINUTES_MS),
+    ROW("idle_timeout_http1", idle_h1_ms, LIMIT_MS, 100, 24 * 60 * MINUTES_MS),
+    ROW("idle_timeout_http2", idle_h2_ms, LIMIT_MS, 100, 24 * 60 * MINUTES_MS),
+    ROW("certificate_poll", cert_poll_ms, LIMIT_MS, 100, 24 * 60 * MINUTES_MS),
+    ROW("connection_age", max_age_ms, LIMIT_MS, 1000, (int64_t)366 * 24 * 60 * MINUTES_MS),
+    ROW("connection_age_grace", age_grace_ms, LIMIT_MS, 100, 60 * MINUTES_MS),
+    ROW("spin_us", spin_us, LIMIT_COUNT, 0, 1000),
 #undef ROW
 };
 #define N_ROWS (sizeof rows / sizeof *rows)
@@ -64,7 +62,7 @@ static int64_t read_number(const struct limit *l, const char *value)
     const struct pfs_option option = {l->name, value};
     uint64_t n = 0;
 
-    if (l->kind == TIME) {
+    if (l->kind == LIMIT_MS) {
         return read_time(value);
     }
     return option_size(&option, 1, l->name, 0, &n, NULL) == PFS_OK && n <= INT64_MAX ? (int64_t)n
@@ -87,42 +85,41 @@ enum pfs_class limits_set(struct server_limits *limits, const char *name, const 
 
     if (n < l->least || n > l->most) {
         return pfs_refuse(err, PFS_CONFIG, "limits.%s: '%s' is no %s in range", name, value,
-                          l->kind == TIME   ? "time"
-                          : l->kind == SIZE ? "size"
-                                            : "number");
+                          l->kind == LIMIT_MS      ? "time"
+                          : l->kind == LIMIT_BYTES ? "size"
+                                                   : "number");
     }
     switch (l->kind) {
-    case COUNT:
+    case LIMIT_COUNT:
         *(unsigned *)(void *)field = (unsigned)n;
         break;
-    case TIME:
+    case LIMIT_MS:
         *(int64_t *)(void *)field = n;
         break;
-    case SIZE:
+    case LIMIT_BYTES:
         *(size_t *)(void *)field = (size_t)n;
         break;
     }
     return PFS_OK;
 }
 
-void limits_each(const struct server_limits *limits,
-                 void (*fn)(void *arg, const char *name, int64_t value), void *arg)
+void limits_each(const struct server_limits *limits, limit_fn *fn, void *arg)
 {
     for (const struct limit *l = rows; l < rows + N_ROWS; l++) {
         const char *field = (const char *)limits + l->offset;
         int64_t n = 0;
 
         switch (l->kind) {
-        case COUNT:
+        case LIMIT_COUNT:
             n = *(const unsigned *)(const void *)field;
             break;
-        case TIME:
+        case LIMIT_MS:
             n = *(const int64_t *)(const void *)field;
             break;
-        case SIZE:
+        case LIMIT_BYTES:
             n = (int64_t) * (const size_t *)(const void *)field;
             break;
         }
-        fn(arg, l->name, n);
+        fn(arg, l->name, l->kind, n);
     }
 }

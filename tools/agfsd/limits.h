@@ -62,9 +62,10 @@ struct server_limits {
  */
 enum pfs_class limits_set(struct server_limits *limits, const char *name, const char *value,
                           struct pfs_error *err);
-/* Calls fn for each with its value: a number, milliseconds or bytes. */
-void limits_each(const struct server_limits *limits,
-                 void (*fn)(void *arg, const char *name, int64_t value), void *arg);
+
+enum limit_kind { LIMIT_COUNT, LIMIT_MS, LIMIT_BYTES }; /* what its value counts */
+typedef void limit_fn(void *arg, const char *name, enum limit_kind kind, int64_t value);
+void limits_each(const struct server_limits *limits, limit_fn *fn, void *arg);
 
 #define WATCH_MS 60000 /* a loop that does not come round in that time is stuck */
 #define LISTEN_BACKLOG 511

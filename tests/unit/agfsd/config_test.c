@@ -146,6 +146,26 @@ Test(config, D01_a_list_of_who_may_is_never_empty)
     config_fini(&config);
 }
 
+Test(config, limits_are_printed_with_their_units)
+{
+    cr_assert_eq(read_text("server: {limits: {connections: 7, body_memory: 2MiB, "
+                           "certificate_poll: 3s}}\n"),
+                 PFS_OK, "%s", err.text);
+    char *text = config_to_text(&config);
+    struct server_limits before = config.limits;
+
+    config_fini(&config);
+    cr_assert_not_null(strstr(text, "\"connections\":\"7\""), "%s", text);
+    cr_assert_not_null(strstr(text, "\"body_memory\":\"2097152\""), "%s", text);
+    cr_assert_not_null(strstr(text, "\"certificate_poll\":\"3000ms\""), "%s", text);
+    cr_assert_eq(read_text(text), PFS_OK, "%s", err.text);
+    cr_assert_eq(config.limits.max_conns, 7);
+    cr_assert_eq(config.limits.body_memory, before.body_memory);
+    cr_assert_eq(config.limits.cert_poll_ms, 3000);
+    pfs_free(text);
+    config_fini(&config);
+}
+
 /* A small file must not become a huge tree. */
 Test(config, limits_and_their_mistakes)
 {
