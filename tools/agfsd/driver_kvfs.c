@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/path.h"
 #include "base/reply.h"
+#include "driver_options.h"
 #include "driver_util.h"
 #include "drivers.h"
 #include "kvfs.h"

@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/path.h"
 #include "base/reply.h"
+#include "driver_options.h"
 #include "drivers.h"
 #include "localfs.h"
 #include "meters.h"

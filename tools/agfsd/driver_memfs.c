@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/path.h"
+#include "driver_options.h"
 #include "driver_util.h"
 #include "drivers.h"
 #include "memfs.h"

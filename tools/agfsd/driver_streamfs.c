@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/reply.h"
+#include "driver_options.h"
 #include "driver_util.h"
 #include "drivers.h"
 #include "streamfs.h"

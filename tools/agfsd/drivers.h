@@ -33,17 +33,4 @@ driver_open_fn serverinfofs_open;
 /* /hello, for a first try. No options. */
 driver_open_fn hellofs_open;
 
-/* CONFIG with the stock wording unless every key is in the NULL-terminated list `allowed`;
- * mount_path is always allowed. */
-enum pfs_class options_check(const struct pfs_option *options, size_t n, const char *const *allowed,
-                             struct pfs_error *err);
-/* The value of an option, NULL: absent. */
-const char *option_value(const struct pfs_option *options, size_t n, const char *key);
-/*
- * Reads an option that is a number, perhaps of bytes ("65536", "512KB", "1MiB": binary either way).
- * *io_value stays when it is absent. Errors: CONFIG; under least, or no number.
- */
-enum pfs_class option_size(const struct pfs_option *options, size_t n, const char *key,
-                           uint64_t least, uint64_t *io_value, struct pfs_error *err);
-
 #endif

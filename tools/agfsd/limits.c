@@ -2,7 +2,7 @@
  * Copyright the ProxyFS authors */
 #include "limits.h"
 #include "base/err.h"
-#include "drivers.h"
+#include "driver_options.h"
 #include <stdlib.h>
 #include <string.h>
 
