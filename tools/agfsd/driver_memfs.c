@@ -9,7 +9,6 @@
 #include "driver_util.h"
 #include "drivers.h"
 #include "memfs.h"
-#include <stdlib.h>
 #include <string.h>
 
 /* Without a limit any client could have the server killed. */
@@ -376,18 +375,13 @@ enum pfs_class memfs_open(const struct pfs_option *options, size_t n, struct pfs
                           struct pfs_error *err)
 {
     static const char *const allowed[] = {"init_dirs", "max_bytes", NULL};
-    const char *max = option_value(options, n, "max_bytes");
-    char *end = NULL;
-    unsigned long long max_bytes = max ? strtoull(max, &end, 10) : MAX_BYTES_DEFAULT;
+    uint64_t max_bytes = MAX_BYTES_DEFAULT;
     enum pfs_class cls = options_check(options, n, allowed, err);
 
+    cls = cls == PFS_OK ? option_size(options, n, "max_bytes", MAX_BYTES_LEAST, &max_bytes, err)
+                        : cls;
     if (cls != PFS_OK) {
         return cls;
-    }
-    if (max && (*max < '0' || *max > '9' || *end || max_bytes < MAX_BYTES_LEAST)) {
-        return pfs_refuse(err, PFS_CONFIG,
-                          "invalid max_bytes '%s': a number of bytes of at least %zu", max,
-                          MAX_BYTES_LEAST);
     }
     struct memfs *m = pfs_calloc(1, sizeof *m);
 

@@ -261,6 +261,24 @@ Test(memfs, handles)
     cr_assert_not_null(strstr(r.err.text, "handle not opened for writing"));
 }
 
+Test(memfs_limits, may_be_given_with_a_unit)
+{
+    const char *const options[] = {"max_bytes=2KiB", NULL};
+    char big[2100] = {0};
+    struct pfs_option small = {"max_bytes", "1 B"};
+    struct pfs_error err;
+
+    d = rig_open(memfs_open, options);
+    struct pfs_reply r = rig_write(d, "/f", big, sizeof big);
+
+    cr_assert_eq(r.err.cls, PFS_NOSPC);
+    r = rig_write(d, "/f", big, 500);
+    cr_assert_eq(r.err.cls, PFS_OK, "%s", r.err.text);
+    d->ops->close(d);
+    cr_assert_eq(memfs_open(&small, 1, &d, &err), PFS_CONFIG);
+    cr_assert_not_null(strstr(err.text, "max_bytes: '1 B'"), "%s", err.text);
+}
+
 Test(memfs_limits, a_write_without_room_leaves_the_old_content)
 {
     const char *const options[] = {"max_bytes=1500", NULL};
