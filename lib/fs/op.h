@@ -77,12 +77,6 @@ static inline bool op_is_stream(enum pfs_op op)
 {
     return op == PFS_OP_OPEN_READ || op == PFS_OP_OPEN_WRITE || op == PFS_OP_HANDLE_STREAM;
 }
-/* True for operations on the path of a file. */
-bool op_needs_path(enum pfs_op op);
-static inline bool op_has_two_paths(enum pfs_op op)
-{
-    return op == PFS_OP_RENAME || op == PFS_OP_COPY;
-}
 /* The request that the step at hand sends: the operation's, or made in *room. */
 const struct pfs_request *op_step_request(const struct op *op, struct pfs_request *room);
 /* Makes op->ex for the step at hand. NOMEM, INVALID, UNSUPPORTED: the operation is over. */

@@ -10,18 +10,9 @@
 
 static bool is_modification(enum pfs_op op)
 {
-    enum op_safety s = op_safety(op);
-
-    return (s != SAFETY_R && op != PFS_OP_READ && op != PFS_OP_OPEN_READ &&
-            op != PFS_OP_HANDLE_READ && op != PFS_OP_HANDLE_SEEK && op != PFS_OP_HANDLE_STREAM &&
-            op != PFS_OP_HANDLE_CLOSE && op != PFS_OP_HANDLE_OPEN) ||
-           op == PFS_OP_TRUNCATE;
-}
-
-bool op_needs_path(enum pfs_op op)
-{
-    return op <= PFS_OP_GREP || op == PFS_OP_OPEN_READ || op == PFS_OP_OPEN_WRITE ||
-           op == PFS_OP_HANDLE_OPEN || op == PFS_OP_HANDLE_REPLACE || op == PFS_OP_HANDLE_COMMIT;
+    return op_safety(op) != SAFETY_R && op != PFS_OP_READ && op != PFS_OP_OPEN_READ &&
+           op != PFS_OP_HANDLE_READ && op != PFS_OP_HANDLE_SEEK && op != PFS_OP_HANDLE_STREAM &&
+           op != PFS_OP_HANDLE_CLOSE && op != PFS_OP_HANDLE_OPEN;
 }
 
 static enum pfs_class check_numbers(const struct pfs_request *r, struct pfs_error *err)

@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/op.h"
 #include "base/reply.h"
 #include "fs/control.h"
 #include "fs/op.h"
@@ -24,12 +25,6 @@ struct proxyfs {
 static struct proxyfs *of_driver(struct pfs_driver *d)
 {
     return container_of(d, struct proxyfs, base);
-}
-
-/* Operations on the server itself are not forwarded: a mount is a file system, not a server. */
-static bool is_server_op(enum pfs_op op)
-{
-    return op >= PFS_OP_MOUNTS;
 }
 
 static bool is_control(const struct pfs_request *req)
@@ -80,7 +75,7 @@ static void proxyfs_call(struct pfs_driver *d, const struct pfs_request *req,
 {
     struct proxyfs *p = of_driver(d);
 
-    if (is_server_op(req->op)) {
+    if (op_is_of_server(req->op)) { /* a mount is a file system, not a server */
         pfs_refuse(&reply->err, PFS_UNSUPPORTED, "%s: not supported by proxyfs",
                    pfs_op_name(req->op));
     } else if (is_control(req) && req->op == PFS_OP_COPY) { /* they are not the remote's */
@@ -129,7 +124,7 @@ static bool proxyfs_submit(struct pfs_driver *d, const struct pfs_request *req, 
     if (control_blocks(req)) {
         return false;
     }
-    if (is_server_op(req->op) || is_control(req)) {
+    if (op_is_of_server(req->op) || is_control(req)) {
         proxyfs_call(d, req, &reply);
         done(arg, &reply);
         return true;

@@ -11,17 +11,6 @@
 #define TOO_EARLY 425
 #define MISDIRECTED 421
 
-enum op_safety op_safety(enum pfs_op op)
-{
-    static const enum op_safety table[PFS_N_OPS] = {
-#define X(id, name, safety) [PFS_OP_##id] = SAFETY_##safety,
-        PFS_OP_TABLE(X)
-#undef X
-    };
-
-    return (unsigned)op < PFS_N_OPS ? table[op] : SAFETY_Q;
-}
-
 /*
  * Nobody sees anything of a replacement before its commit: to open another one, or to write the
  * same bytes at the same place of it once more, harms as little as a read. What comes late finds

@@ -7,18 +7,11 @@
  * The one place where it is decided whether a failed exchange is made again: table B2 of the
  * reliability bar, with the budget of B3. Pure: facts in, verdict out.
  */
+#include "base/op.h"
 #include "http/exchange.h"
 #include <proxyfs/driver.h>
 
-/* How safe an operation is to repeat (B1); a later value is never safer than an earlier one. */
-enum op_safety {
-    SAFETY_R, /* reads */
-    SAFETY_W, /* writes something absolute */
-    SAFETY_M, /* changes something that a repetition would find changed */
-    SAFETY_Q  /* may act each time; also everything that is not known better */
-};
-enum op_safety op_safety(enum pfs_op op);
-/* Of a request: the operation's, or better when the request says so. */
+/* The safety of a request: the operation's, or better when the request says so. */
 enum op_safety op_safety_of(const struct pfs_request *req);
 
 /* Flag of HANDLE_WRITE beside those of driver.h: at an offset, of a handle of HANDLE_REPLACE. */

@@ -14,6 +14,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/op.h"
 #include "query.h"
 #include <string.h>
 #include <xxhash.h>
@@ -25,17 +26,12 @@
 /* Repeating it harms nobody, so it is not remembered. */
 static bool is_harmless(const struct api_call *c)
 {
-    static const char safety[PFS_N_OPS] = {
-#define X(id, name, cls) [PFS_OP_##id] = #cls[0],
-        PFS_OP_TABLE(X)
-#undef X
-    };
     enum pfs_op op = c->req.op;
 
     if (op == PFS_OP_READ || op == PFS_OP_OPEN_READ) {
         return (c->req.flags & PFS_READ_STREAM) || vfs_has_plain_reads(c->api->vfs, c->path);
     }
-    return safety[op] == 'R' || op == PFS_OP_HANDLE_STREAM ||
+    return op_safety(op) == SAFETY_R || op == PFS_OP_HANDLE_STREAM ||
            (op == PFS_OP_HANDLE_READ && c->req.offset >= 0);
 }
 

@@ -4,7 +4,7 @@
  * Which operations of memfs take too long for an event loop: those that move, clear or free much
  * memory, and any that would wait for one of those to give the lock back.
  */
-#include "driver_util.h"
+#include "base/op.h"
 #include "memfs.h"
 
 #define LONG_BYTES (1u << 20) /* moved in a tenth of a millisecond; with new pages in one */
@@ -87,7 +87,7 @@ static bool has_effort(enum pfs_op op)
 
 static size_t effort_locked(struct memfs *m, const struct pfs_request *req)
 {
-    bool by_handle = req->op >= PFS_OP_HANDLE_READ && req->op <= PFS_OP_HANDLE_CLOSE;
+    bool by_handle = op_is_by_handle(req->op);
     const struct mhandle *h = by_handle ? mhandle_find_locked(m, req->handle) : NULL;
     const struct mnode *n = !by_handle ? mnode_find_locked(m, req->path) : h ? h->node : NULL;
 

@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/op.h"
 #include "base/reply.h"
 #include "vfs_internal.h"
 #include <string.h>
@@ -309,14 +310,9 @@ static void start_by_path(struct vcall *c)
     }
 }
 
-static bool is_handle_op(enum pfs_op op)
-{
-    return op >= PFS_OP_HANDLE_READ && op <= PFS_OP_HANDLE_CLOSE;
-}
-
 static void start(struct vcall *c)
 {
-    if (is_handle_op(c->req.op)) {
+    if (op_is_by_handle(c->req.op)) {
         vfs_start_by_handle(c);
     } else {
         start_by_path(c);
@@ -349,7 +345,7 @@ static enum pfs_class resolve(struct vfs *v, const struct pfs_request *req, char
     if (cls == PFS_OK) {
         cls = links_resolve(v->links, asked, vfs_follows_last(req->op), full, err);
     }
-    if (cls == PFS_OK && (req->op == PFS_OP_RENAME || req->op == PFS_OP_COPY)) {
+    if (cls == PFS_OK && op_has_two_paths(req->op)) {
         char to[PFS_PATH_MAX + 1];
 
         cls = pfs_path_normalize(req->path2, strlen(req->path2), to, err);
@@ -406,7 +402,7 @@ void vfs_submit(struct vfs *v, struct loop *loop, const struct pfs_request *req,
         req->op == PFS_OP_HANDLE_TRUNCATE) {
         vfs_handle_path(v, req->handle, full);
     }
-    if (is_handle_op(req->op) || resolve(v, req, asked, full, second, &failed.err) == PFS_OK) {
+    if (op_is_by_handle(req->op) || resolve(v, req, asked, full, second, &failed.err) == PFS_OK) {
         c = call_new(v, loop, req, asked, full, second);
         if (!c) {
             pfs_nomem(&failed.err, "a request");

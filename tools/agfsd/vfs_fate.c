@@ -36,6 +36,7 @@
  */
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/op.h"
 #include "vfs_internal.h"
 #include <string.h>
 
@@ -305,11 +306,5 @@ void vfs_stop(struct vfs *v)
 
 bool vfs_changes(enum pfs_op op)
 {
-    static const char kinds[PFS_N_OPS] = {
-#define X(id, name, cls) [PFS_OP_##id] = #cls[0],
-        PFS_OP_TABLE(X)
-#undef X
-    };
-
-    return kinds[op] != 'R' && op != PFS_OP_OPEN_READ && op != PFS_OP_HANDLE_STREAM;
+    return op_safety(op) != SAFETY_R && op != PFS_OP_OPEN_READ && op != PFS_OP_HANDLE_STREAM;
 }
