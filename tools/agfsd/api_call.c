@@ -4,6 +4,7 @@
 #include "api.h"
 #include "base/alloc.h"
 #include "base/err.h"
+#include "base/list.h"
 #include "base/log.h"
 #include "jsonout.h"
 #include "query.h"
@@ -430,7 +431,7 @@ void api_answer_stat(struct api_call *c, struct pfs_reply *reply)
 
 static void work_done(struct post *p)
 {
-    struct api_call *c = (struct api_call *)(void *)((char *)p - offsetof(struct api_call, post));
+    struct api_call *c = list_entry(p, struct api_call, post);
     char *out = c->out;
 
     c->out = NULL;

@@ -14,6 +14,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/list.h"
 #include "base/op.h"
 #include "query.h"
 #include <string.h>
@@ -105,7 +106,7 @@ static void respond_from(struct api_call *c, struct dedupe_entry *e)
 
 static void wait_ended(struct post *p)
 {
-    struct api_call *c = (struct api_call *)(void *)((char *)p - offsetof(struct api_call, post));
+    struct api_call *c = list_entry(p, struct api_call, post);
     struct dedupe_entry *e = c->once;
 
     c->once = NULL; /* it was another call's */
@@ -114,7 +115,7 @@ static void wait_ended(struct post *p)
 
 static void on_wait(struct dedupe_wait *w)
 {
-    struct api_call *c = (struct api_call *)(void *)((char *)w - offsetof(struct api_call, wait));
+    struct api_call *c = list_entry(w, struct api_call, wait);
 
     c->post.fn = wait_ended;
     http_post(http_loop(c->http), &c->post);
@@ -205,7 +206,7 @@ static void collect_more(struct collection *k);
 
 static void collected(struct post *p)
 {
-    struct collection *k = (struct collection *)p;
+    struct collection *k = list_entry(p, struct collection, post);
 
     k->len += k->n;
     if (k->err.cls == PFS_OK && k->n > 0 && k->len < k->size) {

@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/list.h"
 #include "base/path.h"
 #include "base/reply.h"
 #include "driver_options.h"
@@ -26,7 +27,7 @@ static const char readme[] = "KVFS: keys and values as files\n"
 
 static struct kvfs *of(struct pfs_driver *d)
 {
-    return (struct kvfs *)d;
+    return list_entry(d, struct kvfs, base);
 }
 
 /* ---- paths ---- */

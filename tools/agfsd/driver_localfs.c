@@ -30,7 +30,7 @@ bool lfs_stat_fill(struct pfs_stat *out, const char *name, const struct stat *st
 
 static void op_create(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    int fd = lfs_open((struct localfs *)d, req->path, O_CREAT | O_EXCL | O_WRONLY, 0644);
+    int fd = lfs_open(lfs_of(d), req->path, O_CREAT | O_EXCL | O_WRONLY, 0644);
 
     if (fd < 0) {
         lfs_fail(&reply->err, errno, req->path);
@@ -42,7 +42,7 @@ static void op_create(struct pfs_driver *d, const struct pfs_request *req, struc
 static void op_mkdir(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
     const char *base;
-    int dir = lfs_open_parent((struct localfs *)d, req->path, &base);
+    int dir = lfs_open_parent(lfs_of(d), req->path, &base);
     int eno = dir < 0                                    ? errno
               : !req->path[1]                            ? EEXIST
               : mkdirat(dir, base, req->mode & 0777) < 0 ? errno
@@ -93,7 +93,7 @@ static void read_whole(int fd, const char *path, size_t n, int64_t at, struct pf
 static void op_read(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
     struct stat st;
-    int fd = lfs_open_file((struct localfs *)d, req->path, O_RDONLY, &st, &reply->err);
+    int fd = lfs_open_file(lfs_of(d), req->path, O_RDONLY, &st, &reply->err);
 
     if (fd < 0) {
         return;
@@ -138,7 +138,7 @@ static void write_part(struct localfs *fs, const struct pfs_request *req,
 
 static void op_write(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct localfs *fs = (struct localfs *)d;
+    struct localfs *fs = lfs_of(d);
     struct write_plan plan;
     struct lfs_put put;
 
@@ -206,7 +206,7 @@ static void list_entries(DIR *list, const char *path, struct pfs_reply *reply)
 
 static void op_readdir(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    int fd = lfs_open((struct localfs *)d, req->path, O_RDONLY | O_DIRECTORY, 0);
+    int fd = lfs_open(lfs_of(d), req->path, O_RDONLY | O_DIRECTORY, 0);
     DIR *list = fd >= 0 ? fdopendir(fd) : NULL;
 
     if (!list) {
@@ -222,7 +222,7 @@ static void op_readdir(struct pfs_driver *d, const struct pfs_request *req, stru
 
 static void op_stat(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct localfs *fs = (struct localfs *)d;
+    struct localfs *fs = lfs_of(d);
     char host[PFS_PATH_MAX + 1];
     struct stat st;
     int fd = lfs_open(fs, req->path, O_PATH, 0);
@@ -241,7 +241,7 @@ static void op_stat(struct pfs_driver *d, const struct pfs_request *req, struct 
 
 static void op_rename(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct localfs *fs = (struct localfs *)d;
+    struct localfs *fs = lfs_of(d);
     const char *from_base, *to_base;
 
     if (!req->path[1] || !req->path2[1]) {
@@ -275,7 +275,7 @@ static void proc_name(char dst[40], int fd)
 static void op_chmod(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
     char proc[40];
-    int fd = lfs_open((struct localfs *)d, req->path, O_PATH, 0);
+    int fd = lfs_open(lfs_of(d), req->path, O_PATH, 0);
 
     proc_name(proc, fd);
     if (fd < 0 || chmod(proc, req->mode & 0777) < 0) {
@@ -290,7 +290,7 @@ static void op_truncate(struct pfs_driver *d, const struct pfs_request *req,
                         struct pfs_reply *reply)
 {
     struct stat st;
-    int fd = lfs_open_file((struct localfs *)d, req->path, O_WRONLY, &st, &reply->err);
+    int fd = lfs_open_file(lfs_of(d), req->path, O_WRONLY, &st, &reply->err);
 
     if (fd >= 0) {
         if (ftruncate(fd, req->size) < 0) {
@@ -303,7 +303,7 @@ static void op_truncate(struct pfs_driver *d, const struct pfs_request *req,
 static void op_touch(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
     struct stat st;
-    int fd = lfs_open_file((struct localfs *)d, req->path, O_WRONLY | O_CREAT, &st, &reply->err);
+    int fd = lfs_open_file(lfs_of(d), req->path, O_WRONLY | O_CREAT, &st, &reply->err);
 
     if (fd >= 0) {
         if (futimens(fd, NULL) < 0) {
@@ -316,7 +316,7 @@ static void op_touch(struct pfs_driver *d, const struct pfs_request *req, struct
 
 static void op_close(struct pfs_driver *d)
 {
-    struct localfs *fs = (struct localfs *)d;
+    struct localfs *fs = lfs_of(d);
 
     lfs_handles_fini(fs);
     pthread_mutex_destroy(&fs->mu);

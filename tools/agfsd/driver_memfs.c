@@ -33,7 +33,7 @@ static const char readme[] =
 
 static void op_create(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct memfs *m = (struct memfs *)d;
+    struct memfs *m = memfs_of(d);
 
     pthread_rwlock_wrlock(&m->lock);
     mnode_make_locked(m, req->path, false, req->mode ? req->mode : 0644, &reply->err);
@@ -42,7 +42,7 @@ static void op_create(struct pfs_driver *d, const struct pfs_request *req, struc
 
 static void op_mkdir(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct memfs *m = (struct memfs *)d;
+    struct memfs *m = memfs_of(d);
 
     pthread_rwlock_wrlock(&m->lock);
     mnode_make_locked(m, req->path, true, req->mode, &reply->err);
@@ -73,7 +73,7 @@ static struct mnode *need_file_locked(struct memfs *m, const char *path, struct 
 
 static void op_remove(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct memfs *m = (struct memfs *)d;
+    struct memfs *m = memfs_of(d);
 
     pthread_rwlock_wrlock(&m->lock);
     struct mnode *n = need_locked(m, req->path, &reply->err);
@@ -92,7 +92,7 @@ static void op_remove(struct pfs_driver *d, const struct pfs_request *req, struc
 static void op_removeall(struct pfs_driver *d, const struct pfs_request *req,
                          struct pfs_reply *reply)
 {
-    struct memfs *m = (struct memfs *)d;
+    struct memfs *m = memfs_of(d);
 
     pthread_rwlock_wrlock(&m->lock);
     struct mnode *n = need_locked(m, req->path, &reply->err);
@@ -113,7 +113,7 @@ static void op_removeall(struct pfs_driver *d, const struct pfs_request *req,
 
 static void op_read(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct memfs *m = (struct memfs *)d;
+    struct memfs *m = memfs_of(d);
 
     pthread_rwlock_rdlock(&m->lock);
     struct mnode *n = need_file_locked(m, req->path, &reply->err);
@@ -180,7 +180,7 @@ static void write_planned(struct memfs *m, const struct pfs_request *req,
 
 static void op_write(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct memfs *m = (struct memfs *)d;
+    struct memfs *m = memfs_of(d);
     struct write_plan plan;
 
     if (write_plan_of(req, &plan, &reply->err) == PFS_OK) {
@@ -192,7 +192,7 @@ static void op_write(struct pfs_driver *d, const struct pfs_request *req, struct
 
 static void op_readdir(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct memfs *m = (struct memfs *)d;
+    struct memfs *m = memfs_of(d);
     size_t cap = 0;
 
     pthread_rwlock_rdlock(&m->lock);
@@ -215,7 +215,7 @@ static void op_readdir(struct pfs_driver *d, const struct pfs_request *req, stru
 
 static void op_stat(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct memfs *m = (struct memfs *)d;
+    struct memfs *m = memfs_of(d);
 
     pthread_rwlock_rdlock(&m->lock);
     struct mnode *n = need_locked(m, req->path, &reply->err);
@@ -259,7 +259,7 @@ static void move_locked(struct memfs *m, struct mnode *n, const char *to, struct
 
 static void op_rename(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct memfs *m = (struct memfs *)d;
+    struct memfs *m = memfs_of(d);
     const char *rest;
 
     pthread_rwlock_wrlock(&m->lock);
@@ -279,7 +279,7 @@ static void op_rename(struct pfs_driver *d, const struct pfs_request *req, struc
 
 static void op_chmod(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct memfs *m = (struct memfs *)d;
+    struct memfs *m = memfs_of(d);
 
     pthread_rwlock_wrlock(&m->lock);
     struct mnode *n = need_locked(m, req->path, &reply->err);
@@ -293,7 +293,7 @@ static void op_chmod(struct pfs_driver *d, const struct pfs_request *req, struct
 static void op_truncate(struct pfs_driver *d, const struct pfs_request *req,
                         struct pfs_reply *reply)
 {
-    struct memfs *m = (struct memfs *)d;
+    struct memfs *m = memfs_of(d);
 
     pthread_rwlock_wrlock(&m->lock);
     struct mnode *n = need_file_locked(m, req->path, &reply->err);
@@ -308,7 +308,7 @@ static void op_truncate(struct pfs_driver *d, const struct pfs_request *req,
 
 static void op_touch(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct memfs *m = (struct memfs *)d;
+    struct memfs *m = memfs_of(d);
 
     pthread_rwlock_wrlock(&m->lock);
     struct mnode *n = mnode_find_locked(m, req->path);
@@ -325,7 +325,7 @@ static void op_touch(struct pfs_driver *d, const struct pfs_request *req, struct
 
 static void op_close(struct pfs_driver *d)
 {
-    struct memfs *m = (struct memfs *)d;
+    struct memfs *m = memfs_of(d);
 
     memfs_handles_fini(m);
     if (m->root) {

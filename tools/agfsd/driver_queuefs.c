@@ -51,11 +51,6 @@ static const struct control {
 };
 #define N_CONTROLS (sizeof controls / sizeof *controls)
 
-static struct queuefs *of(struct pfs_driver *d)
-{
-    return (struct queuefs *)d;
-}
-
 enum pfs_class queuefs_parse(const char *path, struct queue_path *ret, struct pfs_error *err)
 {
     const char *base = pfs_path_base(path);
@@ -170,7 +165,7 @@ static void op_read(struct pfs_driver *d, const struct pfs_request *req, struct 
     case QUEUE_DEQUEUE:
     case QUEUE_PEEK:
     case QUEUE_SIZE:
-        if (queuefs_fetch(of(d), &p, &text, &len, &reply->receipt, &reply->err) != PFS_OK) {
+        if (queuefs_fetch(queuefs_of(d), &p, &text, &len, &reply->receipt, &reply->err) != PFS_OK) {
             return;
         }
         break;
@@ -180,7 +175,7 @@ static void op_read(struct pfs_driver *d, const struct pfs_request *req, struct 
 
 static void op_write(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct queue_backend *b = of(d)->backend;
+    struct queue_backend *b = queuefs_of(d)->backend;
     struct queue_path p;
 
     if (queuefs_parse(req->path, &p, &reply->err) != PFS_OK) {
@@ -243,7 +238,7 @@ static bool fill_control(struct pfs_stat *st, enum queue_file file, const struct
 
 void queuefs_stat(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct queue_backend *b = of(d)->backend;
+    struct queue_backend *b = queuefs_of(d)->backend;
     struct queue_path p;
     struct queue_state state = {0};
     bool filled;
@@ -287,7 +282,7 @@ static bool add_child(void *arg, const char *child)
 
 static void op_readdir(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct queue_backend *b = of(d)->backend;
+    struct queue_backend *b = queuefs_of(d)->backend;
     struct queue_path p;
     struct queue_state state = {0};
     struct listing l = {.reply = reply};
@@ -339,7 +334,7 @@ static void op_create(struct pfs_driver *d, const struct pfs_request *req, struc
 
 static void op_mkdir(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct queue_backend *b = of(d)->backend;
+    struct queue_backend *b = queuefs_of(d)->backend;
     struct queue_path p;
 
     if (queuefs_parse(req->path, &p, &reply->err) != PFS_OK) {
@@ -359,7 +354,7 @@ static void op_mkdir(struct pfs_driver *d, const struct pfs_request *req, struct
 
 static void op_remove(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct queue_backend *b = of(d)->backend;
+    struct queue_backend *b = queuefs_of(d)->backend;
     struct queue_path p;
 
     if (queuefs_parse(req->path, &p, &reply->err) != PFS_OK) {
@@ -389,7 +384,7 @@ static void op_nothing(struct pfs_driver *d, const struct pfs_request *req, stru
 
 static void op_close(struct pfs_driver *d)
 {
-    struct queuefs *q = of(d);
+    struct queuefs *q = queuefs_of(d);
 
     queuefs_handles_fini(q);
     if (q->backend) {

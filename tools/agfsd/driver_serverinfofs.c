@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/list.h"
 #include "base/path.h"
 #include "base/reply.h"
 #include "driver_options.h"
@@ -29,7 +30,7 @@ struct serverinfofs {
 
 static struct serverinfofs *of(struct pfs_driver *d)
 {
-    return (struct serverinfofs *)d;
+    return list_entry(d, struct serverinfofs, base);
 }
 
 static const char readme[] = "ServerInfoFS: what the server says about itself\n"

@@ -26,11 +26,6 @@ static const char readme[] =
     "Options: ring_buffer_size (what a new reader gets of the past), channel_buffer_size (how far\n"
     "a slow reader may fall behind before it loses chunks), both in bytes or like 512KB.\n";
 
-static struct streamfs *of(struct pfs_driver *d)
-{
-    return (struct streamfs *)d;
-}
-
 static bool is_root(const char *path)
 {
     return strcmp(path, "/") == 0;
@@ -80,7 +75,7 @@ static void op_read(struct pfs_driver *d, const struct pfs_request *req, struct 
 static void op_open_read(struct pfs_driver *d, const struct pfs_request *req,
                          struct pfs_reply *reply)
 {
-    struct streamfs *f = of(d);
+    struct streamfs *f = streamfs_of(d);
     struct live *l;
 
     if (!(req->flags & PFS_READ_STREAM) || strcmp(req->path, "/README") == 0) {
@@ -99,7 +94,7 @@ static void op_open_read(struct pfs_driver *d, const struct pfs_request *req,
 
 static void op_write(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct streamfs *f = of(d);
+    struct streamfs *f = streamfs_of(d);
     struct list ready;
     struct live *l;
 
@@ -122,7 +117,7 @@ static void op_write(struct pfs_driver *d, const struct pfs_request *req, struct
 
 static void op_create(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct streamfs *f = of(d);
+    struct streamfs *f = streamfs_of(d);
     struct live *l;
 
     if (!check_name(req->path, &reply->err)) {
@@ -139,7 +134,7 @@ static void op_create(struct pfs_driver *d, const struct pfs_request *req, struc
 
 static void op_remove(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct streamfs *f = of(d);
+    struct streamfs *f = streamfs_of(d);
     struct list ready;
 
     if (!check_name(req->path, &reply->err)) {
@@ -194,7 +189,7 @@ bool streamfs_fill(struct pfs_stat *st, const struct live *l)
 
 static void op_stat(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct streamfs *f = of(d);
+    struct streamfs *f = streamfs_of(d);
     bool filled;
 
     if (is_root(req->path) || strcmp(req->path, "/README") == 0) {
@@ -213,7 +208,7 @@ static void op_stat(struct pfs_driver *d, const struct pfs_request *req, struct 
 
 static void op_readdir(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct streamfs *f = of(d);
+    struct streamfs *f = streamfs_of(d);
     size_t cap = 0;
     bool ok = true;
 
@@ -243,7 +238,7 @@ static bool submit(struct pfs_driver *d, const struct pfs_request *req, pfs_done
     struct pfs_reply reply = {0};
 
     if (!d->ops->op[req->op] ||
-        (req->op == PFS_OP_HANDLE_READ && streamfs_would_wait(of(d), req))) {
+        (req->op == PFS_OP_HANDLE_READ && streamfs_would_wait(streamfs_of(d), req))) {
         return false;
     }
     d->ops->op[req->op](d, req, &reply);
@@ -253,7 +248,7 @@ static bool submit(struct pfs_driver *d, const struct pfs_request *req, pfs_done
 
 static void op_unmounting(struct pfs_driver *d, bool unmounting)
 {
-    struct streamfs *f = of(d);
+    struct streamfs *f = streamfs_of(d);
     struct list ready;
 
     list_init(&ready);
@@ -268,7 +263,7 @@ static void op_unmounting(struct pfs_driver *d, bool unmounting)
 
 static void op_close(struct pfs_driver *d)
 {
-    struct streamfs *f = of(d);
+    struct streamfs *f = streamfs_of(d);
     struct list none;
 
     list_init(&none);

@@ -2,6 +2,7 @@
  * Copyright the ProxyFS authors */
 #include "identity.h"
 #include "base/alloc.h"
+#include "base/list.h"
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -13,7 +14,7 @@ struct identity {
 
 static struct identity *of(const char *id)
 {
-    return (struct identity *)(void *)((char *)(uintptr_t)id - offsetof(struct identity, name));
+    return list_entry((uintptr_t)id, struct identity, name);
 }
 
 const char *identity_new(const char *name)

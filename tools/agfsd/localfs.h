@@ -25,6 +25,11 @@ struct localfs {
     uint64_t last_handle;
 };
 
+static inline struct localfs *lfs_of(struct pfs_driver *d)
+{
+    return list_entry(d, struct localfs, base);
+}
+
 /* ---- localfs_io.c ---- */
 
 /* Opens a normalised path below the base, close-on-exec; -1 and errno. */

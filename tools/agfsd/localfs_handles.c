@@ -137,7 +137,7 @@ static void enter(struct localfs *fs, struct lhandle *h, struct pfs_reply *reply
 
 void lfs_hopen(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct localfs *fs = (struct localfs *)d;
+    struct localfs *fs = lfs_of(d);
     struct lhandle *h = pfs_calloc(1, sizeof *h);
     char *path = pfs_strdup(req->path);
     struct stat st;
@@ -159,7 +159,7 @@ void lfs_hopen(struct pfs_driver *d, const struct pfs_request *req, struct pfs_r
 
 void lfs_hreplace(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct localfs *fs = (struct localfs *)d;
+    struct localfs *fs = lfs_of(d);
     struct lhandle *h = pfs_calloc(1, sizeof *h);
     struct upload *u = pfs_calloc(1, sizeof *u);
     char *path = pfs_strdup(req->path);
@@ -184,7 +184,7 @@ void lfs_hreplace(struct pfs_driver *d, const struct pfs_request *req, struct pf
 
 void lfs_hcommit(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct localfs *fs = (struct localfs *)d;
+    struct localfs *fs = lfs_of(d);
     struct lhandle *h = take(fs, req->handle, &reply->err);
 
     if (!h) {
@@ -209,7 +209,7 @@ void lfs_hcommit(struct pfs_driver *d, const struct pfs_request *req, struct pfs
 
 void lfs_hread(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct localfs *fs = (struct localfs *)d;
+    struct localfs *fs = lfs_of(d);
     struct lhandle *h = take(fs, req->handle, &reply->err);
     size_t want =
         req->size < 0 || req->size > HANDLE_READ_MAX ? HANDLE_READ_MAX : (size_t)req->size;
@@ -295,7 +295,7 @@ static void write_upload(struct lhandle *h, const struct pfs_request *req, struc
 
 void lfs_hwrite(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct localfs *fs = (struct localfs *)d;
+    struct localfs *fs = lfs_of(d);
     struct lhandle *h = take(fs, req->handle, &reply->err);
 
     if (!h) {
@@ -318,7 +318,7 @@ void lfs_hwrite(struct pfs_driver *d, const struct pfs_request *req, struct pfs_
 
 void lfs_hseek(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct localfs *fs = (struct localfs *)d;
+    struct localfs *fs = lfs_of(d);
     struct lhandle *h = take(fs, req->handle, &reply->err);
     struct stat st;
 
@@ -343,7 +343,7 @@ void lfs_hseek(struct pfs_driver *d, const struct pfs_request *req, struct pfs_r
 
 void lfs_hsync(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct localfs *fs = (struct localfs *)d;
+    struct localfs *fs = lfs_of(d);
     struct lhandle *h = take(fs, req->handle, &reply->err);
 
     if (h) {
@@ -356,7 +356,7 @@ void lfs_hsync(struct pfs_driver *d, const struct pfs_request *req, struct pfs_r
 
 void lfs_hstat(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct localfs *fs = (struct localfs *)d;
+    struct localfs *fs = lfs_of(d);
     struct lhandle *h = take(fs, req->handle, &reply->err);
     struct stat st;
 
@@ -372,7 +372,7 @@ void lfs_hstat(struct pfs_driver *d, const struct pfs_request *req, struct pfs_r
 
 void lfs_htruncate(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct localfs *fs = (struct localfs *)d;
+    struct localfs *fs = lfs_of(d);
     struct lhandle *h = take(fs, req->handle, &reply->err);
 
     if (h) {
@@ -388,7 +388,7 @@ void lfs_htruncate(struct pfs_driver *d, const struct pfs_request *req, struct p
 
 void lfs_hclose(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct localfs *fs = (struct localfs *)d;
+    struct localfs *fs = lfs_of(d);
     struct lhandle *h = take(fs, req->handle, &reply->err);
 
     if (h) {
@@ -416,7 +416,7 @@ struct hstream {
 
 static void stream_read(struct pfs_stream *s, void *buf, size_t cap, pfs_io_fn *done, void *arg)
 {
-    struct hstream *hs = (struct hstream *)s;
+    struct hstream *hs = list_entry(s, struct hstream, base);
     struct pfs_error err = {0};
     struct lhandle *h = take(hs->fs, hs->handle, &err);
     ssize_t got = 0;
@@ -445,7 +445,7 @@ static const struct pfs_stream_ops stream_ops = {
 
 void lfs_hstream(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct localfs *fs = (struct localfs *)d;
+    struct localfs *fs = lfs_of(d);
     struct lhandle *h = take(fs, req->handle, &reply->err);
     struct hstream *s;
 

@@ -125,7 +125,7 @@ static int open_entry(struct pfs_driver *d, const char *path, const char **ret_b
         pfs_refuse(err, PFS_DENIED, "permission denied: cannot remove root directory");
         return -1;
     }
-    int dir = lfs_open_parent((struct localfs *)d, path, ret_base);
+    int dir = lfs_open_parent(lfs_of(d), path, ret_base);
 
     if (dir < 0 || fstatat(dir, *ret_base, &st, AT_SYMLINK_NOFOLLOW) < 0) {
         lfs_fail(err, errno, path);

@@ -61,7 +61,7 @@ static bool is_same_version(const struct lstream *l)
 /* What is in the page cache is read on the spot: a hand-over to a worker costs more than 64 KiB. */
 static bool stream_read_now(struct pfs_stream *s, void *buf, size_t cap, size_t *ret_n)
 {
-    struct lstream *l = (struct lstream *)s;
+    struct lstream *l = list_entry(s, struct lstream, base);
     struct iovec v = {buf, cap};
 
     if (l->no_wait_unknown || l->end < 0 || l->at >= l->end) {
@@ -81,7 +81,7 @@ static bool stream_read_now(struct pfs_stream *s, void *buf, size_t cap, size_t 
 
 static void stream_read(struct pfs_stream *s, void *buf, size_t cap, pfs_io_fn *done, void *arg)
 {
-    struct lstream *l = (struct lstream *)s;
+    struct lstream *l = list_entry(s, struct lstream, base);
     struct pfs_error err = {0};
     ssize_t got = 0;
 
@@ -110,7 +110,7 @@ static void stream_read(struct pfs_stream *s, void *buf, size_t cap, pfs_io_fn *
 static void stream_write(struct pfs_stream *s, const void *buf, size_t len, pfs_io_fn *done,
                          void *arg)
 {
-    struct lstream *l = (struct lstream *)s;
+    struct lstream *l = list_entry(s, struct lstream, base);
     struct pfs_error err = {0};
 
     if (!lfs_pwrite_all(l->put.fd, buf, len, l->at)) {
@@ -124,7 +124,7 @@ static void stream_write(struct pfs_stream *s, const void *buf, size_t len, pfs_
 
 static void stream_finish(struct pfs_stream *s, pfs_io_fn *done, void *arg)
 {
-    struct lstream *l = (struct lstream *)s;
+    struct lstream *l = list_entry(s, struct lstream, base);
     struct pfs_error err = {0};
     enum pfs_class cls = lfs_put_commit(&l->put, l->path, &err);
 
@@ -133,7 +133,7 @@ static void stream_finish(struct pfs_stream *s, pfs_io_fn *done, void *arg)
 
 static void stream_close(struct pfs_stream *s)
 {
-    struct lstream *l = (struct lstream *)s;
+    struct lstream *l = list_entry(s, struct lstream, base);
 
     lfs_put_abort(&l->put);
     if (l->fd >= 0) {
@@ -177,7 +177,7 @@ void lfs_openread(struct pfs_driver *d, const struct pfs_request *req, struct pf
     if (!l) {
         return;
     }
-    l->fd = lfs_open_file((struct localfs *)d, req->path, O_RDONLY, &st, &reply->err);
+    l->fd = lfs_open_file(lfs_of(d), req->path, O_RDONLY, &st, &reply->err);
     if (l->fd < 0) {
         stream_close(&l->base);
         return;
@@ -218,7 +218,7 @@ void lfs_openwrite(struct pfs_driver *d, const struct pfs_request *req, struct p
     if (!l) {
         return;
     }
-    if (lfs_put_begin((struct localfs *)d, req->path, &plan, &l->put, &reply->err) != PFS_OK) {
+    if (lfs_put_begin(lfs_of(d), req->path, &plan, &l->put, &reply->err) != PFS_OK) {
         stream_close(&l->base);
         return;
     }

@@ -49,6 +49,11 @@ struct memfs {
     uint64_t last_handle;
 };
 
+static inline struct memfs *memfs_of(struct pfs_driver *d)
+{
+    return list_entry(d, struct memfs, base);
+}
+
 /* ---- memfs_tree.c ---- */
 
 struct mnode *mnode_new(const char *name, bool is_dir, uint32_t mode);

@@ -77,7 +77,7 @@ static struct mnode *node_for_open(struct memfs *m, const struct pfs_request *re
 
 void memfs_hopen(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct memfs *m = (struct memfs *)d;
+    struct memfs *m = memfs_of(d);
     struct mhandle *h = pfs_calloc(1, sizeof *h);
 
     if (!h) {
@@ -106,7 +106,7 @@ void memfs_hopen(struct pfs_driver *d, const struct pfs_request *req, struct pfs
 
 void memfs_hread(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct memfs *m = (struct memfs *)d;
+    struct memfs *m = memfs_of(d);
 
     pthread_rwlock_wrlock(&m->lock);
     struct mhandle *h = find_for(m, req->handle, false, &reply->err);
@@ -120,7 +120,7 @@ void memfs_hread(struct pfs_driver *d, const struct pfs_request *req, struct pfs
 
 void memfs_hwrite(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct memfs *m = (struct memfs *)d;
+    struct memfs *m = memfs_of(d);
 
     pthread_rwlock_wrlock(&m->lock);
     struct mhandle *h = find_for(m, req->handle, true, &reply->err);
@@ -140,7 +140,7 @@ void memfs_hwrite(struct pfs_driver *d, const struct pfs_request *req, struct pf
 
 void memfs_hseek(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct memfs *m = (struct memfs *)d;
+    struct memfs *m = memfs_of(d);
 
     pthread_rwlock_wrlock(&m->lock);
     struct mhandle *h = find_locked(m, req->handle, &reply->err);
@@ -161,7 +161,7 @@ void memfs_hseek(struct pfs_driver *d, const struct pfs_request *req, struct pfs
 
 void memfs_hsync(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct memfs *m = (struct memfs *)d;
+    struct memfs *m = memfs_of(d);
 
     pthread_rwlock_rdlock(&m->lock);
     find_locked(m, req->handle, &reply->err);
@@ -170,7 +170,7 @@ void memfs_hsync(struct pfs_driver *d, const struct pfs_request *req, struct pfs
 
 void memfs_hstat(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct memfs *m = (struct memfs *)d;
+    struct memfs *m = memfs_of(d);
 
     pthread_rwlock_rdlock(&m->lock);
     struct mhandle *h = find_locked(m, req->handle, &reply->err);
@@ -183,7 +183,7 @@ void memfs_hstat(struct pfs_driver *d, const struct pfs_request *req, struct pfs
 
 void memfs_htruncate(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct memfs *m = (struct memfs *)d;
+    struct memfs *m = memfs_of(d);
 
     pthread_rwlock_wrlock(&m->lock);
     struct mhandle *h = find_for(m, req->handle, true, &reply->err);
@@ -209,7 +209,7 @@ static void handle_free_locked(struct memfs *m, struct mhandle *h)
 
 void memfs_hclose(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct memfs *m = (struct memfs *)d;
+    struct memfs *m = memfs_of(d);
 
     pthread_rwlock_wrlock(&m->lock);
     struct mhandle *h = find_locked(m, req->handle, &reply->err);
@@ -254,7 +254,7 @@ static size_t read_locked(struct mstream *ms, void *buf, size_t cap, struct pfs_
 
 static void stream_read(struct pfs_stream *s, void *buf, size_t cap, pfs_io_fn *done, void *arg)
 {
-    struct mstream *ms = (struct mstream *)s;
+    struct mstream *ms = list_entry(s, struct mstream, base);
     struct pfs_error err = {0};
 
     pthread_rwlock_wrlock(&ms->m->lock);
@@ -267,7 +267,7 @@ static void stream_read(struct pfs_stream *s, void *buf, size_t cap, pfs_io_fn *
 /* False: somebody is long at it, or stream_read will say what is wrong. */
 static bool stream_read_now(struct pfs_stream *s, void *buf, size_t cap, size_t *ret_n)
 {
-    struct mstream *ms = (struct mstream *)s;
+    struct mstream *ms = list_entry(s, struct mstream, base);
     struct pfs_error err = {0};
 
     if (pthread_rwlock_trywrlock(&ms->m->lock) != 0) {
@@ -288,7 +288,7 @@ static const struct pfs_stream_ops stream_ops = {
 
 void memfs_hstream(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct memfs *m = (struct memfs *)d;
+    struct memfs *m = memfs_of(d);
     struct mstream *s = pfs_calloc(1, sizeof *s);
 
     if (!s) {

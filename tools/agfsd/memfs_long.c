@@ -96,7 +96,7 @@ static size_t effort_locked(struct memfs *m, const struct pfs_request *req)
 
 bool memfs_is_long(struct pfs_driver *d, const struct pfs_request *req)
 {
-    struct memfs *m = (struct memfs *)d;
+    struct memfs *m = memfs_of(d);
     bool changes = req->op != PFS_OP_READ && req->op != PFS_OP_READDIR && req->op != PFS_OP_STAT;
 
     if (!try_lock(m, changes)) {

@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/list.h"
 #include "base/path.h"
 #include "queue.h"
 #include "queue_db.h"
@@ -26,7 +27,7 @@ struct queue_sqlite {
 
 static struct queue_sqlite *of(struct queue_backend *b)
 {
-    return (struct queue_sqlite *)b;
+    return list_entry(b, struct queue_sqlite, base);
 }
 
 /* Of a message: its queue is named in the table and in the index. */

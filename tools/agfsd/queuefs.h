@@ -32,6 +32,11 @@ struct queuefs {
     uint64_t last_handle;
 };
 
+static inline struct queuefs *queuefs_of(struct pfs_driver *d)
+{
+    return list_entry(d, struct queuefs, base);
+}
+
 /* A path taken apart. */
 struct queue_path {
     enum queue_file file;

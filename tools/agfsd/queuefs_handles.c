@@ -47,7 +47,7 @@ static struct qhandle *find_locked(struct queuefs *q, uint64_t id)
 /* The handle for one call, NULL and *err NOTFOUND. Give it back with let_go. */
 static struct qhandle *take(struct pfs_driver *d, uint64_t id, struct pfs_error *err)
 {
-    struct queuefs *q = (struct queuefs *)d;
+    struct queuefs *q = queuefs_of(d);
 
     pthread_mutex_lock(&q->mu);
     struct qhandle *h = find_locked(q, id);
@@ -64,7 +64,7 @@ static struct qhandle *take(struct pfs_driver *d, uint64_t id, struct pfs_error 
 
 static void let_go(struct pfs_driver *d, struct qhandle *h)
 {
-    struct queuefs *q = (struct queuefs *)d;
+    struct queuefs *q = queuefs_of(d);
 
     pthread_mutex_lock(&q->mu);
     unref_locked(h);
@@ -73,7 +73,7 @@ static void let_go(struct pfs_driver *d, struct qhandle *h)
 
 void queuefs_hopen(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct queuefs *q = (struct queuefs *)d;
+    struct queuefs *q = queuefs_of(d);
     struct qhandle *h = pfs_calloc(1, sizeof *h);
     char *path = pfs_strdup(req->path);
 
@@ -115,7 +115,7 @@ void queuefs_hread(struct pfs_driver *d, const struct pfs_request *req, struct p
     }
     pthread_mutex_lock(&h->mu);
     if (!h->fetched && is_readable(h)) {
-        cls = queuefs_fetch((struct queuefs *)d, &h->at, &h->text, &h->len, NULL, &reply->err);
+        cls = queuefs_fetch(queuefs_of(d), &h->at, &h->text, &h->len, NULL, &reply->err);
         h->fetched = cls == PFS_OK;
     }
     size_t at = req->offset < 0                  ? h->pos
@@ -139,7 +139,7 @@ void queuefs_hread(struct pfs_driver *d, const struct pfs_request *req, struct p
 
 void queuefs_hwrite(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct queue_backend *b = ((struct queuefs *)d)->backend;
+    struct queue_backend *b = queuefs_of(d)->backend;
     struct qhandle *h = take(d, req->handle, &reply->err);
     enum pfs_class cls = PFS_OK;
 
@@ -201,7 +201,7 @@ static void drop_locked(struct qhandle *h)
 
 void queuefs_hclose(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct queuefs *q = (struct queuefs *)d;
+    struct queuefs *q = queuefs_of(d);
 
     pthread_mutex_lock(&q->mu);
     struct qhandle *h = find_locked(q, req->handle);

@@ -55,6 +55,11 @@ struct streamfs {
     bool unmounting; /* nobody waits for more */
 };
 
+static inline struct streamfs *streamfs_of(struct pfs_driver *d)
+{
+    return list_entry(d, struct streamfs, base);
+}
+
 /* ---- streamfs_live.c ---- */
 
 /* The stream of a path ("/name"); NULL: none. */

@@ -72,7 +72,7 @@ static void open_locked(struct streamfs *f, struct shandle *h, const struct pfs_
 
 void streamfs_hopen(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct streamfs *f = (struct streamfs *)d;
+    struct streamfs *f = streamfs_of(d);
     struct shandle *h = pfs_calloc(1, sizeof *h);
     char *path = pfs_strdup(req->path);
 
@@ -167,7 +167,7 @@ static void read_locked(struct streamfs *f, struct shandle *h, const struct pfs_
 
 void streamfs_hread(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct streamfs *f = (struct streamfs *)d;
+    struct streamfs *f = streamfs_of(d);
 
     pthread_mutex_lock(&f->mu);
     struct shandle *h = find_for_read_locked(f, req, &reply->err);
@@ -184,7 +184,7 @@ void streamfs_hread(struct pfs_driver *d, const struct pfs_request *req, struct 
 
 void streamfs_hwrite(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct streamfs *f = (struct streamfs *)d;
+    struct streamfs *f = streamfs_of(d);
     struct list ready;
 
     list_init(&ready);
@@ -205,7 +205,7 @@ void streamfs_hwrite(struct pfs_driver *d, const struct pfs_request *req, struct
 
 void streamfs_hseek(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct streamfs *f = (struct streamfs *)d;
+    struct streamfs *f = streamfs_of(d);
 
     pthread_mutex_lock(&f->mu);
     if (find_locked(f, req->handle, &reply->err)) {
@@ -216,7 +216,7 @@ void streamfs_hseek(struct pfs_driver *d, const struct pfs_request *req, struct 
 
 void streamfs_hsync(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct streamfs *f = (struct streamfs *)d;
+    struct streamfs *f = streamfs_of(d);
 
     pthread_mutex_lock(&f->mu);
     find_locked(f, req->handle, &reply->err);
@@ -225,7 +225,7 @@ void streamfs_hsync(struct pfs_driver *d, const struct pfs_request *req, struct 
 
 void streamfs_hstat(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct streamfs *f = (struct streamfs *)d;
+    struct streamfs *f = streamfs_of(d);
 
     pthread_mutex_lock(&f->mu);
     struct shandle *h = find_locked(f, req->handle, &reply->err);
@@ -241,7 +241,7 @@ void streamfs_hstat(struct pfs_driver *d, const struct pfs_request *req, struct 
 
 void streamfs_hstream(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct streamfs *f = (struct streamfs *)d;
+    struct streamfs *f = streamfs_of(d);
 
     pthread_mutex_lock(&f->mu);
     struct shandle *h = find_for_read_locked(f, req, &reply->err);
@@ -262,7 +262,7 @@ static void drop_locked(struct streamfs *f, struct shandle *h)
 
 void streamfs_hclose(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct streamfs *f = (struct streamfs *)d;
+    struct streamfs *f = streamfs_of(d);
 
     pthread_mutex_lock(&f->mu);
     struct shandle *h = find_locked(f, req->handle, &reply->err);

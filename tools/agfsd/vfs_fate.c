@@ -60,7 +60,7 @@ bool vfs_fate_begin(struct vfs_fate *f, struct pfs_error *err)
 
 static void restart(struct post *p)
 {
-    vfs_restart((struct vcall *)p);
+    vfs_restart(list_entry(p, struct vcall, post));
 }
 
 /* ---- the fence ---- */
