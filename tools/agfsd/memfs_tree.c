@@ -150,11 +150,8 @@ struct mnode *mnode_parent_locked(struct memfs *m, const char *path, struct pfs_
     return dir;
 }
 
-bool mnode_attach_locked(struct mnode *dir, struct mnode *n)
+static bool attach_at(struct mnode *dir, size_t pos, struct mnode *n)
 {
-    bool found;
-    size_t pos = kid_position(dir, n->name, strlen(n->name), &found);
-
     if (dir->n_kids == dir->cap_kids) {
         size_t cap = dir->cap_kids ? dir->cap_kids * 2 : 8;
         struct mnode **grown = pfs_realloc(dir->kids, cap * sizeof *grown);
@@ -172,6 +169,14 @@ bool mnode_attach_locked(struct mnode *dir, struct mnode *n)
     return true;
 }
 
+bool mnode_attach_locked(struct mnode *dir, struct mnode *n)
+{
+    bool found;
+    size_t pos = kid_position(dir, n->name, strlen(n->name), &found);
+
+    return attach_at(dir, pos, n);
+}
+
 void mnode_detach_locked(struct mnode *n)
 {
     struct mnode *dir = n->parent;
@@ -186,20 +191,26 @@ void mnode_detach_locked(struct mnode *n)
 struct mnode *mnode_make_locked(struct memfs *m, const char *path, bool is_dir, uint32_t mode,
                                 struct pfs_error *err)
 {
-    if (mnode_find_locked(m, path)) {
+    struct mnode *dir = mnode_parent_locked(m, path, err);
+    const char *name = pfs_path_base(path);
+    bool found;
+
+    if (!dir) {
+        return NULL;
+    }
+    size_t pos = kid_position(dir, name, strlen(name), &found);
+
+    if (found || !path[1]) { /* the root, which is in no directory, is there too */
         pfs_refuse(err, PFS_EXISTS, "%s already exists: %s", is_dir ? "directory" : "file", path);
         return NULL;
     }
-    struct mnode *dir = mnode_parent_locked(m, path, err);
-    const char *name = pfs_path_base(path);
-
-    if (!dir || memfs_check_room_locked(m, mnode_cost(name), err) != PFS_OK) {
+    if (memfs_check_room_locked(m, mnode_cost(name), err) != PFS_OK) {
         return NULL;
     }
     struct mnode *n = mnode_new(name, is_dir, mode);
 
     m->n_bytes += n ? mnode_cost(name) : 0;
-    if (!n || !mnode_attach_locked(dir, n)) {
+    if (!n || !attach_at(dir, pos, n)) {
         pfs_nomem(err, path);
         if (n) {
             node_release(m, n);

@@ -55,6 +55,8 @@ Test(memfs, files_and_directories)
     cr_assert_str_eq(rig_cat(d, "/d/f"), "one");
     rig_fails(d, PFS_OP_CREATE, "/d/f", PFS_EXISTS, "file already exists: /d/f");
     rig_fails(d, PFS_OP_MKDIR, "/d", PFS_EXISTS, "already exists: /d");
+    rig_fails(d, PFS_OP_MKDIR, "/", PFS_EXISTS, "directory already exists: /");
+    rig_fails(d, PFS_OP_CREATE, "/", PFS_EXISTS, "file already exists: /");
     rig_fails(d, PFS_OP_MKDIR, "/x/y", PFS_NOTFOUND, "no such file or directory: /x");
     rig_fails(d, PFS_OP_CREATE, "/d/f/g", PFS_BADARG, "not a directory");
     rig_fails(d, PFS_OP_READ, "/d", PFS_BADARG, "is a directory");
