@@ -29,8 +29,7 @@ void cancel_if_asked(void (*fn)(void *arg), void *arg);
  */
 int cancel_file(char *name);
 void cancel_file_done(const char *name);
-/* Until cancel_file_done: when the tool is cancelled, that `name` may hold what was moved is said.
- */
+/* Until cancel_file_done, who cancels the tool is told that `name` may hold what was moved. */
 void cancel_tell(const char *name);
 
 #endif

@@ -63,8 +63,7 @@ int cli_error(struct cli *cli, int code, const char *format, ...) PFS_PRINTF(3, 
 /* Prints s with control characters as \xHH: it may be a name that somebody else has given. */
 void cli_put_escaped(FILE *f, const char *s);
 
-/* What is printed to cli->err piece by piece, and n_errors, are of whoever holds this; any thread.
- */
+/* What is printed to cli->err piece by piece, and n_errors, are the holder's; any thread. */
 void cli_lock_err(void);
 void cli_unlock_err(void);
 

@@ -112,8 +112,7 @@ static void copy_together(struct batch *b, size_t n_files)
     free(show);
 }
 
-/* Files first, then what is none, one by one. Of several failures the first in their order counts.
- */
+/* Files first, then what is none, one by one. Of several failures the first in order counts. */
 static int copy_entries(struct job *job, const struct place *from, const struct place *to,
                         const struct entries *entries)
 {

@@ -75,8 +75,7 @@ int cmd_mounts(struct cli *cli, const struct args *a)
     return code;
 }
 
-/* The arguments key=value as a JSON object whose values are all strings; NULL: v[*ret_bad] is not.
- */
+/* The arguments key=value as a JSON object of strings; NULL: v[*ret_bad] is not one of these. */
 static char *config_json(const struct args *a, int first, size_t *ret_len, int *ret_bad)
 {
     char *s = NULL;

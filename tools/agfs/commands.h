@@ -21,12 +21,11 @@ typedef int command_fn(struct cli *cli, const struct args *a);
 struct command_spec {
     const char *name;
     command_fn *run;
-    const char
-        *options;      /* letters, a ':' after those with a value; NULL: all words are arguments */
-    int min, max;      /* number of arguments; max -1: any */
-    bool changes;      /* may change something on the remote */
-    const char *usage; /* without the name */
-    const char *help;  /* one line for the list, then more */
+    const char *options; /* letters, ':' after those with a value; NULL: all words are arguments */
+    int min, max;        /* number of arguments; max -1: any */
+    bool changes;        /* may change something on the remote */
+    const char *usage;   /* without the name */
+    const char *help;    /* one line for the list, then more */
 };
 
 /* All commands in the order of the list in `help`; the last row has no name. */

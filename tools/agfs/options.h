@@ -26,8 +26,7 @@ struct options {
 int options_parse(int argc, char **argv, struct options *ret);
 void options_fini(struct options *o);
 
-/* The URL as the API is reached: "http://" and "/api/v1" added when missing; owned by the caller.
- */
+/* The URL of the API: "http://" and "/api/v1" are added when missing; owned by the caller. */
 char *options_url(const char *url);
 
 /* The text of --help, static. */

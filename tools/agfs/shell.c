@@ -46,8 +46,7 @@ static void run_command(struct cli *cli, const struct command *c)
     strings_fini(&words);
 }
 
-/* The end of a line, n_left commands before its end, on Ctrl-C: they may rely on the cancelled one.
- */
+/* Ctrl-C ends the line with n_left commands to go: they may rely on the cancelled one. */
 static int line_cancelled(struct cli *cli, size_t n_left)
 {
     if (n_left > 0)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
-/* The router of the API: which handler serves which method and path (agfs-http-api.md section 4).
- */
+/* The router of the API: which handler serves which method and path (agfs-http-api.md 4). */
 #include "api.h"
 #include "base/alloc.h"
 #include "base/clock.h"

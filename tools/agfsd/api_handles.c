@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
-/* File handles: agfs-http-api.md section 6, with renew, truncate, replace, commit and leases that
- * are real. */
+/* File handles: agfs-http-api.md 6, with renew, truncate, replace, commit and real leases. */
 #include "api.h"
 #include "base/alloc.h"
 #include "jsonout.h"

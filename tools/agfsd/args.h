@@ -3,8 +3,7 @@
 #ifndef AGFSD_ARGS_H
 #define AGFSD_ARGS_H
 
-/* The command line of agfsd. Flags are written as for the stock server (-addr) or with two dashes.
- */
+/* The command line of agfsd. Flags are as those of the stock server (-addr) or with two dashes. */
 #include "config.h"
 
 struct args {

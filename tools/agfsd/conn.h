@@ -98,8 +98,7 @@ struct conn {
 bool conn_new(struct loop *l, int fd, const struct client_key *key, struct tls_ctx *ctx);
 /* Of identity.h; NULL: none. */
 const char *conn_client(const struct conn *c);
-/* There is output, or input can be gone on with: conn_turn will be called at the end of the turn.
- */
+/* There is output, or input can be gone on with: conn_turn is called at the end of the turn. */
 void conn_touch(struct conn *c);
 /*
  * In the middle of input: sends what it has led to so far, requests to other servers and answers,

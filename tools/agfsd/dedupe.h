@@ -36,8 +36,7 @@ struct dedupe_key {
     const char *client; /* identity of its certificate, NULL: none */
     const char *id;     /* 32 hexadecimal digits */
     uint64_t what;      /* hash of method, path and query */
-    int64_t
-        age_ms; /* the most that the first attempt can be old, when this one repeats it; else -1 */
+    int64_t age_ms;     /* a repetition's: how old the first attempt can be at most; else -1 */
 };
 
 /* A request that waits for the first one with its id to end. */
@@ -72,8 +71,7 @@ bool dedupe_finish(struct dedupe *d, struct dedupe_entry *e, const struct dedupe
                    int64_t now_ms);
 /* The same for what was not carried out: who waits gets the response, a later request runs. */
 void dedupe_forget(struct dedupe *d, struct dedupe_entry *e, const struct dedupe_response *r);
-/* The response of an entry that has ended; its body is malloc'ed for the caller. False: no memory.
- */
+/* The response of an entry that has ended; the caller owns its body. False: out of memory. */
 bool dedupe_response(struct dedupe *d, struct dedupe_entry *e, struct dedupe_response *ret);
 /* One more reference to an entry that is held. */
 void dedupe_ref(struct dedupe *d, struct dedupe_entry *e);

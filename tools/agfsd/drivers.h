@@ -20,13 +20,17 @@ driver_open_fn localfs_open;
 /* /null, which swallows everything. No options. */
 driver_open_fn devfs_open;
 
-/* Message queues. Options: backend (memory, sqlite), db_path, max_message_bytes, max_bytes,
- * max_queues. */
+/*
+ * Message queues. Options: backend (memory, sqlite), db_path, max_message_bytes, max_bytes,
+ * max_queues.
+ */
 driver_open_fn queuefs_open;
 /* Keys and values in memory. Options: max_bytes, max_value_bytes. */
 driver_open_fn kvfs_open;
-/* Live streams, fanned out to all readers. Options: channel_buffer_size, ring_buffer_size (bytes of
- * a reader's backlog and of a stream's history). */
+/*
+ * Live streams, fanned out to all readers. Options: channel_buffer_size, ring_buffer_size (bytes of
+ * a reader's backlog and of a stream's history).
+ */
 driver_open_fn streamfs_open;
 /* What the server says about itself. Options: version. */
 driver_open_fn serverinfofs_open;

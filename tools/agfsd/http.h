@@ -67,8 +67,7 @@ bool http_body_room(struct http_req *r);
 void http_pump_body(struct http_req *r, struct pfs_stream *sink, int64_t max, pfs_io_fn *done,
                     void *arg);
 
-/* ---- the response: exactly one of these, exactly once per request, also when the client is gone
- * ---- */
+/* ---- the response: exactly one, exactly once per request, also when the client is gone ---- */
 
 struct http_header {
     const char *name, *value; /* name: a literal in lower case; value: copied */
@@ -112,8 +111,7 @@ void http_on_sent(struct http_req *r, struct http_sent *s);
 
 /* ---- the loop ---- */
 
-/* Runs fn(arg) on the loop's thread soon. Any thread. `node` storage is the caller's until fn runs.
- */
+/* http_post has fn(p) run on the loop's thread soon. Any thread. *p is borrowed until then. */
 struct post {
     struct post *next;
     void (*fn)(struct post *p);

@@ -40,8 +40,7 @@ int lfs_open_parent(const struct localfs *fs, const char *path, const char **ret
  * Returns -1 and *err. */
 int lfs_open_file(const struct localfs *fs, const char *path, int flags, struct stat *ret_st,
                   struct pfs_error *err);
-/* The error of a failed system call on path, in the words of the stock server, without host
- * paths. */
+/* The error of a failed system call on path, as the stock server words it, without host paths. */
 enum pfs_class lfs_fail(struct pfs_error *err, int eno, const char *path);
 /* Reads exactly as much as is there; -1 and errno. */
 ssize_t lfs_pread_all(int fd, void *buf, size_t n, int64_t at);

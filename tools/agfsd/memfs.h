@@ -61,8 +61,7 @@ struct mnode *mnode_new(const char *name, bool is_dir, uint32_t mode);
 size_t mnode_cost(const char *name);
 /* Is there room for so many bytes more? Errors: NOSPC. */
 enum pfs_class memfs_check_room_locked(const struct memfs *m, size_t n, struct pfs_error *err);
-/* Frees a node that is in no tree, with everything below it (open files when their last handle
- * goes). */
+/* Frees a node in no tree, with all that is below (open files when their last handle goes). */
 void mnode_free_locked(struct memfs *m, struct mnode *n);
 /* The node at a normalised path, NULL: none. */
 struct mnode *mnode_find_locked(struct memfs *m, const char *path);

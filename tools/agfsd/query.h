@@ -12,8 +12,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The decoded value (malloc'ed, NUL added; may contain NUL). NULL: absent, *ret_len 0; or out of
- * memory, *ret_len SIZE_MAX. */
+/*
+ * The decoded value (malloc'ed, NUL added; may contain NUL). NULL: absent, *ret_len 0; or out of
+ * memory, *ret_len SIZE_MAX.
+ */
 char *query_get(const char *raw, const char *key, size_t *ret_len);
 /* True when the first value of key is exactly `value`, of at most 64 bytes as it is escaped. */
 bool query_is(const char *raw, const char *key, const char *value);

@@ -89,8 +89,10 @@ enum pfs_class queue_sqlite_open(const char *db_path, const struct queue_limits 
 
 /* A UUIDv7 for that time: ids sort as their times do. */
 void queue_make_id(char id[37], int64_t time_ns);
-/* Is a message of len bytes, which costs so much, allowed besides the total that is there? Errors:
- * TOOBIG, NOSPC. */
+/*
+ * Is a message of len bytes, which costs so much, allowed besides the total that is there? Errors:
+ * TOOBIG, NOSPC.
+ */
 enum pfs_class queue_check_room(const struct queue_limits *limits, uint64_t total, size_t len,
                                 uint64_t cost, struct pfs_error *err);
 /* As strcmp, with '/' before all other bytes: what is below a queue follows it. */

@@ -17,8 +17,7 @@ static bool has_no_body(const struct http_req *r, int status)
     return r->method == HTTP_HEAD || status < 200 || status == 204 || status == 304;
 }
 
-/* False when all of the eight bytes at p are from ' ' to '~', or not ASCII; may be true of those.
- */
+/* False: all of the eight bytes at p are from ' ' to '~', or not ASCII; may be true of those. */
 static bool may_be_control(const char *p)
 {
     const uint64_t each = 0x0101010101010101, high = 0x80 * each;

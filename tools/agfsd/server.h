@@ -35,8 +35,10 @@ enum pfs_class server_new(const struct server_options *o, struct server **ret,
  */
 enum pfs_class server_listen(struct server *s, const char *host, unsigned port, struct tls_ctx *tls,
                              unsigned *ret_port, struct pfs_error *err);
-/* New connections at all TLS addresses use `tls` from now on (renewed certificates); takes a
- * reference. Any thread. */
+/*
+ * New connections at all TLS addresses use `tls` from now on (renewed certificates); takes a
+ * reference. Any thread.
+ */
 void server_set_tls(struct server *s, struct tls_ctx *tls);
 /* Starts the loops. api_on_request is called from now on. Errors: NOMEM. */
 enum pfs_class server_start(struct server *s, struct pfs_error *err);

@@ -53,8 +53,8 @@ struct vfs_fate {
     bool doubted;       /* vfs_doubt was called; the loop's */
     bool deep;          /* what is below its paths is meant too, as is: fixed when it is fenced */
     const char *path, *path2; /* in the tree; NULL: not known yet, none */
-    atomic_bool
-        fenced; /* changes of its paths wait until it is over; as is, under vfs.orphan_mu: */
+    /* Changes of its paths wait until it is over. Under vfs.orphan_mu, as is what follows. */
+    atomic_bool fenced;
     struct list node, waiting;
     uint64_t order; /* who waits does so for earlier ones only; 0: none yet */
 };
@@ -131,8 +131,10 @@ struct mount_spec {
  */
 enum pfs_class vfs_reserve(struct vfs *v, const struct mount_spec *spec, struct mount **ret,
                            struct pfs_error *err);
-/* The mount is up; the driver is taken. Errors (the mount is then given up as by vfs_fail, the
- * driver closed): NOMEM. */
+/*
+ * The mount is up; the driver is taken. Errors (the mount is then given up as by vfs_fail, the
+ * driver closed): NOMEM.
+ */
 enum pfs_class vfs_publish(struct vfs *v, struct mount *m, struct pfs_driver *d,
                            struct pfs_error *err);
 /* It is not: one from the configuration stays, shown as failed; another goes. */
@@ -161,8 +163,10 @@ void vfs_each_mount(struct vfs *v, void (*fn)(void *arg, const struct mount_info
 #define LEASE_MAX_S 86400
 /* Of HANDLE_REPLACE: each has a file that takes room and is seen by nobody. */
 #define UPLOADS_MAX 1000
-/* A part may take so long on a line of 64 KiB/s that 16 MiB of them share, and must not find its
- * handle gone then. */
+/*
+ * A part may take so long on a line of 64 KiB/s that 16 MiB of them share, and must not find its
+ * handle gone then.
+ */
 #define UPLOAD_LEASE_S 300
 
 /* How many handles of HANDLE_REPLACE are open. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
-/* Receipts that hold their mount until they are ended. Where taking back may block, a worker does
- * it. */
+/* Receipts that hold their mount until their end. What may block in that is done by a worker. */
 #include "base/alloc.h"
 #include "vfs_internal.h"
 

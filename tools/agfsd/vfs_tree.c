@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
-/* What the mount layer itself shows: directories above mounts, mount points and links in listings
- * (agfs-http-api.md 5.3, 5.4). */
+/*
+ * What the mount layer itself shows: directories above mounts, mount points and links in listings
+ * (agfs-http-api.md 5.3, 5.4).
+ */
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/err.h"

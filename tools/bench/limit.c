@@ -217,8 +217,7 @@ void limit_disconnect(void *tls)
 enum pfs_class limit_call(void *tls, enum bench_op op, struct pfs_error *err)
 {
     SSL *s = tls;
-    static const char
-        request[REQUEST]; /* to fill a record with zeros would cost what is measured */
+    static const char request[REQUEST]; /* filling it here would cost what is measured */
     char record[RECORD];
     bool ok = true;
 

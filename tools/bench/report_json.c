@@ -204,8 +204,7 @@ static void write_target(struct json_out *j, const struct report_target *t)
     json_end(j, '}');
 }
 
-/* The version after that name in "libproxyfs 0.1.0 (OpenSSL 3.0.17, ...)"; "" when it is not there.
- */
+/* The version after that name in "libproxyfs 0.1.0 (OpenSSL 3.0.17, ...)"; "": it is not there. */
 static void find_version(const char *library, char *dst, size_t cap)
 {
     const char *at = strstr(pfs_version(), library);

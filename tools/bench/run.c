@@ -281,8 +281,7 @@ static int measure_step(struct bench *b, size_t step)
     return code;
 }
 
-/* Where a target fails altogether the steps that follow are left out, and what there is is
- * reported. */
+/* Where a target fails altogether, what there is is reported without the steps that follow. */
 static int measure(struct bench *b)
 {
     int code = 0;

@@ -32,8 +32,10 @@ void schedule_fini(struct schedule *s);
 int64_t schedule_take(struct schedule *s);
 /* Forgets the calls that were due before `until_ns` and that nobody took. */
 void schedule_skip(struct schedule *s, int64_t until_ns);
-/* How many calls were due before `end_ns` but were not taken: constant arrivals exactly, Poisson as
- * expected. */
+/*
+ * How many calls were due before `end_ns` but were not taken: constant arrivals exactly, Poisson as
+ * expected.
+ */
 uint64_t schedule_left(struct schedule *s, int64_t end_ns);
 
 #endif

@@ -46,8 +46,7 @@ enum bench_op session_next(struct session *s, const struct workload_part *part);
 enum pfs_class session_call(struct session *s, enum bench_op op, struct pfs_error *err);
 enum pfs_class session_check(struct session *s, enum bench_op op, struct pfs_error *err);
 
-/* Messages of queues, also for target_clean. Notes a reply of "dequeue": false when it was empty.
- */
+/* Messages of queues, also for target_clean. Notes a reply of "dequeue"; false: it was empty. */
 bool account_message(struct queue_account *a, const struct pfs_data *reply);
 
 #endif

@@ -14,8 +14,7 @@
 
 struct limit;
 
-/* As the command line says it; all owned. "%n" in url, path and queue is the number of the remote.
- */
+/* As the command line says it; all owned. "%n" in url, path and queue: the remote's number. */
 struct target_spec {
     char *name; /* NULL: the URL */
     char *url;

@@ -61,8 +61,7 @@ bool workload_has(const struct workload *w, enum bench_op op);
 /* The part that a random number falls on. */
 size_t workload_pick(const struct workload *w, uint64_t random);
 
-/* A random number generator (xorshift64*): quick, one per caller, the same run from the same seed.
- */
+/* Random numbers (xorshift64*): quick, one state per caller, the same run from the same seed. */
 struct rng {
     uint64_t state;
 };
