@@ -431,7 +431,7 @@ void api_answer_stat(struct api_call *c, struct pfs_reply *reply)
 
 static void work_done(struct post *p)
 {
-    struct api_call *c = list_entry(p, struct api_call, post);
+    struct api_call *c = container_of(p, struct api_call, post);
     char *out = c->out;
 
     c->out = NULL;

@@ -106,7 +106,7 @@ static void respond_from(struct api_call *c, struct dedupe_entry *e)
 
 static void wait_ended(struct post *p)
 {
-    struct api_call *c = list_entry(p, struct api_call, post);
+    struct api_call *c = container_of(p, struct api_call, post);
     struct dedupe_entry *e = c->once;
 
     c->once = NULL; /* it was another call's */
@@ -115,7 +115,7 @@ static void wait_ended(struct post *p)
 
 static void on_wait(struct dedupe_wait *w)
 {
-    struct api_call *c = list_entry(w, struct api_call, wait);
+    struct api_call *c = container_of(w, struct api_call, wait);
 
     c->post.fn = wait_ended;
     http_post(http_loop(c->http), &c->post);
@@ -206,7 +206,7 @@ static void collect_more(struct collection *k);
 
 static void collected(struct post *p)
 {
-    struct collection *k = list_entry(p, struct collection, post);
+    struct collection *k = container_of(p, struct collection, post);
 
     k->len += k->n;
     if (k->err.cls == PFS_OK && k->n > 0 && k->len < k->size) {

@@ -110,7 +110,7 @@ static void answer_lines(struct api_call *c, struct pfs_reply *reply)
 /* Starting a search looks at files, so it is done on a worker; then back to the loop. */
 static void stream_begun(struct post *p)
 {
-    struct api_call *c = list_entry(p, struct api_call, post);
+    struct api_call *c = container_of(p, struct api_call, post);
 
     if (c->stream) {
         api_respond_stream(c, "application/x-ndjson", c->stream);

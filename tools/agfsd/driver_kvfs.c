@@ -27,7 +27,7 @@ static const char readme[] = "KVFS: keys and values as files\n"
 
 static struct kvfs *of(struct pfs_driver *d)
 {
-    return list_entry(d, struct kvfs, base);
+    return container_of(d, struct kvfs, base);
 }
 
 /* ---- paths ---- */

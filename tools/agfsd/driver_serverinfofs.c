@@ -30,7 +30,7 @@ struct serverinfofs {
 
 static struct serverinfofs *of(struct pfs_driver *d)
 {
-    return list_entry(d, struct serverinfofs, base);
+    return container_of(d, struct serverinfofs, base);
 }
 
 static const char readme[] = "ServerInfoFS: what the server says about itself\n"

@@ -137,7 +137,7 @@ static void read_job(void *arg)
 
 static void stream_read(struct pfs_stream *base, void *buf, size_t cap, pfs_io_fn *done, void *arg)
 {
-    struct gstream *s = list_entry(base, struct gstream, base);
+    struct gstream *s = container_of(base, struct gstream, base);
     struct pfs_error err = {0};
 
     if (pfs_buf_len(&s->out) > 0 || s->ended) {
@@ -157,7 +157,7 @@ static void stream_read(struct pfs_stream *base, void *buf, size_t cap, pfs_io_f
 
 static void stream_close(struct pfs_stream *base)
 {
-    struct gstream *s = list_entry(base, struct gstream, base);
+    struct gstream *s = container_of(base, struct gstream, base);
     struct pfs_error err;
 
     vfs_give_up(s->vfs, &s->fate);

@@ -14,7 +14,7 @@ struct identity {
 
 static struct identity *of(const char *id)
 {
-    return list_entry((uintptr_t)id, struct identity, name);
+    return container_of((uintptr_t)id, struct identity, name);
 }
 
 const char *identity_new(const char *name)

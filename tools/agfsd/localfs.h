@@ -27,7 +27,7 @@ struct localfs {
 
 static inline struct localfs *lfs_of(struct pfs_driver *d)
 {
-    return list_entry(d, struct localfs, base);
+    return container_of(d, struct localfs, base);
 }
 
 /* ---- localfs_io.c ---- */

@@ -416,7 +416,7 @@ struct hstream {
 
 static void stream_read(struct pfs_stream *s, void *buf, size_t cap, pfs_io_fn *done, void *arg)
 {
-    struct hstream *hs = list_entry(s, struct hstream, base);
+    struct hstream *hs = container_of(s, struct hstream, base);
     struct pfs_error err = {0};
     struct lhandle *h = take(hs->fs, hs->handle, &err);
     ssize_t got = 0;

@@ -61,7 +61,7 @@ static bool is_same_version(const struct lstream *l)
 /* What is in the page cache is read on the spot: a hand-over to a worker costs more than 64 KiB. */
 static bool stream_read_now(struct pfs_stream *s, void *buf, size_t cap, size_t *ret_n)
 {
-    struct lstream *l = list_entry(s, struct lstream, base);
+    struct lstream *l = container_of(s, struct lstream, base);
     struct iovec v = {buf, cap};
 
     if (l->no_wait_unknown || l->end < 0 || l->at >= l->end) {
@@ -81,7 +81,7 @@ static bool stream_read_now(struct pfs_stream *s, void *buf, size_t cap, size_t 
 
 static void stream_read(struct pfs_stream *s, void *buf, size_t cap, pfs_io_fn *done, void *arg)
 {
-    struct lstream *l = list_entry(s, struct lstream, base);
+    struct lstream *l = container_of(s, struct lstream, base);
     struct pfs_error err = {0};
     ssize_t got = 0;
 
@@ -110,7 +110,7 @@ static void stream_read(struct pfs_stream *s, void *buf, size_t cap, pfs_io_fn *
 static void stream_write(struct pfs_stream *s, const void *buf, size_t len, pfs_io_fn *done,
                          void *arg)
 {
-    struct lstream *l = list_entry(s, struct lstream, base);
+    struct lstream *l = container_of(s, struct lstream, base);
     struct pfs_error err = {0};
 
     if (!lfs_pwrite_all(l->put.fd, buf, len, l->at)) {
@@ -124,7 +124,7 @@ static void stream_write(struct pfs_stream *s, const void *buf, size_t len, pfs_
 
 static void stream_finish(struct pfs_stream *s, pfs_io_fn *done, void *arg)
 {
-    struct lstream *l = list_entry(s, struct lstream, base);
+    struct lstream *l = container_of(s, struct lstream, base);
     struct pfs_error err = {0};
     enum pfs_class cls = lfs_put_commit(&l->put, l->path, &err);
 
@@ -133,7 +133,7 @@ static void stream_finish(struct pfs_stream *s, pfs_io_fn *done, void *arg)
 
 static void stream_close(struct pfs_stream *s)
 {
-    struct lstream *l = list_entry(s, struct lstream, base);
+    struct lstream *l = container_of(s, struct lstream, base);
 
     lfs_put_abort(&l->put);
     if (l->fd >= 0) {

@@ -51,7 +51,7 @@ struct memfs {
 
 static inline struct memfs *memfs_of(struct pfs_driver *d)
 {
-    return list_entry(d, struct memfs, base);
+    return container_of(d, struct memfs, base);
 }
 
 /* ---- memfs_tree.c ---- */

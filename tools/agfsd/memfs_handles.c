@@ -254,7 +254,7 @@ static size_t read_locked(struct mstream *ms, void *buf, size_t cap, struct pfs_
 
 static void stream_read(struct pfs_stream *s, void *buf, size_t cap, pfs_io_fn *done, void *arg)
 {
-    struct mstream *ms = list_entry(s, struct mstream, base);
+    struct mstream *ms = container_of(s, struct mstream, base);
     struct pfs_error err = {0};
 
     pthread_rwlock_wrlock(&ms->m->lock);
@@ -267,7 +267,7 @@ static void stream_read(struct pfs_stream *s, void *buf, size_t cap, pfs_io_fn *
 /* False: somebody is long at it, or stream_read will say what is wrong. */
 static bool stream_read_now(struct pfs_stream *s, void *buf, size_t cap, size_t *ret_n)
 {
-    struct mstream *ms = list_entry(s, struct mstream, base);
+    struct mstream *ms = container_of(s, struct mstream, base);
     struct pfs_error err = {0};
 
     if (pthread_rwlock_trywrlock(&ms->m->lock) != 0) {

@@ -36,7 +36,7 @@ struct native_driver {
 
 static struct native *native_of(struct pfs_driver *d)
 {
-    return list_entry(d, struct native_driver, base)->native;
+    return container_of(d, struct native_driver, base)->native;
 }
 
 /* What a plugin meant that stores or returns 32-bit integers where 64 are read. */
@@ -320,7 +320,7 @@ static void op_readdir(struct pfs_driver *d, const struct pfs_request *req, stru
 
 static void driver_close(struct pfs_driver *d)
 {
-    struct native_driver *nd = list_entry(d, struct native_driver, base);
+    struct native_driver *nd = container_of(d, struct native_driver, base);
 
     nd->unmount(nd->native);
     pfs_free(nd);

@@ -39,7 +39,7 @@ struct queue_mem {
 
 static struct queue_mem *of(struct queue_backend *b)
 {
-    return list_entry(b, struct queue_mem, base);
+    return container_of(b, struct queue_mem, base);
 }
 
 static uint64_t cost(size_t len)

@@ -27,7 +27,7 @@ struct queue_sqlite {
 
 static struct queue_sqlite *of(struct queue_backend *b)
 {
-    return list_entry(b, struct queue_sqlite, base);
+    return container_of(b, struct queue_sqlite, base);
 }
 
 /* Of a message: its queue is named in the table and in the index. */

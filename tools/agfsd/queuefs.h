@@ -34,7 +34,7 @@ struct queuefs {
 
 static inline struct queuefs *queuefs_of(struct pfs_driver *d)
 {
-    return list_entry(d, struct queuefs, base);
+    return container_of(d, struct queuefs, base);
 }
 
 /* A path taken apart. */

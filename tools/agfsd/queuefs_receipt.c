@@ -15,7 +15,7 @@ struct message_receipt {
 
 static void receipt_end(struct pfs_receipt *base, bool lost)
 {
-    struct message_receipt *r = list_entry(base, struct message_receipt, base);
+    struct message_receipt *r = container_of(base, struct message_receipt, base);
     struct queue_backend *b = r->q->backend;
     struct pfs_error err;
 

@@ -72,7 +72,7 @@ static void io_reap(struct stream_io *io)
 
 static void on_closed_posted(struct post *p)
 {
-    io_reap(list_entry(p, struct stream_io, post));
+    io_reap(container_of(p, struct stream_io, post));
 }
 
 static void io_close_job(void *arg)
@@ -115,7 +115,7 @@ static void io_end(struct stream_io *io, size_t n, const struct pfs_error *err)
 
 static void on_end_posted(struct post *p)
 {
-    struct stream_io *io = list_entry(p, struct stream_io, post);
+    struct stream_io *io = container_of(p, struct stream_io, post);
 
     io_end(io, io->n, &io->err);
 }

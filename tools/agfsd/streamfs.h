@@ -57,7 +57,7 @@ struct streamfs {
 
 static inline struct streamfs *streamfs_of(struct pfs_driver *d)
 {
-    return list_entry(d, struct streamfs, base);
+    return container_of(d, struct streamfs, base);
 }
 
 /* ---- streamfs_live.c ---- */

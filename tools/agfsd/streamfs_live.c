@@ -200,7 +200,7 @@ void live_deliver(struct streamfs *f, struct list *ready)
 
 static void reader_read(struct pfs_stream *s, void *buf, size_t cap, pfs_io_fn *done, void *arg)
 {
-    struct reader *r = list_entry(s, struct reader, base);
+    struct reader *r = container_of(s, struct reader, base);
     const struct pfs_error ok = {.cls = PFS_OK};
 
     pthread_mutex_lock(&r->fs->mu);
@@ -222,7 +222,7 @@ static void reader_read(struct pfs_stream *s, void *buf, size_t cap, pfs_io_fn *
 
 static void reader_close(struct pfs_stream *s)
 {
-    struct reader *r = list_entry(s, struct reader, base);
+    struct reader *r = container_of(s, struct reader, base);
     struct streamfs *f = r->fs;
 
     pthread_mutex_lock(&f->mu);
@@ -289,7 +289,7 @@ struct pfs_stream *live_open_locked(struct streamfs *f, struct live *l, struct p
 struct pfs_stream *live_clone_locked(struct streamfs *f, struct pfs_stream *s,
                                      struct pfs_error *err)
 {
-    const struct reader *from = list_entry(s, struct reader, base);
+    const struct reader *from = container_of(s, struct reader, base);
     struct reader *r = reader_new_locked(f, from->live, err);
 
     if (!r) {
@@ -306,12 +306,12 @@ struct pfs_stream *live_clone_locked(struct streamfs *f, struct pfs_stream *s,
 
 size_t live_take_locked(struct pfs_stream *s, void *buf, size_t cap)
 {
-    return take_locked(list_entry(s, struct reader, base), buf, cap);
+    return take_locked(container_of(s, struct reader, base), buf, cap);
 }
 
 bool live_has_news_locked(struct pfs_stream *s)
 {
-    struct reader *r = list_entry(s, struct reader, base);
+    struct reader *r = container_of(s, struct reader, base);
 
     return r->live->removed || r->fs->unmounting || next_chunk_locked(r) != NULL;
 }

@@ -17,7 +17,7 @@
 
 static void deliver(struct post *p)
 {
-    struct vcall *c = list_entry(p, struct vcall, post);
+    struct vcall *c = container_of(p, struct vcall, post);
 
     struct loop *loop = c->loop;
 

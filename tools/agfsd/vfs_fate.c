@@ -60,7 +60,7 @@ bool vfs_fate_begin(struct vfs_fate *f, struct pfs_error *err)
 
 static void restart(struct post *p)
 {
-    vfs_restart(list_entry(p, struct vcall, post));
+    vfs_restart(container_of(p, struct vcall, post));
 }
 
 /* ---- the fence ---- */

@@ -26,7 +26,7 @@ static void take_back(void *arg)
 
 static void receipt_end(struct pfs_receipt *r, bool lost)
 {
-    struct vreceipt *vr = list_entry(r, struct vreceipt, base);
+    struct vreceipt *vr = container_of(r, struct vreceipt, base);
 
     if (!lost || vr->mount->driver->ops->nonblocking ||
         pfs_pool_submit(vr->mount->pool, take_back, vr, NULL) != PFS_OK) {

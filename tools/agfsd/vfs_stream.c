@@ -16,7 +16,7 @@ struct vstream {
 
 static struct pfs_stream *inner(struct pfs_stream *s)
 {
-    return list_entry(s, struct vstream, base)->inner;
+    return container_of(s, struct vstream, base)->inner;
 }
 
 static void stream_read(struct pfs_stream *s, void *buf, size_t cap, pfs_io_fn *done, void *arg)
@@ -42,7 +42,7 @@ static void stream_finish(struct pfs_stream *s, pfs_io_fn *done, void *arg)
 
 static void stream_close(struct pfs_stream *s)
 {
-    struct mount *m = list_entry(s, struct vstream, base)->mount;
+    struct mount *m = container_of(s, struct vstream, base)->mount;
 
     inner(s)->ops->close(inner(s));
     pfs_free(s);
@@ -139,7 +139,7 @@ struct ending {
 
 static void ending_deliver(struct post *p)
 {
-    struct ending *e = list_entry(p, struct ending, post);
+    struct ending *e = container_of(p, struct ending, post);
 
     e->done(e->arg, e->n, &e->err);
     pfs_free(e);
@@ -149,7 +149,7 @@ static void ending_deliver(struct post *p)
 static void ending_closed(void *arg, size_t n, const struct pfs_error *err)
 {
     struct ending *e = arg;
-    struct vstream *vs = list_entry(e->stream, struct vstream, base);
+    struct vstream *vs = container_of(e->stream, struct vstream, base);
 
     e->n = n;
     e->err = *err;
@@ -173,7 +173,7 @@ static void ending_work(void *arg)
 void vfs_stream_end(struct pfs_stream *s, struct loop *loop, struct vfs_fate *fate, pfs_io_fn *done,
                     void *arg)
 {
-    struct vstream *vs = list_entry(s, struct vstream, base);
+    struct vstream *vs = container_of(s, struct vstream, base);
     struct mount *m = vs->mount;
     struct ending *e = pfs_calloc(1, sizeof *e);
     struct pfs_error err;
