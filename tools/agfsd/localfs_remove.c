@@ -81,7 +81,7 @@ static int remove_tree(struct removal *r, int dir, const char *name, unsigned de
     int fd = open_dir(dir, name);
 
     if (fd < 0) {
-        return errno;
+        return errno == ENOENT ? 0 : errno; /* another one removed it meanwhile */
     }
     int eno = remove_entries(r, fd, depth);
 
