@@ -232,7 +232,8 @@ PFS_API PFS_MUST_CHECK enum pfs_class pfs_open_read(struct pfs_client *c, const 
  * Opens `path` for replacing its content (flags as pfs_write). length: of the content, -1 unknown.
  * A large one may go in parts over several connections (option transfer_streams); the old content
  * stays until pfs_stream_finish either way. What is wrong with the path may be said by a later
- * call.
+ * call. UNSUPPORTED, outcome NA, where the remote knows no flags: without APPEND, EXCLUSIVE and
+ * SYNC then, or by one pfs_write.
  */
 PFS_API PFS_MUST_CHECK enum pfs_class pfs_open_write(struct pfs_client *c, const char *path,
                                                      int64_t length, uint32_t flags,

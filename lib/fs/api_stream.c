@@ -15,6 +15,10 @@ static enum pfs_class open_stream(struct pfs_client *c, const struct pfs_request
     struct pfs_reply reply;
     enum pfs_class cls = pfs_call(c, req, &reply);
 
+    if (cls == PFS_OK && !reply.stream) {
+        cls = pfs_fail(&reply.err, PFS_PROTOCOL, PFS_OUTCOME_UN, PFS_PHASE_REPLY,
+                       "%s: the answer is no stream", pfs_op_name(req->op));
+    }
     if (cls == PFS_OK) {
         *ret = reply.stream;
         reply.stream = NULL;

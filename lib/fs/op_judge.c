@@ -161,6 +161,18 @@ static bool opening_changes(const struct op *op)
     return op->req.flags & (PFS_WRITE_CREATE | PFS_WRITE_EXCLUSIVE | PFS_WRITE_TRUNCATE);
 }
 
+/* A handle takes one piece of content; a stream that it could carry there is none. */
+static void refuse_stream(const struct op *op)
+{
+    struct pfs_error *err = &op->reply->err;
+
+    pfs_refuse(err, PFS_UNSUPPORTED,
+               "the remote replaces whole files only: no stream can append, create exclusively or "
+               "sync there, but a single write may; nothing was changed");
+    err->phase = PFS_PHASE_REPLY;
+    count_error(op);
+}
+
 /* A step succeeded: what follows? False: the operation is over. */
 static bool next_step(struct op *op, const struct pfs_reply *reply)
 {
@@ -172,6 +184,10 @@ static bool next_step(struct op *op, const struct pfs_reply *reply)
         return false; /* decoded in its place */
     case STEP_PROBE:
         op->extended = remote_knows(op->client->remote).features & FEATURE_OFFSET;
+        if (!op->extended && op->req.op == PFS_OP_OPEN_WRITE) {
+            refuse_stream(op);
+            return false;
+        }
         op->step = op->extended ? STEP_MAIN : STEP_OPEN;
         return true;
     case STEP_OPEN:

@@ -120,3 +120,54 @@ Test(steps, the_end_between_two_attempts_is_not_the_beginning)
     cr_assert_eq(a.w.err.outcome, PFS_OUTCOME_UN, "the file is empty: %s", a.w.err.text);
     world_close(&w);
 }
+
+/* A server of the stock kind, which knows no offset and no flags, or ours. */
+static void serve_stream(struct h2server *s, struct h2peer *p)
+{
+    bool is_ours = s->arg != NULL;
+
+    h2peer_hello(p, 0, NULL);
+    for (struct h2req *r; (r = h2peer_request(p)) != NULL;) {
+        bool is_probe = strstr(r->path, "/capabilities");
+
+        if (!is_probe) {
+            h2server_count(s);
+        }
+        if (is_ours) {
+            world_reply_attested(p, r);
+        } else {
+            h2peer_reply(p, r->stream, is_probe ? "404" : "200",
+                         is_probe ? NO_SUCH_CALL : success(r));
+        }
+        h2peer_forget(r);
+    }
+}
+
+Test(steps, a_stream_is_not_made_by_handle)
+{
+    static const uint32_t flags[] = {PFS_WRITE_APPEND, PFS_WRITE_EXCLUSIVE,
+                                     PFS_WRITE_CREATE | PFS_WRITE_TRUNCATE | PFS_WRITE_SYNC};
+
+    for (size_t i = 0; i < 2 * sizeof flags / sizeof *flags; i++) {
+        bool is_ours = i % 2;
+        struct world w = {0};
+        struct pfs_stream *s = NULL;
+
+        world_open(&w, serve_stream, is_ours ? &w : NULL, NULL);
+        enum pfs_class cls = pfs_open_write(w.c, "/f", -1, flags[i / 2], &s, &w.err);
+        if (is_ours) {
+            cr_assert_eq(cls, PFS_OK, "row %zu: %s", i, w.err.text);
+            cr_assert_eq(pfs_stream_write(s, "hello", 5, &w.err), PFS_OK, "%s", w.err.text);
+            cr_assert_eq(pfs_stream_finish(s, &w.err), PFS_OK, "%s", w.err.text);
+            pfs_stream_close(s);
+            cr_expect_eq(atomic_load(&w.server.n_requests), 1, "row %zu", i);
+        } else {
+            cr_assert_eq(cls, PFS_UNSUPPORTED, "row %zu: %s", i, pfs_class_name(cls));
+            assert_err(&w, PFS_UNSUPPORTED, PFS_OUTCOME_NA, PFS_PHASE_REPLY);
+            cr_assert(strstr(w.err.text, "nothing was changed"), "%s", w.err.text);
+            cr_expect_null(s, "it was touched");
+            cr_expect_eq(atomic_load(&w.server.n_requests), 0, "row %zu: something was sent", i);
+        }
+        world_close(&w);
+    }
+}

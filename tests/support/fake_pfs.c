@@ -127,6 +127,15 @@ void fake_fail(struct pfs_client *c, enum pfs_op op, enum pfs_class cls, enum pf
     snprintf(c->fail.text, sizeof(c->fail.text), "%s", text);
 }
 
+bool fake_fails(struct pfs_client *c, enum pfs_op op, struct pfs_error *err)
+{
+    if (c->fail_op != op)
+        return false;
+    *err = c->fail;
+    c->fail_op = PFS_N_OPS;
+    return true;
+}
+
 void fake_interrupt(struct pfs_client *c, enum pfs_op op)
 {
     c->interrupt_op = op;
@@ -331,11 +340,8 @@ static enum pfs_class call(struct pfs_client *c, const struct pfs_request *q, st
         c->interrupt_op = PFS_N_OPS;
         raise(SIGINT);
     }
-    if (c->fail_op == q->op) {
-        r->err = c->fail;
-        c->fail_op = PFS_N_OPS;
+    if (fake_fails(c, q->op, &r->err))
         return r->err.cls;
-    }
     if (do_server(c, q, r))
         return PFS_OK;
     struct node *n = find(c, q->path);

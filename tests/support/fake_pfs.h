@@ -23,6 +23,8 @@ bool fake_exists(struct pfs_client *c, const char *path);
 /* The next call of `op` fails so (phase reply); text is borrowed until then. */
 void fake_fail(struct pfs_client *c, enum pfs_op op, enum pfs_class cls, enum pfs_outcome outcome,
                const char *text);
+/* What a call of `op` does first; true: it is the one to fail, with *err. */
+bool fake_fails(struct pfs_client *c, enum pfs_op op, struct pfs_error *err);
 /* Ctrl-C is typed during the next call of `op`, which is answered all the same. */
 void fake_interrupt(struct pfs_client *c, enum pfs_op op);
 /* The next call of READDIR lists one more entry with this name. */

@@ -225,7 +225,8 @@ void fake_on_open_write(void (*f)(void))
 enum pfs_class pfs_open_write(struct pfs_client *c, const char *path, int64_t length,
                               uint32_t flags, struct pfs_stream **ret, struct pfs_error *err)
 {
-    (void)err;
+    if (fake_fails(c, PFS_OP_OPEN_WRITE, err))
+        return err->cls;
     *ret = open_stream(c, path, flags);
     ((struct fake_stream *)*ret)->length = length;
     if (on_open_write)

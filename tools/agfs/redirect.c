@@ -9,6 +9,11 @@
 static void start_streaming(struct redirection *r)
 {
     r->code = sink_open(r->cli, &r->target, -1, r->flags, &r->sink);
+    if (r->flags && !r->target.local && r->code == pfs_class_exit(PFS_UNSUPPORTED))
+        r->code = cli_error(r->cli, r->code,
+                            "%s: the server cannot append more than %u MiB at once; nothing was "
+                            "written",
+                            r->target.path, REDIRECT_WHOLE_MAX >> 20);
     if (r->code)
         return;
     r->streaming = true;

@@ -53,6 +53,9 @@ Test(commands, long_output_is_streamed)
     fake_file(r.client, "/m1/big", big);
     expect_out(&r, "cat /m1/big /m1/a > /m2/copy", "");
     cr_assert_eq(strlen(fake_content(r.client, "/m2/copy")), n + 9);
+    fake_fail(r.client, PFS_OP_OPEN_WRITE, PFS_UNSUPPORTED, PFS_OUTCOME_NA, "no stream");
+    expect_fail(&r, "cat /m1/big >> /m2/copy", 6,
+                "/m2/copy: the server cannot append more than 1 MiB at once; nothing was written");
     expect_out(&r, "cat /m1/big >> /m2/copy", "");
     cr_assert_eq(strlen(fake_content(r.client, "/m2/copy")), 2 * n + 9);
     expect_fail(&r, "cat /m1/big /none > /m2/copy", 3, "/none");
