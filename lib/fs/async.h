@@ -13,7 +13,8 @@
 struct async_op {
     struct op op;
     struct pfs_reply reply;
-    pfs_done_fn *done; /* from here on zeroed at the start; see op_init for the rest */
+    struct pfs_error refused; /* cls != OK: the reply is not the content asked for, but that */
+    pfs_done_fn *done;        /* from here on zeroed at the start; see op_init for the rest */
     void *arg;
     /*
      * The caller's name for it, NULL from before `done` is called: so whoever finds it here in the

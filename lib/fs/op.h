@@ -115,6 +115,8 @@ enum op_pin { OP_PIN_NONE, OP_PIN_LIVE, OP_PIN_PINNED };
 /* call.c: one exchange of a blocking call, through g. False: not begun, op_is_ended. */
 bool op_call(struct op *op, struct generation *g);
 
+/* The header of op->ex has come: is it that of the content asked for? As wire_check_head. */
+PFS_MUST_CHECK enum pfs_class op_check_head(const struct op *op, struct pfs_error *err);
 /* Decodes the complete reply of op->ex, which loses its body. */
 void op_decode(struct op *op, struct pfs_reply *reply);
 

@@ -237,6 +237,25 @@ static void explain_unsupported(const struct op *op, struct pfs_error *err)
     }
 }
 
+static struct wire_head head_of(const struct exchange *ex)
+{
+    const struct reply_head *h = &ex->head;
+
+    return (struct wire_head){.status = h->status,
+                              .is_part = exchange_is_part(ex),
+                              .content_type = h->content_type[0] ? h->content_type : NULL,
+                              .content_encoding =
+                                  h->content_encoding[0] ? h->content_encoding : NULL,
+                              .retry_after = h->retry_after[0] ? h->retry_after : NULL};
+}
+
+enum pfs_class op_check_head(const struct op *op, struct pfs_error *err)
+{
+    struct wire_head head = head_of(&op->ex);
+
+    return wire_check_head(&op->req, &head, err);
+}
+
 void op_decode(struct op *op, struct pfs_reply *reply)
 {
     struct exchange *ex = &op->ex;
@@ -248,11 +267,7 @@ void op_decode(struct op *op, struct pfs_reply *reply)
         room.op = PFS_OP_READ; /* all is there */
         req = &room;
     }
-    struct wire_head head = {
-        .status = ex->head.status,
-        .content_type = ex->head.content_type[0] ? ex->head.content_type : NULL,
-        .content_encoding = ex->head.content_encoding[0] ? ex->head.content_encoding : NULL,
-        .retry_after = ex->head.retry_after[0] ? ex->head.retry_after : NULL};
+    struct wire_head head = head_of(ex);
     size_t len = pfs_buf_len(&ex->reply);
     char *body = len ? pfs_buf_take(&ex->reply, NULL) : NULL;
 

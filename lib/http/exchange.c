@@ -172,6 +172,12 @@ static void keep(char *dst, size_t cap, const char *value, size_t n)
     }
 }
 
+/* Where "absent" would be taken for "as usual", the beginning of too long a value is kept. */
+static void keep_beginning(char *dst, size_t cap, const char *value, size_t n)
+{
+    keep(dst, cap, value, n < cap ? n : cap - 1);
+}
+
 /* "bytes FIRST-LAST/TOTAL"; other forms are as none. */
 static void parse_range(struct reply_head *h, const char *s, size_t n)
 {
@@ -209,9 +215,9 @@ enum pfs_class exchange_on_field(struct exchange *ex, const char *name, size_t n
         return parse_length(value, value_len, &h->content_length) ? PFS_OK : PFS_PROTOCOL;
     }
     if (IS("content-type")) {
-        keep(h->content_type, sizeof h->content_type, value, value_len);
+        keep_beginning(h->content_type, sizeof h->content_type, value, value_len);
     } else if (IS("content-encoding")) {
-        keep(h->content_encoding, sizeof h->content_encoding, value, value_len);
+        keep_beginning(h->content_encoding, sizeof h->content_encoding, value, value_len);
     } else if (IS("retry-after")) {
         keep(h->retry_after, sizeof h->retry_after, value, value_len);
     } else if (IS("agfs-boot")) {

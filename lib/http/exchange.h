@@ -64,7 +64,8 @@ struct http_field {
     enum hpack_use hpack;
 };
 
-/* The reply header: what any operation needs of it. Strings are "" when absent or too long. */
+/* The reply header: what any operation needs of it. Strings are "" when absent or too long; of the
+ * two of the content the beginning is kept then. */
 struct reply_head {
     int status;             /* 0: none yet */
     int64_t content_length; /* -1: not said */

@@ -319,8 +319,10 @@ enum pfs_class wire_check_head(const struct pfs_request *req, const struct wire_
     const struct wire_route *r = wire_route_of(req->op);
     bool is_json = r && wire_result_is_json(r->result);
     const char *type = is_json ? "application/json" : "application/octet-stream";
+    bool is_success = head->status == 200 || (head->status == 201 && r && r->may_be_created) ||
+                      (head->status == 206 && head->is_part);
 
-    if (!r || (head->status != 200 && !(head->status == 201 && r->may_be_created))) {
+    if (!r || !is_success) {
         return refuse_head(head, PFS_PROTOCOL, "unexpected status", NULL, err);
     }
     if (!is_identity(head->content_encoding)) {

@@ -55,6 +55,7 @@ struct wire_head {
     const char *content_type;
     const char *content_encoding;
     const char *retry_after;
+    bool is_part; /* of a 206: the part of the content that was asked for */
 };
 
 /*

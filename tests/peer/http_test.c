@@ -152,6 +152,113 @@ Test(http, A075_a_short_write_is_never_taken_for_a_whole_one)
     world_close(&w);
 }
 
+/* ---- contents of streams ---- */
+
+struct head_row {
+    const char *status, *type, *encoding; /* NULL: not said */
+    enum pfs_class cls;                   /* of opening */
+};
+
+#define RANGES "0123456789abcdef; features=ranges"
+
+/* Sends a beginning of four bytes, and of what is refused no end. */
+static void begin_content(struct h2server *s, struct h2peer *p)
+{
+    const struct head_row *row = s->arg;
+    struct h2frame f;
+
+    h2peer_hello(p, 0, NULL);
+    for (struct h2req *r; (r = h2peer_request(p)) != NULL;) {
+        bool is_part = strcmp(row->status, "206") == 0;
+        const char *fields[16] = {":status", row->status, "agfs-boot", RANGES};
+        size_t n = 4;
+
+        if (!strstr(r->path, "/files?") && !strstr(r->path, "/stream")) {
+            world_reply(p, r);
+            h2peer_forget(r);
+            continue;
+        }
+        if (is_part) {
+            memcpy(fields + n,
+                   (const char *[]){"etag", "\"v\"", "content-range", "bytes 0-3/9",
+                                    "content-length", "4"},
+                   6 * sizeof *fields);
+            n += 6;
+        }
+        if (row->type) {
+            fields[n++] = "content-type";
+            fields[n++] = row->type;
+        }
+        if (row->encoding) {
+            fields[n++] = "content-encoding";
+            fields[n++] = row->encoding;
+        }
+        h2server_count(s);
+        h2peer_headers(p, 0, r->stream, fields);
+        if (row->cls == PFS_OK) {
+            h2peer_data(p, H2_END_STREAM, r->stream, "1234");
+        } else if (!is_part) { /* whose reader may have read all of it */
+            h2peer_data(p, 0, r->stream, "1234");
+            cr_expect(h2peer_wait(p, H2_RST_STREAM, &f), "%s: not given up", row->type);
+        }
+        h2peer_forget(r);
+    }
+}
+
+static const struct head_row head_rows[] = {
+    {"200", "application/octet-stream", NULL, PFS_OK},
+    {"200", NULL, "identity", PFS_OK},
+    {"200", "text/html", NULL, PFS_PAYLOAD}, /* the page of a captive portal */
+    {"200",
+     "text/html; charset=utf-8; profile=\"http://captive.portal.example.com/a/long/name/of/a/"
+     "profile/without/end\"",
+     NULL, PFS_PAYLOAD},
+    {"200", "application/octet-stream", "gzip", PFS_PAYLOAD},
+    {"200", "application/octet-stream", "gzip, gzip, gzip, gzip, gzip, gzip, gzip", PFS_PAYLOAD},
+    {"206", "application/octet-stream", NULL, PFS_OK},
+    {"206", "text/html", NULL, PFS_PAYLOAD},
+};
+
+/* By path and by handle; and the connection stays. */
+Test(http, A074_a_stream_is_content_or_an_error)
+{
+    for (size_t i = 0; i < 2 * sizeof head_rows / sizeof *head_rows; i++) {
+        const struct head_row *row = &head_rows[i / 2];
+        bool is_part = strcmp(row->status, "206") == 0;
+        struct pfs_request req = {.op = i % 2 ? PFS_OP_HANDLE_STREAM : PFS_OP_OPEN_READ,
+                                  .path = "/f",
+                                  .offset = is_part ? 0 : -1,
+                                  .size = is_part ? 4 : -1,
+                                  .flags = is_part ? PFS_READ_RANGE : 0};
+        struct world w = {0};
+        struct pfs_reply reply;
+        char buf[8];
+        size_t n = 0;
+
+        if (is_part && i % 2) {
+            continue; /* handles have no parts */
+        }
+        world_open(&w, begin_content, (void *)(uintptr_t)row, OPTIONS("max_connections", "1"));
+        enum pfs_class cls = pfs_call(w.c, &req, &reply);
+        w.err = reply.err;
+        cr_expect_eq(cls, row->cls, "row %zu: %s %s", i, pfs_class_name(cls), w.err.text);
+        if (cls == PFS_OK && row->cls == PFS_OK) {
+            cr_expect_eq(pfs_stream_read(reply.stream, buf, sizeof buf, &n, &w.err), PFS_OK);
+            cr_expect(n == 4 && memcmp(buf, "1234", 4) == 0, "row %zu", i);
+        } else if (row->cls != PFS_OK) {
+            cr_expect_null(reply.stream, "row %zu", i);
+            cr_expect(w.err.outcome == PFS_OUTCOME_UN && w.err.phase == PFS_PHASE_REPLY, "row %zu",
+                      i);
+            cr_expect(strstr(w.err.text, "unexpected content"), "row %zu: %s", i, w.err.text);
+        }
+        pfs_reply_fini(&reply);
+        cr_expect_eq(world_stat(&w), PFS_OK, "row %zu: %s", i, w.err.text);
+        cr_expect_eq(atomic_load(&w.server.n_requests), 1, "row %zu: asked again", i);
+        cr_expect_eq(atomic_load(&w.server.n_conns), 1, "row %zu", i);
+        world_close(&w);
+    }
+}
+
 /* A stream of 60 pieces; then it ends in order, with a reset, or with the connection. */
 enum how { IN_ORDER, RESET, CUT };
 

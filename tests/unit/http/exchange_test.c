@@ -111,7 +111,7 @@ Test(exchange, A055_A057_limits)
     cr_assert_eq(n, 17);
 }
 
-Test(exchange, values_too_long_to_keep_are_absent)
+Test(exchange, other_values_too_long_to_keep_are_absent)
 {
     char value[REPLY_FIELD_MAX + 1];
     struct exchange ex;
@@ -124,8 +124,25 @@ Test(exchange, values_too_long_to_keep_are_absent)
     exchange_init(&ex);
     value[REPLY_FIELD_MAX - 1] = 'v';
     value[REPLY_FIELD_MAX] = '\0';
+    cr_assert_eq(field(&ex, "etag", value), PFS_OK);
+    cr_assert_str_eq(ex.head.etag, "");
+    cr_assert_eq(field(&ex, "retry-after", value), PFS_OK);
+    cr_assert_str_eq(ex.head.retry_after, "");
+}
+
+/* Else a page with a long type, or bytes in many encodings, would pass for plain content. */
+Test(exchange, of_what_the_content_is_a_beginning_is_kept)
+{
+    char value[REPLY_FIELD_MAX + 9] = "text/html; ";
+    struct exchange ex;
+
+    exchange_init(&ex);
+    memset(value + strlen(value), 'v', sizeof value - 1 - strlen(value));
     cr_assert_eq(field(&ex, "content-type", value), PFS_OK);
-    cr_assert_str_eq(ex.head.content_type, "");
+    cr_assert_eq(strlen(ex.head.content_type), sizeof ex.head.content_type - 1);
+    cr_assert_eq(strncmp(ex.head.content_type, value, sizeof ex.head.content_type - 1), 0);
+    cr_assert_eq(field(&ex, "content-encoding", value), PFS_OK);
+    cr_assert_eq(strlen(ex.head.content_encoding), sizeof ex.head.content_encoding - 1);
 }
 
 Test(exchange, body_limit_and_memory)
