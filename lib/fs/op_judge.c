@@ -58,6 +58,15 @@ void op_end(struct op *op)
     }
 }
 
+/* The reply at hand is of the server process that the attempts before were sent to. */
+static bool is_of_first_boot(const struct op *op)
+{
+    const char *boot = op->ex.head.boot;
+    size_t n = strlen(op->first_boot);
+
+    return n > 0 && strcspn(boot, ";") == n && memcmp(boot, op->first_boot, n) == 0;
+}
+
 static void gather_facts(const struct op *op, const struct pfs_error *err, struct retry_facts *f)
 {
     const struct exchange *ex = &op->ex;
@@ -83,7 +92,7 @@ static void gather_facts(const struct op *op, const struct pfs_error *err, struc
         .max_attempts = op->client->options.retries,
         .used_free_retry = op->used_free_retry,
         .uncertain = op->uncertain,
-        .remembered = op->first_boot[0],
+        .remembered = is_of_first_boot(op),
         .h2_code = err->h2_code,
         .retry_after_ms = err->retry_after_ms,
         .tokens = remote_tokens(op->client->remote),

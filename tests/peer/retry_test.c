@@ -343,3 +343,63 @@ Test(retry, ids_where_they_may_be_remembered)
     count_ids(true, 6);
     count_ids(false, 1);
 }
+
+/* What answers the repetition of a call whose first attempt may have been carried out. */
+struct repetition {
+    const char *status, *boot; /* NULL: none, it is a front that answers for the server */
+    enum pfs_class cls;
+    enum pfs_outcome outcome;
+};
+
+#define BOOT "0123456789abcdef"
+#define DEDUPE "; features=dedupe"
+
+static void answer_repetition(struct h2server *s, struct h2peer *p)
+{
+    const struct repetition *row = s->arg;
+
+    h2peer_hello(p, 0, NULL);
+    for (struct h2req *r; (r = h2peer_request(p)) != NULL;) {
+        unsigned n = atomic_fetch_add(&s->n_requests, 1);
+
+        if (n == 0) {
+            h2peer_reply_with(p, r->stream, "200", "agfs-boot", BOOT DEDUPE,
+                              "{\"status\":\"healthy\"}");
+        } else if (n == 1) {
+            reset(s, p, r);
+        } else {
+            h2peer_reply_with(p, r->stream, row->status, row->boot ? "agfs-boot" : NULL, row->boot,
+                              "{\"error\":\"no\"}");
+        }
+        h2peer_forget(r);
+    }
+}
+
+Test(retry, only_who_remembers_says_that_nothing_was_done)
+{
+    static const struct repetition rows[] = {
+        {"409", BOOT DEDUPE, PFS_EXISTS, NA},
+        {"404", BOOT, PFS_NOTFOUND, NA},
+        {"404", NULL, PFS_NOTFOUND, UN},
+        {"403", NULL, PFS_DENIED, UN},
+        {"400", NULL, PFS_BADARG, UN},
+        {"421", NULL, PFS_REFUSED, UN},
+        {"425", NULL, PFS_REFUSED, UN},
+        {"404", "fedcba9876543210" DEDUPE, PFS_NOTFOUND, UN},
+        {"404", BOOT "0" DEDUPE, PFS_NOTFOUND, UN},
+        {"404", "0123" DEDUPE, PFS_NOTFOUND, UN},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct world w = {0};
+
+        world_open(&w, answer_repetition, (void *)(uintptr_t)&rows[i], NULL);
+        cr_assert_eq(pfs_health(w.c, &w.err), PFS_OK, "%s", w.err.text);
+        enum pfs_class cls = world_mkdir(&w);
+        cr_expect_eq(cls, rows[i].cls, "row %zu: %s %s", i, pfs_class_name(cls), w.err.text);
+        cr_expect_eq(w.err.outcome, rows[i].outcome, "row %zu: %s", i,
+                     pfs_outcome_name(w.err.outcome));
+        cr_expect_eq(atomic_load(&w.server.n_requests), 3, "row %zu", i);
+        world_close(&w);
+    }
+}
