@@ -100,16 +100,37 @@ static void gather_facts(const struct op *op, const struct pfs_error *err, struc
     };
 }
 
-/* Of the operation, whose step failed for good with that outcome. */
+/* Whether opening alone may have changed something. */
+static bool opening_changes(const struct op *op)
+{
+    return op->req.flags & (PFS_WRITE_CREATE | PFS_WRITE_EXCLUSIVE | PFS_WRITE_TRUNCATE);
+}
+
+/* Of the operation, whose step failed for good with that outcome: what the step did is not yet what
+ * was asked for. */
 static enum pfs_outcome final_outcome(const struct op *op, const struct retry_facts *f,
                                       enum pfs_outcome of_step)
 {
-    if (op->step == STEP_PROBE) { /* the write itself was not sent */
-        return PFS_OUTCOME_NA;
-    }
-    bool applied = op->applied && of_step == PFS_OUTCOME_NA;
+    bool may_have_run = of_step != PFS_OUTCOME_NA;
 
-    return applied ? PFS_OUTCOME_AP : retry_outcome(f, of_step);
+    switch (op->step) {
+    case STEP_PROBE: /* the write itself was not sent */
+        return PFS_OUTCOME_NA;
+    case STEP_OPEN:
+        if (may_have_run) {
+            return opening_changes(op) ? PFS_OUTCOME_UN : PFS_OUTCOME_NA;
+        }
+        break;
+    case STEP_WRITE: /* nobody said how much */
+        of_step = may_have_run ? PFS_OUTCOME_UN : PFS_OUTCOME_NA;
+        break;
+    case STEP_SYNC:
+        return op->applied ? PFS_OUTCOME_AP : PFS_OUTCOME_UN;
+    case STEP_MAIN:
+    case STEP_CLOSE:
+        break;
+    }
+    return retry_outcome(f, of_step);
 }
 
 /* The failed step again? Fills in the outcome that the evidence allows. */
@@ -162,12 +183,6 @@ static bool end_with(struct op *op, const struct pfs_error *err)
         return true;
     }
     return false;
-}
-
-/* Whether opening alone may have changed something. */
-static bool opening_changes(const struct op *op)
-{
-    return op->req.flags & (PFS_WRITE_CREATE | PFS_WRITE_EXCLUSIVE | PFS_WRITE_TRUNCATE);
 }
 
 /* A handle takes one piece of content; a stream that it could carry there is none. */

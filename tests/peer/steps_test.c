@@ -8,9 +8,13 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#define CUT "the reply is cut after its header"
+#define RESET "there is no reply"
+
 /* Which request is answered with what else than success. */
 struct step_row {
-    const char *at, *status, *error;
+    const char *at, *status; /* CUT, RESET */
+    const char *error;
     uint32_t flags;
     enum pfs_class cls;
     enum pfs_outcome outcome; /* of a failure */
@@ -33,7 +37,15 @@ static void fail_at(struct h2server *s, struct h2peer *p)
         bool fails = strstr(r->path, row->at);
 
         h2server_count(s);
-        h2peer_reply(p, r->stream, fails ? row->status : "200", fails ? row->error : success(r));
+        if (fails && strcmp(row->status, CUT) == 0) {
+            h2peer_headers(p, 0, r->stream, (const char *const[]){":status", "200", NULL});
+            h2peer_rst(p, r->stream, H2_INTERNAL_ERROR);
+        } else if (fails && strcmp(row->status, RESET) == 0) {
+            h2peer_rst(p, r->stream, H2_INTERNAL_ERROR);
+        } else {
+            h2peer_reply(p, r->stream, fails ? row->status : "200",
+                         fails ? row->error : success(r));
+        }
         h2peer_forget(r);
     }
 }
@@ -46,11 +58,23 @@ Test(steps, what_was_done_is_not_forgotten)
     enum { NEW = PFS_WRITE_CREATE | PFS_WRITE_EXCLUSIVE, EMPTY = NEW | PFS_WRITE_TRUNCATE };
     static const struct step_row rows[] = {
         {"/sync", "501", FAILED, EMPTY | PFS_WRITE_SYNC, PFS_UNSUPPORTED, PFS_OUTCOME_AP},
-        {"/sync", "500", FAILED, EMPTY | PFS_WRITE_SYNC, PFS_IO, PFS_OUTCOME_UN},
+        {"/sync", "500", FAILED, EMPTY | PFS_WRITE_SYNC, PFS_IO, PFS_OUTCOME_AP},
+        {"/sync", CUT, "", PFS_WRITE_SYNC, PFS_TRUNCATED, PFS_OUTCOME_AP},
+        {"/sync", RESET, "", PFS_WRITE_SYNC, PFS_RESET, PFS_OUTCOME_AP},
+        {"/write", "200", "{\"message\":\"ok\"}", 0, PFS_PAYLOAD, PFS_OUTCOME_UN}, /* how much? */
+        {"/write", "200", "<html>", EMPTY, PFS_PAYLOAD, PFS_OUTCOME_UN},
+        {"/write", CUT, "", 0, PFS_TRUNCATED, PFS_OUTCOME_UN},
+        {"/write", RESET, "", 0, PFS_RESET, PFS_OUTCOME_UN},
         {"/write", "507", FAILED, EMPTY, PFS_NOSPC, PFS_OUTCOME_UN}, /* it is there, and empty */
         {"/write", "429", FAILED, NEW, PFS_BUSY, PFS_OUTCOME_UN},
         {"/write", "507", FAILED, 0, PFS_NOSPC, PFS_OUTCOME_NA}, /* opening changed nothing */
         {"/handles/open", "409", FAILED, NEW, PFS_EXISTS, PFS_OUTCOME_NA},
+        {"/handles/open", "200", "<html>", EMPTY, PFS_PAYLOAD, PFS_OUTCOME_UN},
+        {"/handles/open", "200", "<html>", 0, PFS_PAYLOAD, PFS_OUTCOME_NA}, /* only opened */
+        {"/handles/open", CUT, "", PFS_WRITE_CREATE, PFS_TRUNCATED, PFS_OUTCOME_UN},
+        {"/handles/open", CUT, "", PFS_WRITE_SYNC, PFS_TRUNCATED, PFS_OUTCOME_NA},
+        {"/handles/open", RESET, "", NEW, PFS_RESET, PFS_OUTCOME_UN},
+        {"/handles/open", RESET, "", 0, PFS_RESET, PFS_OUTCOME_NA},
         {"/capabilities", "500", FAILED, NEW, PFS_IO, PFS_OUTCOME_NA},
         {"/capabilities", "404", NO_SUCH_CALL, NEW, PFS_OK, 0},
         {"/", "404", NO_SUCH_CALL, NEW, PFS_UNSUPPORTED, PFS_OUTCOME_NA},
