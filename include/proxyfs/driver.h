@@ -146,7 +146,7 @@ struct pfs_match {
 
 struct pfs_handle_info {
     uint64_t id;
-    char *path;
+    char *path; /* NULL: not said, or it has no name here */
     uint32_t flags;
     int64_t lease_s;
     int64_t expires_ns, created_ns, access_ns; /* since 1970 UTC, PFS_TIME_UNKNOWN when unknown */

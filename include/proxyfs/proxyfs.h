@@ -177,7 +177,10 @@ PFS_API PFS_MUST_CHECK enum pfs_class pfs_stat(struct pfs_client *c, const char 
  */
 PFS_API PFS_MUST_CHECK enum pfs_class pfs_symlink(struct pfs_client *c, const char *target,
                                                   const char *link, struct pfs_error *err);
-/* *ret is malloc'ed text: free(). */
+/*
+ * *ret is malloc'ed text: free(). An absolute target is a path as all others are: below the option
+ * remote_path, for pfs_symlink too; of a link that leads out of that: DENIED.
+ */
 PFS_API PFS_MUST_CHECK enum pfs_class pfs_readlink(struct pfs_client *c, const char *path,
                                                    char **ret, struct pfs_error *err);
 /* algorithm: "xxh3" or "md5". *ret is malloc'ed hexadecimal text: free(). */

@@ -117,6 +117,9 @@ bool op_call(struct op *op, struct generation *g);
 
 /* The header of op->ex has come: is it that of the content asked for? As wire_check_head. */
 PFS_MUST_CHECK enum pfs_class op_check_head(const struct op *op, struct pfs_error *err);
+/* op_names.c: names in the reply of op->ex become those of the caller, without remote_path. Errors:
+ * PAYLOAD, DENIED (a link that leads out of it); *reply is empty then. */
+enum pfs_class op_name_locally(const struct op *op, struct pfs_reply *reply);
 /* Decodes the complete reply of op->ex, which loses its body. */
 void op_decode(struct op *op, struct pfs_reply *reply);
 

@@ -127,10 +127,17 @@ static bool stays_small(const struct op *op, const struct pfs_request *req)
            strnlen(req->path, sizeof op->small_paths) + 2 <= sizeof op->small_paths;
 }
 
+/* A link's absolute target is a name as the caller knows it, as much as the link's own. */
+static bool has_target_below(const struct op *op, const struct pfs_request *req)
+{
+    return req->op == PFS_OP_SYMLINK && req->path2 && req->path2[0] == '/' &&
+           strcmp(op->client->options.remote_path, "/") != 0;
+}
+
 enum pfs_class op_set_paths(struct op *op, const struct pfs_request *req, struct pfs_error *err)
 {
     char first[PFS_PATH_MAX + 1], second[PFS_PATH_MAX + 1]; /* not zeroed: 8 KiB a call */
-    bool two = op_has_two_paths(req->op);
+    bool two = op_has_two_paths(req->op) || has_target_below(op, req);
     enum pfs_class cls = check_paths(req, err);
 
     if (cls != PFS_OK) {

@@ -298,8 +298,8 @@ void op_decode(struct op *op, struct pfs_reply *reply)
     if (len && !body) {
         pfs_fail(&reply->err, PFS_NOMEM, PFS_OUTCOME_UN, PFS_PHASE_REPLY,
                  "out of memory for a reply");
-    } else {
-        wire_decode(req, &head, body, len, op->client->options.authority, reply);
+    } else if (wire_decode(req, &head, body, len, op->client->options.authority, reply) == PFS_OK) {
+        op_name_locally(op, reply);
     }
 }
 

@@ -398,6 +398,39 @@ def test_native_plugin_in_our_server(world):
     check(api.unmount("/p"))
 
 
+def test_a_part_of_the_remote(world):
+    """With remote_path, every name through the mount is one of the server that has it."""
+    remote = world.start("remote", ["--mount", "memfs:/memfs"])
+    far = Api(remote.clear)
+    wait_for("the mount", far.ready)
+    for d in ("part", "part/d", "other"):
+        check(far.post("directories", path="/memfs/" + d), 201)
+    check(far.put("/memfs/part/d/f", b"needle\n"))
+    check(far.put("/memfs/other/g", b"needle too\n"))
+    check(far.post("symlink", {"target": "/memfs/part/d"}, path="/memfs/part/in"), 201)
+    check(far.post("symlink", {"target": "/memfs/other"}, path="/memfs/part/out"), 201)
+    local = world.start("local", world.mount_arg("/r/p", remote.clear, remote_path="/memfs/part"))
+    near = Api(local.clear)
+    wait_for("the mount", near.ready)
+    for path, found in (("/r/p", "/r/p/d/f"), ("/r/p/d/f", "/r/p/d/f"), ("/r/p/in", "/r/p/in/f")):
+        m = check(near.post("grep", {"path": path, "pattern": "needle", "recursive": True})).json()["matches"]
+        assert found in [x["file"] for x in m] and all(x["file"].startswith("/r/p/") for x in m), (path, m)
+    assert check(near.get("readlink", path="/r/p/in")).json()["target"] == "/r/p/d"
+    r = near.get("readlink", path="/r/p/out")
+    assert r.status == 403 and "/memfs/other" in r.error, r.body
+    check(near.post("symlink", {"target": "/r/p/d/f"}, path="/r/p/made"), 201)
+    assert check(near.get("readlink", path="/r/p/made")).json()["target"] == "/r/p/d/f"
+    assert check(far.get("readlink", path="/memfs/part/made")).json()["target"] == "/memfs/part/d/f"
+    assert check(near.read("/r/p/made")).body == b"needle\n"
+    check(near.post("symlink", {"target": "d/f"}, path="/r/p/relative"), 201)
+    assert check(far.get("readlink", path="/memfs/part/relative")).json()["target"] == "d/f"
+    assert check(near.get("stat", path="/r/p")).json()["name"] == "p"
+    for name, shown in (("/r/p/d/f", "/r/p/d/f"), ("/r/p/out/g", "/r/p/out/g")):
+        h = check(near.post("handles/open", path=name, flags=0)).json()
+        assert h["path"] == shown, h
+        assert check(near.get("handles/%d" % h["handle_id"])).json()["path"] == shown
+
+
 def test_secrets_are_not_shown(world):
     remote = world.start("remote", ["--mount", "memfs:/memfs"])
     local = world.start("local", ["--mount", "memfs:/local"])
@@ -417,4 +450,4 @@ run([test_operations_through_the_mount, test_errors_keep_class_and_origin, test_
      test_a_call_stays_on_its_event_loop,
      test_bad_options_are_refused_by_name, test_server_certificate_expired, test_http11_only_tls_peer,
      test_bad_paths, test_slow_remote_holds_up_nobody, test_remote_restart_and_kill, test_lazy_mount,
-     test_native_plugin_in_our_server, test_secrets_are_not_shown])
+     test_native_plugin_in_our_server, test_a_part_of_the_remote, test_secrets_are_not_shown])
