@@ -244,10 +244,11 @@ PFS_API PFS_MUST_CHECK enum pfs_class pfs_open_write(struct pfs_client *c, const
                                                      struct pfs_error *err);
 /*
  * One stream serves one thread at a time. read: *ret_n == 0 is the end of the content, which is
- * then proven complete (a cut transfer is TRUNCATED). write: all of buf. finish: commits what was
- * written; close without finish leaves the old content. Each call waits at most the client's
- * timeout; where a write goes in parts, so much longer as they take at 64 KiB/s: four minutes. A
- * stream for writing refuses to be read, and one for reading to be written or finished: DENIED.
+ * then proven complete (a cut transfer is TRUNCATED); cap 0 is INVALID. write: all of buf. finish:
+ * commits what was written; close without finish leaves the old content. Each call waits at most
+ * the client's timeout; where a write goes in parts, so much longer as they take at 64 KiB/s: four
+ * minutes. A stream for writing refuses to be read, and one for reading to be written or finished:
+ * DENIED.
  */
 PFS_API PFS_MUST_CHECK enum pfs_class pfs_stream_read(struct pfs_stream *s, void *buf, size_t cap,
                                                       size_t *ret_n, struct pfs_error *err);

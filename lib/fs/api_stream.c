@@ -96,6 +96,9 @@ enum pfs_class pfs_stream_read(struct pfs_stream *s, void *buf, size_t cap, size
 {
     struct stream_wait w = STREAM_WAIT_INIT;
 
+    if (cap == 0) { /* 0 bytes read would be the end */
+        return pfs_refuse(err, PFS_INVALID, "read: there is no room for any content");
+    }
     s->ops->read(s, buf, cap, on_io, &w);
     return wait_for(s, &w, ret_n, err);
 }

@@ -421,6 +421,26 @@ Test(stream, a_stream_has_one_direction)
     world_close(&w);
 }
 
+Test(stream, no_room_is_not_the_end)
+{
+    struct world w = {0};
+    struct pfs_stream *s;
+    char buf[10];
+    size_t n = 99;
+
+    world_open(&w, world_serve, NULL, NULL);
+    cr_assert_eq(pfs_open_read(w.c, "/f", 0, -1, &s, &w.err), PFS_OK, "%s", w.err.text);
+    cr_expect_eq(pfs_stream_read(s, buf, 0, &n, &w.err), PFS_INVALID);
+    assert_err(&w, PFS_INVALID, PFS_OUTCOME_NA, PFS_PHASE_LOCAL);
+    cr_expect_eq(n, 99, "it was touched");
+    cr_expect_eq(pfs_stream_read(s, buf, sizeof buf, &n, &w.err), PFS_OK, "%s", w.err.text);
+    cr_expect_eq(n, 7);
+    cr_expect_eq(pfs_stream_read(s, buf, sizeof buf, &n, &w.err), PFS_OK, "%s", w.err.text);
+    cr_expect_eq(n, 0, "the end");
+    pfs_stream_close(s);
+    world_close(&w);
+}
+
 Test(stream, a_stream_for_writing_without_a_connection_cannot_be_read)
 {
     struct world w = {0};
