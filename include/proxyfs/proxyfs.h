@@ -267,7 +267,10 @@ PFS_API void pfs_stream_close(struct pfs_stream *s);
 
 /* GET /health: PFS_OK when the remote answers 200. */
 PFS_API PFS_MUST_CHECK enum pfs_class pfs_health(struct pfs_client *c, struct pfs_error *err);
-/* The remote's version (malloc'ed: free()). ret_features may be NULL; its .file are features. */
+/*
+ * The remote's version (malloc'ed: free(); "" where it says none). ret_features may be NULL; its
+ * .file are features.
+ */
 PFS_API PFS_MUST_CHECK enum pfs_class pfs_capabilities(struct pfs_client *c, char **ret_version,
                                                        struct pfs_matches *ret_features,
                                                        struct pfs_error *err);

@@ -235,6 +235,9 @@ static enum pfs_class decode_capabilities(struct decoding *d)
     struct json_value array = {0};
     enum pfs_class cls = get_optional(d, "version", &d->reply->text);
 
+    if (cls == PFS_OK && !d->reply->text) {
+        cls = copy(d, "", &d->reply->text);
+    }
     if (cls == PFS_OK) {
         cls = begin_matches(d, "features", &array);
     }

@@ -152,6 +152,27 @@ Test(http, A075_a_short_write_is_never_taken_for_a_whole_one)
     world_close(&w);
 }
 
+Test(http, a_version_is_a_text_in_any_case)
+{
+    static const struct {
+        struct canned reply;
+        const char *version;
+    } rows[] = {{{{":status", "200", JSON}, "{\"version\":\"1.4.0\",\"features\":[]}"}, "1.4.0"},
+                {{{":status", "200", JSON}, "{\"features\":[]}"}, ""}};
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct world w = {0};
+        char *version = NULL;
+
+        world_open(&w, script, (void *)(uintptr_t)&rows[i].reply, NULL);
+        cr_assert_eq(pfs_capabilities(w.c, &version, NULL, &w.err), PFS_OK, "%s", w.err.text);
+        cr_assert_not_null(version, "row %zu", i);
+        cr_assert_str_eq(version, rows[i].version);
+        free(version);
+        world_close(&w);
+    }
+}
+
 /* ---- contents of streams ---- */
 
 struct head_row {

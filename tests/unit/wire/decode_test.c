@@ -249,6 +249,10 @@ Test(decode, matches_and_capabilities, .fini = finish)
     cr_assert_str_eq(reply.text, "1.4.0");
     cr_assert(reply.n_matches == 2 && strcmp(reply.matches[1].file, "grep") == 0);
     cr_assert_eq(decode(PFS_OP_CAPABILITIES, "{}"), PFS_OK);
+    cr_assert_not_null(reply.text);
+    cr_assert_str_empty(reply.text);
+    cr_assert_eq(decode(PFS_OP_CAPABILITIES, "{\"version\":null}"), PFS_OK);
+    cr_assert_not_null(reply.text);
     expect_payload(PFS_OP_CAPABILITIES, "{\"features\":[1]}", PFS_OUTCOME_UN);
 }
 
