@@ -136,13 +136,14 @@ static int64_t get_time(struct decoding *d, const char *key)
 /* Only the number of a newly opened handle must be there; servers differ in the rest. */
 static enum pfs_class decode_handle(struct decoding *d)
 {
+    bool is_new = d->req->op == PFS_OP_HANDLE_OPEN || d->req->op == PFS_OP_HANDLE_REPLACE;
     struct pfs_handle_info *h = &d->reply->handle;
     enum json_found found = json_get_uint64(d->root, "handle_id", &h->id);
 
     if (found == JSON_MISSING) {
         found = json_get_uint64(d->root, "id", &h->id);
     }
-    if (found == JSON_MISSING && d->req->op != PFS_OP_HANDLE_OPEN) {
+    if (found == JSON_MISSING && !is_new) {
         h->id = d->req->handle;
         found = JSON_FOUND;
     }

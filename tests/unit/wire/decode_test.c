@@ -272,7 +272,10 @@ Test(decode, handles, .fini = finish)
     cr_assert(reply.handle.id == 9 && reply.handle.lease_s == 30);
     cr_assert_eq(decode(PFS_OP_HANDLE_SEEK, "{\"position\":5,\"offset\":5}"), PFS_OK);
     cr_assert_eq(reply.count, 5);
+    cr_assert_eq(decode(PFS_OP_HANDLE_REPLACE, "{\"handle_id\":5}"), PFS_OK);
+    cr_assert_eq(reply.handle.id, 5);
     expect_payload(PFS_OP_HANDLE_OPEN, "{\"path\":\"/g\"}", PFS_OUTCOME_AP);
+    expect_payload(PFS_OP_HANDLE_REPLACE, "{\"path\":\"/g\"}", PFS_OUTCOME_AP);
     expect_payload(PFS_OP_HANDLE_OPEN, "{\"handle_id\":\"h_abc\"}", PFS_OUTCOME_AP);
     expect_payload(PFS_OP_HANDLE_OPEN, "{\"handle_id\":-1}", PFS_OUTCOME_AP);
     expect_payload(PFS_OP_HANDLE_INFO, "{\"handle_id\":1,\"flags\":\"x\"}", PFS_OUTCOME_UN);
