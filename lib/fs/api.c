@@ -86,6 +86,9 @@ enum pfs_class pfs_read(struct pfs_client *c, const char *path, int64_t offset, 
     struct pfs_request req = {.op = PFS_OP_READ, .path = path, .offset = offset, .size = size};
     struct pfs_reply reply;
 
+    if (offset < 0) { /* a request may leave it out with -1 */
+        return pfs_refuse(err, PFS_INVALID, "read: offset %lld is negative", (long long)offset);
+    }
     if (pfs_call(c, &req, &reply) == PFS_OK) {
         ret->bytes = reply.data;
         ret->len = reply.len;

@@ -152,6 +152,26 @@ Test(http, A075_a_short_write_is_never_taken_for_a_whole_one)
     world_close(&w);
 }
 
+Test(http, an_offset_is_not_negative)
+{
+    static const int64_t bad[] = {-1, -2, INT64_MIN};
+    struct canned reply = {{":status", "200", BYTES}, "content"};
+    struct pfs_data d = {0};
+    struct world w = {0};
+
+    world_open(&w, script, &reply, NULL);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        cr_expect_eq(pfs_read(w.c, "/f", bad[i], -1, &d, &w.err), PFS_INVALID, "row %zu", i);
+        assert_err(&w, PFS_INVALID, PFS_OUTCOME_NA, PFS_PHASE_LOCAL);
+        cr_expect_null(d.bytes);
+    }
+    cr_assert_eq(atomic_load(&w.server.n_requests), 0, "something was sent");
+    cr_assert_eq(pfs_read(w.c, "/f", 0, -1, &d, &w.err), PFS_OK, "%s", w.err.text);
+    cr_expect_eq(d.len, 7);
+    pfs_data_fini(&d);
+    world_close(&w);
+}
+
 Test(http, a_version_is_a_text_in_any_case)
 {
     static const struct {
