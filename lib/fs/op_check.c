@@ -8,11 +8,15 @@
 #include "fs/op.h"
 #include <string.h>
 
-static bool is_modification(enum pfs_op op)
+/* Whatever flag it is that a handle is opened with: only to read has none. */
+static bool is_modification(const struct pfs_request *req)
 {
+    enum pfs_op op = req->op;
+
     return op_safety(op) != SAFETY_R && op != PFS_OP_READ && op != PFS_OP_OPEN_READ &&
            op != PFS_OP_HANDLE_READ && op != PFS_OP_HANDLE_SEEK && op != PFS_OP_HANDLE_STREAM &&
-           op != PFS_OP_HANDLE_CLOSE && op != PFS_OP_HANDLE_OPEN;
+           op != PFS_OP_HANDLE_CLOSE &&
+           (op != PFS_OP_HANDLE_OPEN || req->flags != PFS_OPEN_RDONLY);
 }
 
 static enum pfs_class check_numbers(const struct pfs_request *r, struct pfs_error *err)
@@ -66,7 +70,7 @@ enum pfs_class op_check(const struct pfs_client *c, const struct pfs_request *re
     if ((unsigned)req->op >= PFS_N_OPS) {
         return pfs_refuse(err, PFS_INVALID, "unknown operation %u", (unsigned)req->op);
     }
-    if (c->options.read_only && is_modification(req->op)) {
+    if (c->options.read_only && is_modification(req)) {
         return pfs_refuse(err, PFS_DENIED, "%s: permission denied (the mount is read-only)",
                           pfs_op_name(req->op));
     }

@@ -116,8 +116,15 @@ def test_what_is_wrong_is_said_and_changes_nothing(world):
     check(s.api.call("DELETE", "handles/%s" % h))
     assert s.f() == b"old" and s.names() == ["d", "f", "g"]
     read_only = world.start("near", world.mount_arg("/r", s.server.tls, read_only="true", **world.mtls()))
-    wait_for("the mount", Api(read_only.clear).ready)
-    refused(Api(read_only.clear).post("handles/replace", path="/r/store/f"), 403, "denied")
+    near = Api(read_only.clear)
+    wait_for("the mount", near.ready)
+    refused(near.post("handles/replace", path="/r/store/f"), 403, "denied")
+    for flags in (1, 2, 8, 16, 32, 64, 1 | 16 | 64):
+        refused(near.post("handles/open", path="/r/store/f", flags=flags), 403, "denied")
+        refused(near.post("handles/open", path="/r/store/new", flags=flags), 403, "denied")
+    reader = check(near.post("handles/open", path="/r/store/f", flags=0)).json()["id"]
+    assert check(near.get("handles/%s/read" % reader)).body == b"old"
+    assert s.f() == b"old" and s.names() == ["d", "f", "g"]
 
 
 def test_a_commit_with_an_id_happens_once(world):
