@@ -4,14 +4,11 @@
 #include "base/alloc.h"
 #include "base/err.h"
 #include "net/tls_internal.h"
-#include <errno.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 /* Reliability bar A2: deeper chains are refused, and by default those of more than 100 KiB. */
 #define MAX_CHAIN_DEPTH 8
@@ -36,12 +33,7 @@ static enum pfs_class load_trust(SSL_CTX *ssl, const struct tls_options *o, stru
 
     if (o->ca_file) {
         /* Only what the file holds: a pinned CA must not be widened by the system's. */
-        if (SSL_CTX_load_verify_file(ssl, o->ca_file) != 1) {
-            return tls_refuse_config(err, option, o->ca_file);
-        }
-        if (o->server) {
-            SSL_CTX_set_client_CA_list(ssl, SSL_load_client_CA_file(o->ca_file));
-        }
+        return tls_read_trust(ssl, option, o->ca_file, o->server, err);
     } else if (!o->server && SSL_CTX_set_default_verify_paths(ssl) != 1) {
         return tls_refuse_config(err, option, "system certificates");
     } else if (o->server && o->client_cert != TLS_CLIENT_CERT_NONE) {
@@ -56,35 +48,16 @@ static enum pfs_class load_crl(SSL_CTX *ssl, const struct tls_options *o, struct
     if (!o->crl_file) {
         return PFS_OK;
     }
-    X509_STORE *store = SSL_CTX_get_cert_store(ssl);
-    X509_LOOKUP *lookup = X509_STORE_add_lookup(store, X509_LOOKUP_file());
-    if (!lookup || X509_load_crl_file(lookup, o->crl_file, X509_FILETYPE_PEM) <= 0) {
-        return tls_refuse_config(err, "crl_file", o->crl_file);
+    enum pfs_class cls = tls_read_crl(ssl, "crl_file", o->crl_file, err);
+    if (cls != PFS_OK) {
+        return cls;
     }
     /*
      * Of the whole chain: who holds the key of a revoked CA makes good certificates below it. No
      * CRL of an issuer = refused.
      */
-    X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
-    return PFS_OK;
-}
-
-/* A key that others can read is no identity. */
-static enum pfs_class check_key_file(const char *option, const char *file, struct pfs_error *err)
-{
-    struct stat st;
-
-    if (stat(file, &st) != 0) {
-        return pfs_refuse(err, PFS_CONFIG, "%s '%s': %s", option, file, strerror(errno));
-    }
-    if (!S_ISREG(st.st_mode)) {
-        return pfs_refuse(err, PFS_CONFIG, "%s '%s' is not a regular file", option, file);
-    }
-    if (st.st_mode & 077) {
-        return pfs_refuse(err, PFS_CONFIG,
-                          "%s '%s' can be read by others (mode %03o): chmod 600 it", option, file,
-                          (unsigned)(st.st_mode & 0777));
-    }
+    X509_STORE_set_flags(SSL_CTX_get_cert_store(ssl),
+                         X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
     return PFS_OK;
 }
 
@@ -101,20 +74,14 @@ static enum pfs_class load_identity(SSL_CTX *ssl, const struct tls_options *o,
         return pfs_refuse(err, PFS_CONFIG, "%s and %s belong together: %s is missing", cert_option,
                           key_option, o->cert_file ? key_option : cert_option);
     }
-    enum pfs_class cls = check_key_file(key_option, o->key_file, err);
-    if (cls != PFS_OK) {
-        return cls;
+    enum pfs_class cls = tls_read_chain(ssl, cert_option, o->cert_file, err);
+    if (cls == PFS_OK) {
+        cls = tls_read_key(ssl, key_option, o->key_file, err);
     }
-    if (SSL_CTX_use_certificate_chain_file(ssl, o->cert_file) != 1) {
-        return tls_refuse_config(err, cert_option, o->cert_file);
+    if (cls == PFS_OK && SSL_CTX_check_private_key(ssl) != 1) {
+        cls = tls_refuse_config(err, key_option, o->key_file);
     }
-    if (SSL_CTX_use_PrivateKey_file(ssl, o->key_file, SSL_FILETYPE_PEM) != 1) {
-        return tls_refuse_config(err, key_option, o->key_file);
-    }
-    if (SSL_CTX_check_private_key(ssl) != 1) {
-        return tls_refuse_config(err, key_option, o->key_file);
-    }
-    return PFS_OK;
+    return cls;
 }
 
 /* ALPN's wire form of "h2,http/1.1": each name after its length. */

@@ -3,7 +3,7 @@
 #ifndef PFS_NET_TLS_INTERNAL_H
 #define PFS_NET_TLS_INTERNAL_H
 
-/* What tls_ctx.c and tls.c share. */
+/* What tls.c, tls_ctx.c and tls_pem.c share. */
 #include "net/tls.h"
 #include <openssl/ssl.h>
 #include <stdatomic.h>
@@ -21,5 +21,19 @@ struct tls_ctx {
 void tls_cert_identity(X509 *cert, char *dst, size_t cap);
 /* CONFIG error "OPTION 'FILE': REASON" with OpenSSL's last reason, whose queue is emptied. */
 enum pfs_class tls_refuse_config(struct pfs_error *err, const char *option, const char *file);
+
+/*
+ * tls_pem.c: put what a file holds into a context. It must be a regular file, or a symlink to one;
+ * a key's nobody else may read. Errors: CONFIG, names option and file; NOMEM.
+ */
+/* names: tell clients these CAs. */
+enum pfs_class tls_read_trust(SSL_CTX *ssl, const char *option, const char *file, bool names,
+                              struct pfs_error *err);
+enum pfs_class tls_read_crl(SSL_CTX *ssl, const char *option, const char *file,
+                            struct pfs_error *err);
+enum pfs_class tls_read_chain(SSL_CTX *ssl, const char *option, const char *file,
+                              struct pfs_error *err);
+enum pfs_class tls_read_key(SSL_CTX *ssl, const char *option, const char *file,
+                            struct pfs_error *err);
 
 #endif

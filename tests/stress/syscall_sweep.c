@@ -47,7 +47,6 @@ static const struct fault {
     {"epoll_wait", EINTR, GOT_OVER},
     {"eventfd", EMFILE, C(NOFILE)},
     {"wake_write", EINTR, GOT_OVER},
-    {"fopen", EMFILE, C(CONFIG) | C(NOFILE)},
     {"open", EMFILE, C(CONFIG) | C(NOFILE)},
     {"open", EACCES, C(CONFIG)},
     {"read", EIO, C(CONFIG)},

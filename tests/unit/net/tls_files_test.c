@@ -46,6 +46,8 @@ Test(tls_files, A031_keys_and_certificates)
     expect(&(struct tls_options){.ca_file = ca, .cert_file = cert, .key_file = key}, PFS_OK, "");
     expect(&(struct tls_options){.ca_file = "/nonexistent"}, PFS_CONFIG, "ca_file");
     expect(&(struct tls_options){.ca_file = junk}, PFS_CONFIG, "ca_file");
+    expect(&(struct tls_options){.ca_file = key}, PFS_CONFIG, "ca_file");
+    expect(&(struct tls_options){.ca_file = ca, .crl_file = ca}, PFS_CONFIG, "crl_file");
     expect(&(struct tls_options){.ca_file = ca, .crl_file = junk}, PFS_CONFIG, "crl_file");
     expect(&(struct tls_options){.ca_file = ca, .crl_file = "/nonexistent"}, PFS_CONFIG,
            "crl_file");
@@ -69,6 +71,43 @@ Test(tls_files, A031_keys_and_certificates)
     }
     chmod(key, 0400);
     expect(&(struct tls_options){.ca_file = ca, .cert_file = cert, .key_file = key}, PFS_OK, "");
+    pki_close(&p);
+}
+
+/* A pipe keeps its reader waiting, and with it everybody who makes a client meanwhile. */
+Test(tls_files, A031_what_is_no_regular_file_is_not_waited_for, .timeout = 20)
+{
+    struct pki p;
+    char ca[128], cert[128], key[128], crl[128], fifo[128], link_to_fifo[128], link_to_ca[128];
+
+    pki_open(&p);
+    pki_make(&p, &(struct pki_cert){.name = "c", .issuer = "ca"});
+    strcpy(ca, pki_path(&p, "ca.crt"));
+    strcpy(cert, pki_path(&p, "c.crt"));
+    strcpy(key, pki_path(&p, "c.key"));
+    strcpy(crl, pki_path(&p, "crl.pem"));
+    strcpy(fifo, pki_path(&p, "fifo"));
+    strcpy(link_to_fifo, pki_path(&p, "link_to_fifo"));
+    strcpy(link_to_ca, pki_path(&p, "link_to_ca"));
+    pki_revoke(&p, "ca", NULL, "crl.pem");
+    cr_assert_eq(mkfifo(fifo, 0600), 0);
+    cr_assert_eq(symlink(fifo, link_to_fifo), 0);
+    cr_assert_eq(symlink(ca, link_to_ca), 0);
+    const struct tls_options good = {
+        .ca_file = link_to_ca, .cert_file = cert, .key_file = key, .crl_file = crl};
+    const char *const bad[] = {fifo, link_to_fifo, p.dir, "/dev/null"};
+
+    expect(&good, PFS_OK, "");
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct tls_options o[4] = {good, good, good, good};
+
+        o[0].ca_file = o[1].cert_file = o[2].key_file = o[3].crl_file = bad[i];
+        for (size_t k = 0; k < 4; k++) {
+            expect(&o[k], PFS_CONFIG, "not a regular file");
+            o[k].server = true;
+            expect(&o[k], PFS_CONFIG, "not a regular file");
+        }
+    }
     pki_close(&p);
 }
 
