@@ -32,6 +32,8 @@ struct h2_guard {
     unsigned level; /* glitches in the bucket */
     unsigned empty_data;
     uint64_t n_window_updates, n_streams, n_data_sent;
+    uint64_t n_late_resets; /* of streams without an exchange */
+    uint64_t n_goaways;
 };
 
 /* Where output of nghttp2 goes: into the piece being drained, and what does not fit into `rest`. */

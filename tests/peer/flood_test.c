@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
 /* In memory: peers that send without end. Each must be stopped after a bounded number of frames. */
+#include "base/err.h"
 #include "support/h2peer.h"
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -168,6 +169,7 @@ Test(flood, A059_A060_frames_that_bring_nothing)
                 {H2_WINDOW_UPDATE, 0, "\0\0\0\1", 4, false, "WINDOW_UPDATE"},
                 {H2_WINDOW_UPDATE, 0, "\0\0\0\1", 4, true, "WINDOW_UPDATE on a stream"},
                 {H2_PRIORITY, 0, "\0\0\0\0\20", 5, true, "PRIORITY"},
+                {H2_GOAWAY, 0, "\177\377\377\377\0\0\0\0", 8, false, "GOAWAY"},
                 {0xbe, 0, "unknown", 7, false, "unknown type"}};
 
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -180,6 +182,61 @@ Test(flood, A059_A060_frames_that_bring_nothing)
         cr_assert_leq(n, 1100, "%s: %u", rows[i].what, n);
         assert_ended(&m, &ex, PFS_PROTOCOL);
     }
+}
+
+Test(flood, A059_resets_of_streams_that_have_ended)
+{
+    struct h2mem m;
+    struct exchange ended, open;
+    uint32_t id = start(&m, &ended);
+
+    h2peer_reply(&m.peer, id, "200", "{}");
+    cr_assert(h2mem_done(&m, &ended));
+    exchange_fini(&ended);
+    cr_assert(h2mem_get(&m, &open));
+    unsigned n = flood(&m, H2_RST_STREAM, 0, id, "\0\0\0\0", 4);
+    cr_assert_leq(n, 1100, "%u", n);
+    assert_ended(&m, &open, PFS_PROTOCOL);
+}
+
+Test(flood, A059_a_reset_for_each_request_is_no_flood)
+{
+    struct h2mem m;
+    struct exchange ex;
+    struct pfs_error why;
+
+    h2mem_open(&m, 100, 0, NULL);
+    pfs_refuse(&why, PFS_CANCELLED, "given up");
+    for (unsigned i = 0; i < 3000; i++) { /* all in one moment */
+        cr_assert(h2mem_get(&m, &ex));
+        struct h2req *r = h2peer_request(&m.peer);
+        uint32_t id = r->stream;
+        h2peer_forget(r);
+        if (i % 2) { /* crosses with ours */
+            m.s->ops->cancel(m.s, &ex, &why);
+            h2peer_drain(&m.peer);
+        }
+        cr_assert(h2peer_rst(&m.peer, id, H2_CANCEL), "%u: %s", i, m.error.text);
+        cr_assert(h2mem_done(&m, &ex));
+        exchange_fini(&ex);
+    }
+    h2mem_close(&m);
+}
+
+Test(flood, A059_an_end_in_order_has_two_goaways)
+{
+    struct h2mem m;
+    struct exchange ex;
+    uint32_t id = start(&m, &ex);
+
+    cr_assert(h2peer_goaway(&m.peer, 0x7fffffff, H2_NO_ERROR, ""));
+    cr_assert(h2peer_goaway(&m.peer, id, H2_NO_ERROR, ""));
+    h2peer_reply(&m.peer, id, "200", "{}");
+    cr_assert(h2mem_done(&m, &ex));
+    cr_assert_eq(ex.failure, FAILURE_NONE, "%s", ex.err.text);
+    cr_assert_eq(m.fed, PFS_OK);
+    exchange_fini(&ex);
+    h2mem_close(&m);
 }
 
 Test(flood, A060_as_many_over_time_are_no_flood)

@@ -108,8 +108,8 @@ void h2_note(struct h2 *h, enum h2_event ev)
         [H2_EV_WINDOW_UPDATE] = METER_GLITCHES, [H2_EV_PRIORITY] = METER_GLITCHES,
         [H2_EV_EMPTY_DATA] = METER_GLITCHES,    [H2_EV_UNKNOWN] = METER_GLITCHES,
         [H2_EV_SETTINGS] = METER_CONTROL,       [H2_EV_PING] = METER_CONTROL,
-        [H2_EV_STREAM] = METER_GLITCHES,        [H2_EV_DATA] = METER_GLITCHES,
-        [H2_EV_DATA_SENT] = METER_GLITCHES};
+        [H2_EV_GOAWAY] = METER_GLITCHES,        [H2_EV_STREAM] = METER_GLITCHES,
+        [H2_EV_DATA] = METER_GLITCHES,          [H2_EV_DATA_SENT] = METER_GLITCHES};
 
     if (!h->terminated && !h2_guard_note(&h->guard, ev, loop_now_ms(h->c->loop))) {
         conn_trip(h->c, meters[ev]);

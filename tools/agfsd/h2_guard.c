@@ -57,6 +57,8 @@ bool h2_guard_note(struct h2_guard *g, enum h2_event ev, int64_t now_ms)
                glitch(g, now_ms);
     case H2_EV_PRIORITY:
         return ++g->n_priorities <= 100 * (1 + g->n_streams) || glitch(g, now_ms);
+    case H2_EV_GOAWAY: /* an end in order has two: a notice, and the last stream */
+        return ++g->n_goaways <= 2 || glitch(g, now_ms);
     case H2_EV_EMPTY_DATA:
     case H2_EV_UNKNOWN:
         return glitch(g, now_ms);

@@ -24,6 +24,7 @@ struct h2_guard {
     unsigned n_settings;
     int64_t ping_ms; /* the last one; 0: none, or something useful has happened since */
     unsigned ping_strikes;
+    unsigned n_goaways;
 };
 
 enum h2_event {
@@ -35,6 +36,7 @@ enum h2_event {
     H2_EV_UNKNOWN,
     H2_EV_SETTINGS,
     H2_EV_PING,
+    H2_EV_GOAWAY,
     H2_EV_STREAM,    /* useful: a request */
     H2_EV_DATA,      /* useful: body bytes came */
     H2_EV_DATA_SENT, /* useful */

@@ -209,6 +209,9 @@ static int on_frame(nghttp2_session *s, const nghttp2_frame *frame, void *user)
     case NGHTTP2_RST_STREAM:
         h2_note(h, H2_EV_PEER_RESET);
         break;
+    case NGHTTP2_GOAWAY:
+        h2_note(h, H2_EV_GOAWAY);
+        break;
     }
     return 0;
 }

@@ -361,6 +361,8 @@ Test(server_h2, D07_floods_of_small_frames)
         {{0, 0, 4, 8, 0, 0, 0, 0, 0, 0, 0, 0, 1}, 13}, /* WINDOW_UPDATE */
         {{0, 0, 5, 2, 0, 0, 0, 0, 9, 0, 0, 0, 3}, 14}, /* PRIORITY */
         {{0, 0, 0, 0xee, 0, 0, 0, 0, 0}, 9},           /* a type that nobody knows */
+        {{0, 0, 8, 7, 0, 0, 0, 0, 0}, 17},             /* GOAWAY */
+        {{0, 0, 4, 3, 0, 0, 0, 0, 1}, 13},             /* RST_STREAM, again and again */
     };
     struct rig r = RIG_INIT;
     struct h2_peer p;
