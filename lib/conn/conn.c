@@ -100,7 +100,7 @@ enum pfs_class pfs_conn_new(struct generation *g, const struct conn_config *conf
     c->held_tail = &c->held;
     c->calm = CONN_CALM_TURNS;
     c->created_ns = c->last_rx_ns = c->last_use_ns = pfs_now();
-    c->keepalive_ns = config->keepalive_interval_ns;
+    c->keepalive_ns = atomic_load(config->keepalive_ns);
     c->max_age_ns = MAX_AGE_NS / 100 * (90 + pfs_random() % 21);
     c->trust_ends_ns = PFS_NEVER;
     *ret = c;

@@ -110,7 +110,7 @@ struct conn {
     bool has_more_room; /* than the generation knows */
     bool is_suspect;    /* asked for a sign of life, after a timeout or silence: no new exchanges */
     bool is_silent;     /* died of it */
-    int64_t keepalive_ns; /* interval; doubles when the peer complains */
+    int64_t keepalive_ns; /* the remote's interval, as of the last tick */
     int64_t max_age_ns;
     int64_t trust_ends_ns; /* the peer's certificate expires */
     struct pfs_error death;
@@ -215,6 +215,11 @@ static inline void conn_set_timer_locked(struct conn *c, int64_t when_ns)
 /* What time brings: pings, death, idleness, age. Sets the next timer. */
 void conn_tick_locked(struct conn *c, int64_t now);
 void conn_on_time(struct io_timer *t);
+/*
+ * The peer has complained about PINGs: the interval of the remote doubles, unless it has done so
+ * since for another connection. The new one, or 0: it stays.
+ */
+int64_t conn_ask_less_locked(struct conn *c);
 /* Sends a PING unless one is outstanding; until the peer is heard the connection is suspect. */
 void conn_ask_for_life_locked(struct conn *c);
 

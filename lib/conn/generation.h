@@ -38,6 +38,8 @@ struct conn_config {
     bool warn_insecure; /* the peer is not verified: say so at each connect */
     enum wire_protocol protocol;
     int64_t connect_timeout_ns, keepalive_interval_ns, keepalive_timeout_ns;
+    /* The interval in use, of all generations of the remote: longer once its peer complained. */
+    atomic_llong *keepalive_ns;
     unsigned max_connections; /* 0: 4, or 32 where the protocol does not multiplex */
     unsigned max_streams;
     int64_t spin_ns; /* how long a lone caller may poll before it sleeps; 0: not at all */

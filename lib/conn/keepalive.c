@@ -9,6 +9,8 @@
 #define IDLE_NS (300 * PFS_SEC)
 /* While in use, looked at this often at least. */
 #define TICK_NS PFS_SEC
+/* However often the peer complains, a dead one is found after that. */
+#define KEEPALIVE_MAX_NS (300 * PFS_SEC)
 
 void conn_ask_for_life_locked(struct conn *c)
 {
@@ -22,6 +24,21 @@ void conn_ask_for_life_locked(struct conn *c)
         c->ping_sent_ns = pfs_now(); /* from being queued: an unsendable PING counts too */
         conn_set_timer_locked(c, c->ping_sent_ns + c->config->keepalive_timeout_ns);
     }
+}
+
+int64_t conn_ask_less_locked(struct conn *c)
+{
+    long long seen = c->keepalive_ns;
+    int64_t fresh = pfs_earlier(2 * seen, KEEPALIVE_MAX_NS);
+
+    c->session->state.calm_down = false;
+    /* One that was never asked complains of something else. */
+    if (c->session->state.pings_sent == 0 || fresh <= seen ||
+        !atomic_compare_exchange_strong(c->config->keepalive_ns, &seen, fresh)) {
+        return 0;
+    }
+    c->keepalive_ns = fresh;
+    return fresh;
 }
 
 static void die_of_silence(struct conn *c, int64_t now)
@@ -89,6 +106,7 @@ void conn_tick_locked(struct conn *c, int64_t now)
     }
     unsigned n_open = c->session->state.n_open;
 
+    c->keepalive_ns = atomic_load(c->config->keepalive_ns);
     if (c->ping_sent_ns && c->last_rx_ns > c->ping_sent_ns) {
         c->ping_sent_ns = 0; /* any byte is a sign of life */
         conn_release_held_locked(c);

@@ -6,6 +6,7 @@
  */
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "conn/conn.h"
 #include <errno.h>
 #include <sys/epoll.h>
@@ -22,6 +23,7 @@ struct batch {
     struct exchange *rejected;      /* to be submitted through the generation again */
     unsigned n_done, n_streams_done;
     bool became_ready, is_draining, died, was_ready, has_more_room;
+    int64_t keepalive_ns; /* the new interval, 0: none */
 };
 
 static void batch_init(struct batch *b)
@@ -146,10 +148,6 @@ static void follow_session(struct conn *c)
     } else if (c->state == CONN_READY && s->n_resets > RESETS_MAX) {
         conn_drain_locked(c, "too many resets and timeouts");
     }
-    if (s->calm_down && c->keepalive_ns < PFS_NEVER / 4) {
-        c->session->state.calm_down = false;
-        c->keepalive_ns *= 2;
-    }
     if (c->state == CONN_DRAINING && s->n_open == 0) {
         struct pfs_error why;
         bool unused = c->reported == CONN_CONNECTING;
@@ -219,6 +217,9 @@ static void collect_locked(struct conn *c, struct batch *b)
 {
     if (c->session) {
         conn_release_held_locked(c);
+        if (c->session->state.calm_down) {
+            b->keepalive_ns = conn_ask_less_locked(c);
+        }
         follow_session(c);
         list_for_each (n, &c->session->ready) {
             struct exchange *ex = list_entry(n, struct exchange, ready);
@@ -291,6 +292,11 @@ static void report(struct conn *c, const struct batch *b)
 {
     struct generation *g = c->gen;
 
+    if (b->keepalive_ns) {
+        log_warn("c%u: %s complains of too many PINGs (ENHANCE_YOUR_CALM): from now on after "
+                 "%lld s of silence",
+                 c->id, c->config->authority, (long long)(b->keepalive_ns / PFS_SEC));
+    }
     if (b->became_ready) {
         generation_conn_ready(g, c);
     }
@@ -315,7 +321,7 @@ static void report(struct conn *c, const struct batch *b)
 static bool is_empty(const struct batch *b)
 {
     return !b->first && !b->rejected && !b->became_ready && !b->is_draining && !b->died &&
-           !b->has_more_room;
+           !b->has_more_room && !b->keepalive_ns;
 }
 
 /* Carries the batch out; no lock held. */

@@ -23,6 +23,7 @@ struct remote {
     unsigned n_users;    /* registry_mu */
 
     atomic_uint wake_words[WAKE_WORDS];
+    atomic_llong keepalive_ns; /* stays through reloads: the peer is the same */
     struct conn_counters conn_counters;
     struct remote_counters counters;
     atomic_ullong n_reloads;
@@ -117,6 +118,7 @@ static void set_config(struct remote *r)
 {
     const struct options *o = &r->options;
 
+    atomic_init(&r->keepalive_ns, o->keepalive_interval_ns);
     r->config = (struct conn_config){
         .host = o->host,
         .authority = o->authority,
@@ -128,6 +130,7 @@ static void set_config(struct remote *r)
         .connect_timeout_ns = o->connect_timeout_ns,
         .keepalive_interval_ns = o->keepalive_interval_ns,
         .keepalive_timeout_ns = o->keepalive_timeout_ns,
+        .keepalive_ns = &r->keepalive_ns,
         .max_connections = o->max_connections,
         .max_streams = o->max_streams,
         .spin_ns = o->spin_ns,

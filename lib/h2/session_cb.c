@@ -101,12 +101,13 @@ static void on_goaway(struct h2_session *h, const nghttp2_goaway *f)
 {
     h->goaway_seen = true;
     h->goaway_last = f->last_stream_id;
+    h->base.state.calm_down |= f->error_code == NGHTTP2_ENHANCE_YOUR_CALM &&
+                               h->goaway_code != f->error_code; /* once is enough */
     h->goaway_code = f->error_code;
     pfs_escape_line(h->goaway_debug, sizeof h->goaway_debug, (const char *)f->opaque_data,
                     f->opaque_data_len);
     h->base.state.is_closing = true;
     h->base.state.goodbye_code = f->error_code;
-    h->base.state.calm_down |= f->error_code == NGHTTP2_ENHANCE_YOUR_CALM;
 }
 
 static void on_reply_header(struct h2_session *h, struct exchange *ex)

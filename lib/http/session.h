@@ -22,7 +22,7 @@ struct session_state {
     uint64_t pings_sent, pings_acked;
     unsigned n_resets;     /* streams reset by the peer or timed out, for retiring the connection */
     bool gave_up;          /* on a request that only the connection's end calls back */
-    bool calm_down;        /* the peer complained about our pings */
+    bool calm_down;        /* the peer complained, perhaps about our pings */
     uint32_t goodbye_code; /* why the peer is_closing (GOAWAY) */
     /*
      * The consumer is behind: receive no more for now. HTTP/1.1 has no window, so the socket's is

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
-/* Over loopback: the client's end, reload, signals. Names: rows of the fault table. */
+/* Over loopback: the client's end, reload, complaints, signals. Names: rows of the fault table. */
 #include "world.h"
 #include <criterion/criterion.h>
 #include <signal.h>
@@ -294,6 +294,81 @@ Test(life, A102_a_reload_asks_below_a_long_base_url)
     cr_assert_eq(pfs_reload(far.c, &far.err), PFS_OK, "%s", far.err.text);
     pfs_client_free(far.c);
     world_close(&w);
+}
+
+/* Answers a request when it is asked for a sign of life, of which it complains. */
+static void strict(struct h2server *s, struct h2peer *p)
+{
+    struct h2frame f;
+
+    p->answers_pings = false;
+    h2peer_hello(p, 0, NULL);
+    for (struct h2req *r; (r = h2peer_request(p)) != NULL;) {
+        if (!strstr(r->path, "/health")) {
+            cr_expect(h2peer_wait(p, H2_PING, &f));
+            h2peer_goaway(p, r->stream, H2_ENHANCE_YOUR_CALM, "too_many_pings");
+            h2peer_goaway(p, r->stream, H2_ENHANCE_YOUR_CALM, "too_many_pings"); /* said twice */
+        }
+        world_reply(p, r);
+        h2peer_forget(r);
+    }
+}
+
+/* The seconds that warnings of complaints name, one after the other. */
+static void note_complaint(void *arg, enum pfs_log_level level, const char *line)
+{
+    const char *at = strstr(line, "from now on after ");
+    char *seen = arg;
+
+    if (level == PFS_LOG_WARN && at) {
+        size_t n = strcspn(at + 18, " ");
+
+        snprintf(seen + strlen(seen), 64 - strlen(seen), "%.*s ", (int)n, at + 18);
+    }
+}
+
+Test(hang, A008_a_peer_that_complains_of_pings_is_asked_less_often)
+{
+    struct world w = {0};
+    char seen[64] = "";
+
+    pfs_log_to(note_complaint, seen, PFS_LOG_WARN);
+    world_open(&w, strict, NULL,
+               OPTIONS("timeout", "30s", "keepalive_interval", "1s", "keepalive_timeout", "30s"));
+    cr_assert_eq(world_stat(&w), PFS_OK, "%s", w.err.text);
+    cr_expect_str_eq(seen, "2 ", "%s", seen);
+    cr_assert_eq(pfs_reload(w.c, &w.err), PFS_OK, "%s", w.err.text);
+    cr_assert_eq(world_stat(&w), PFS_OK, "%s", w.err.text); /* of the same peer */
+    cr_expect_str_eq(seen, "2 4 ", "%s", seen);
+    world_close(&w);
+    pfs_log_to(NULL, NULL, PFS_LOG_ERROR);
+}
+
+/* Complains at once: of what it was not asked. */
+static void complain(struct h2server *s, struct h2peer *p)
+{
+    h2peer_hello(p, 0, NULL);
+    struct h2req *r = h2peer_request(p);
+    if (r) {
+        h2peer_goaway(p, r->stream, H2_ENHANCE_YOUR_CALM, "");
+        world_reply(p, r);
+        h2peer_drain(p);
+    }
+}
+
+Test(hang, A008_a_complaint_of_something_else_changes_nothing)
+{
+    struct world w = {0};
+    char seen[64] = "";
+
+    pfs_log_to(note_complaint, seen, PFS_LOG_WARN);
+    world_open(&w, complain, NULL, NULL);
+    for (unsigned i = 0; i < 3; i++) {
+        cr_assert_eq(world_stat(&w), PFS_OK, "%s", w.err.text);
+    }
+    cr_expect_str_empty(seen);
+    world_close(&w);
+    pfs_log_to(NULL, NULL, PFS_LOG_ERROR);
 }
 
 static void on_alarm(int sig)
