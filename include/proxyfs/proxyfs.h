@@ -63,7 +63,8 @@ PFS_API void pfs_client_free(struct pfs_client *c);
  * Builds new connections from scratch (names, certificate, key and token files are read again),
  * proves them with GET /health, then swaps them in; the old ones finish their calls and close. On
  * error the old ones go on serving. Text of the error: "reload failed: failed to connect after
- * reload: ...". Blocks for at most connect_timeout + timeout.
+ * reload: ...". OVERLOAD, with nothing done, while calls begun before each of 32 reloads are still
+ * in flight. Blocks for at most connect_timeout + timeout.
  */
 PFS_API PFS_MUST_CHECK enum pfs_class pfs_reload(struct pfs_client *c, struct pfs_error *err);
 

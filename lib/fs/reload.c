@@ -11,8 +11,10 @@
 #include "base/reply.h"
 #include "fs/op.h"
 
-/* How often it is looked whether another reload of the remote has ended. */
+/* How often it is looked whether another reload of the remote has ended, or an old connection. */
 #define TURN_POLL_NS (2 * PFS_MS)
+/* Old connections that are just closing are waited for; calls in flight are not. */
+#define ROOM_GRACE_NS PFS_SEC
 
 /* False: op->reply says why not. */
 static bool await_turn(struct op *op)
@@ -25,6 +27,27 @@ static bool await_turn(struct op *op)
             return false;
         }
         if (!client_pause(op, pfs_earlier(now + TURN_POLL_NS, op->deadline_ns))) {
+            op_end(op);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* False: op->reply says why not. */
+static bool await_room(struct op *op)
+{
+    int64_t until = pfs_earlier(pfs_after(pfs_now(), ROOM_GRACE_NS), op->deadline_ns);
+    struct pfs_error err;
+
+    while (remote_may_renew(op->client->remote, &err) != PFS_OK) {
+        int64_t now = pfs_now();
+
+        if (now >= until) {
+            op->reply->err = err;
+            return false;
+        }
+        if (!client_pause(op, pfs_earlier(now + TURN_POLL_NS, until))) {
             op_end(op);
             return false;
         }
@@ -62,7 +85,7 @@ static void renew(struct op *op)
     struct remote *r = op->client->remote;
     struct renewal fresh;
 
-    if (remote_renew(r, &fresh, &op->reply->err) != PFS_OK) {
+    if (!await_room(op) || remote_renew(r, &fresh, &op->reply->err) != PFS_OK) {
         return;
     }
     check_health(op, &fresh);

@@ -10,8 +10,11 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Retired generations whose last exchanges are not done yet; a reload beyond closes the oldest. */
-#define RETIRED_MAX 8
+/*
+ * Retired generations whose last exchanges are not done yet, each with a connection at least; our
+ * server takes 64 of one certificate. A reload beyond is refused.
+ */
+#define RETIRED_MAX 32
 
 struct remote {
     /* fixed after create */
@@ -36,13 +39,14 @@ struct remote {
     _Atomic(struct generation *) current; /* set under reload_mu */
     atomic_uint n_taking; /* threads that may have read it and not taken their reference yet */
 
-    pthread_mutex_t mu; /* retired, authorization, knowledge */
-    struct generation *retired[RETIRED_MAX];
+    pthread_mutex_t mu;  /* authorization, knowledge */
     char *authorization; /* "Bearer ..."; NULL: none */
     struct remote_knowledge knowledge;
 
-    pthread_mutex_t reload_mu; /* one reload at a time */
-    unsigned next_generation;  /* reload_mu */
+    pthread_mutex_t reload_mu;               /* one reload at a time */
+    unsigned next_generation;                /* reload_mu */
+    struct generation *retired[RETIRED_MAX]; /* reload_mu: each closes itself after its last call */
+    unsigned n_retired;
 };
 
 static pthread_mutex_t registry_mu = PTHREAD_MUTEX_INITIALIZER;
@@ -143,7 +147,7 @@ static void remote_free(struct remote *r)
 {
     fences_free(r->fences); /* first: they hold connections */
     close_generation(r->current);
-    for (unsigned i = 0; i < RETIRED_MAX; i++) {
+    for (unsigned i = 0; i < r->n_retired; i++) {
         close_generation(r->retired[i]);
     }
     if (r->io) {
@@ -273,27 +277,26 @@ char *remote_authorization(struct remote *r)
     return copy;
 }
 
-/* Keeps a retired generation until its connections are gone; of many the oldest is closed. */
-static struct generation *keep_retired_locked(struct remote *r, struct generation *g)
+enum pfs_class remote_may_renew(struct remote *r, struct pfs_error *err)
 {
-    struct generation *oldest;
+    unsigned n_kept = 0;
 
-    for (unsigned i = 0; i < RETIRED_MAX; i++) {
-        if (r->retired[i] && generation_is_empty(r->retired[i])) {
-            generation_unref(r->retired[i]);
-            r->retired[i] = NULL;
+    for (unsigned i = 0; i < r->n_retired; i++) {
+        struct generation *g = r->retired[i];
+
+        if (generation_is_empty(g)) {
+            generation_unref(g);
+        } else {
+            r->retired[n_kept++] = g;
         }
     }
-    for (unsigned i = 0; i < RETIRED_MAX; i++) {
-        if (!r->retired[i]) {
-            r->retired[i] = g;
-            return NULL;
-        }
-    }
-    oldest = r->retired[0];
-    memmove(r->retired, r->retired + 1, sizeof r->retired - sizeof r->retired[0]);
-    r->retired[RETIRED_MAX - 1] = g;
-    return oldest;
+    r->n_retired = n_kept;
+    return n_kept < RETIRED_MAX
+               ? PFS_OK
+               : pfs_refuse(err, PFS_OVERLOAD,
+                            "calls begun before each of %u reloads are still in flight: reload "
+                            "again when some have ended",
+                            n_kept);
 }
 
 void remote_swap_in(struct remote *r, const struct renewal *fresh)
@@ -307,10 +310,7 @@ void remote_swap_in(struct remote *r, const struct renewal *fresh)
         sched_yield();
     }
     generation_retire(old, fresh->generation);
-    pthread_mutex_lock(&r->mu);
-    struct generation *too_many = keep_retired_locked(r, old);
-    pthread_mutex_unlock(&r->mu);
-    close_generation(too_many);
+    r->retired[r->n_retired++] = old; /* remote_may_renew has seen to the room */
     secret_free(old_authorization);
     atomic_store(&r->delay_ns, INT64_MAX);
     atomic_fetch_add(&r->n_reloads, 1);

@@ -52,6 +52,11 @@ struct renewal {
 bool remote_reload_begin(struct remote *r);
 void remote_reload_end(struct remote *r);
 /*
+ * During a reload, first. The calls in flight finish on the connections that they are on, so these
+ * stay; when too many reloads have left some there is no room for more: OVERLOAD.
+ */
+PFS_MUST_CHECK enum pfs_class remote_may_renew(struct remote *r, struct pfs_error *err);
+/*
  * During a reload. Reads the files anew, here and only here: certificates, keys, token; connects to
  * nothing yet. *ret: renewal_drop or remote_swap_in, which takes it. Errors: CONFIG, NOMEM, NOFILE.
  */
