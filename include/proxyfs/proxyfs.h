@@ -79,8 +79,11 @@ PFS_API enum pfs_class pfs_call(struct pfs_client *c, const struct pfs_request *
 
 /*
  * Starts one request. `done` is called exactly once, from an internal thread or from inside this
- * call; it must not block and must not call blocking functions of this library. What req points to
- * must stay valid until then; *req itself only during this call.
+ * call, a pfs_cancel or the end of the client, and never inside a blocking call of somebody else.
+ * It must not block and must not call blocking functions of this library; nor may a lock that it
+ * takes be held during one: the internal thread would wait for that call, and the call perhaps for
+ * that thread, until its deadline. What req points to must stay valid until then; *req itself only
+ * during this call.
  */
 PFS_API void pfs_submit(struct pfs_client *c, const struct pfs_request *req, pfs_done_fn *done,
                         void *arg);

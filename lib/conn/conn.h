@@ -33,6 +33,10 @@
  * turn, which ends with DATA for all marked ones. So an event loop is not held up, nor the small
  * calls that it serves.
  *
+ * Calling back: `notify` ends in the user's code, which may take the user's locks, and the user may
+ * hold these during a blocking call. So a caller notifies only the exchange that it works for; what
+ * came for others, or was rejected of them, is left for a turn of the I/O thread.
+ *
  * Under mu no callback is made and no other lock taken but the I/O thread's own (io.h: timers),
  * which is the innermost; what is to be done afterwards is collected in a batch: exchanges with
  * events, exchanges to submit elsewhere, the connection's own change of state.
@@ -186,8 +190,8 @@ static inline bool conn_has(const struct conn *c, const struct exchange *ex)
 /*
  * Gives mu up and does what came up under it: events go to their exchanges, rejected ones
  * elsewhere, changes of state to the generation. Whoever may have caused any ends its lock like
- * this. `mine` is not woken: its caller runs this. Without a reference of its own c may be gone
- * afterwards.
+ * this. `mine`, NULL: none, is the one that the caller works for: it is not woken, or it is
+ * notified here. Without a reference of its own c may be gone afterwards.
  */
 void conn_unlock(struct conn *c, const struct exchange *mine);
 /* Makes the I/O thread the owner. */

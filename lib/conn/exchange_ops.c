@@ -140,7 +140,7 @@ static size_t take_unlock(struct conn *c, struct exchange *ex, void *buf, size_t
         }
     }
     *ret_end = pfs_buf_len(&ex->reply) == 0 && !ex->in_session && ex->failure == FAILURE_NONE;
-    conn_unlock(c, NULL);
+    conn_unlock(c, ex);
     return n;
 }
 
@@ -203,6 +203,6 @@ void exchange_give(struct exchange *ex, const void *bytes, size_t n, bool last)
         c->session->ops->resume(c->session, ex);
         conn_flush_locked(c);
     }
-    conn_unlock(c, NULL);
+    conn_unlock(c, ex);
     conn_unref(c);
 }

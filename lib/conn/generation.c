@@ -40,6 +40,7 @@ enum pfs_class generation_new(const struct conn_config *config, struct io *io, s
     list_init(&g->conns);
     list_init(&g->draining);
     list_init(&g->queue);
+    list_init(&g->moving);
     g->timer.on_time = outage_on_time;
     *ret = g;
     return PFS_OK;

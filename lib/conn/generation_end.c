@@ -49,21 +49,31 @@ static void end_all(struct conn **all, unsigned n, const struct pfs_error *why)
     pfs_free(all);
 }
 
+/* On an I/O thread: an exchange that goes no further ends here, and its user is told. */
+static void move_on(struct io_task *t)
+{
+    struct generation *g =
+        (struct generation *)((char *)t - offsetof(struct generation, move_task));
+
+    for (struct list *node; (node = list_take_first(&g->moving)) != NULL;) {
+        generation_resubmit(g, list_entry(node, struct exchange, node));
+    }
+    generation_unref(g);
+}
+
 void generation_retire(struct generation *g, struct generation *heir)
 {
-    struct list waiting;
     unsigned n;
 
-    list_init(&waiting);
     pthread_mutex_lock(&g->mu);
     g->heir = generation_ref(heir);
-    generation_take_queue_locked(g, &waiting);
+    generation_take_queue_locked(g, &g->moving);
     struct conn **all = snapshot_locked(g, &n);
     pthread_mutex_unlock(&g->mu);
     generation_disarm(g);
-    for (struct list *node; (node = list_take_first(&waiting)) != NULL;) {
-        generation_resubmit(g, list_entry(node, struct exchange, node));
-    }
+    g->move_task.run = move_on;
+    generation_ref(g);
+    io_post(g->io, &g->move_task);
     end_all(all, n, NULL);
 }
 

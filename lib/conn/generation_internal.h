@@ -26,6 +26,8 @@ struct generation {
     unsigned n_alive;        /* connections whose memory is not yet given back */
     struct list queue;       /* exchanges that wait, by exchange.node, in order */
     struct generation *heir; /* a reference: where everything goes after retirement */
+    struct list moving;      /* what waited then, and goes there by move_task, whose it is */
+    struct io_task move_task;
     bool closing;
     /* an outage: nothing READY since the first failed attempt */
     int64_t outage_since_ns; /* 0: none */

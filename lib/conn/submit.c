@@ -212,9 +212,38 @@ static void collect_one(struct conn *c, struct exchange *ex, struct batch *b)
     b->tail = &ex->next;
 }
 
-/* Collects events, rejected exchanges and changes of state. */
-static void collect_locked(struct conn *c, struct batch *b)
+/* Its notification is the I/O thread's: this one works for `mine`, and may be inside the user's
+ * locks. */
+static bool is_foreign(const struct conn *c, const struct exchange *ex, const struct exchange *mine)
 {
+    return ex->notify && ex != mine && !io_is_own_thread(c->io);
+}
+
+/* True: foreign ones are left. */
+static bool collect_rejected(struct conn *c, struct batch *b, const struct exchange *mine)
+{
+    struct exchange **tail = &b->rejected;
+
+    for (struct exchange **p = &c->rejected; *p;) {
+        struct exchange *ex = *p;
+
+        if (is_foreign(c, ex, mine)) { /* its next connection may be none */
+            p = &ex->next;
+            continue;
+        }
+        *p = ex->next;
+        ex->next = NULL;
+        *tail = ex;
+        tail = &ex->next;
+    }
+    return c->rejected != NULL;
+}
+
+/* Collects events, rejected exchanges and changes of state; a turn follows with what is foreign. */
+static void collect_locked(struct conn *c, struct batch *b, const struct exchange *mine)
+{
+    bool some_left = false;
+
     if (c->session) {
         conn_release_held_locked(c);
         if (c->session->state.calm_down) {
@@ -224,7 +253,9 @@ static void collect_locked(struct conn *c, struct batch *b)
         list_for_each (n, &c->session->ready) {
             struct exchange *ex = list_entry(n, struct exchange, ready);
 
-            if (!ex->is_notifying) { /* else whoever notifies looks again afterwards */
+            if (is_foreign(c, ex, mine)) {
+                some_left = true;
+            } else if (!ex->is_notifying) { /* else whoever notifies looks again afterwards */
                 collect_one(c, ex, b);
             }
         }
@@ -232,8 +263,9 @@ static void collect_locked(struct conn *c, struct batch *b)
     if (c->state == CONN_DEAD) { /* what came after the end */
         conn_drain_inbox_locked(c);
     }
-    b->rejected = c->rejected;
-    c->rejected = NULL;
+    if (collect_rejected(c, b, mine) || some_left) {
+        conn_ask_for_turn(c);
+    }
     b->became_ready = c->state == CONN_READY && c->reported == CONN_CONNECTING;
     b->is_draining = c->state == CONN_DRAINING && c->reported == CONN_READY;
     b->died = c->state == CONN_DEAD && c->reported != CONN_DEAD;
@@ -335,7 +367,7 @@ static void run_batch(struct conn *c, struct batch *b, const struct exchange *mi
     while (notify_all(c, b, mine)) {
         batch_init(b);
         pthread_mutex_lock(&c->mu);
-        collect_locked(c, b);
+        collect_locked(c, b, mine);
         pthread_mutex_unlock(&c->mu);
         report(c, b);
     }
@@ -347,7 +379,7 @@ void conn_unlock(struct conn *c, const struct exchange *mine)
     struct batch b;
 
     batch_init(&b);
-    collect_locked(c, &b);
+    collect_locked(c, &b, mine);
     pthread_mutex_unlock(&c->mu);
     run_batch(c, &b, mine);
 }
@@ -439,7 +471,7 @@ void pfs_conn_turn(struct conn *c, uint32_t events)
     call_lookers(c);
     unsigned left = c->session ? c->session->state.n_open : 0;
     conn_flush_locked(c);
-    collect_locked(c, &b);
+    collect_locked(c, &b, NULL);
     c->calm = b.n_done + left > 1 ? 0 : c->calm + 1;
     atomic_store(&c->busy,
                  c->owner == OWNER_IO && c->calm < CONN_CALM_TURNS && c->state == CONN_READY);

@@ -83,8 +83,9 @@ struct generation;
 struct exchange;
 
 /*
- * Called after the lock of the connection was given up, on the thread that found the events; DONE
- * is the last. For one exchange at most one call runs at a time. Must not block.
+ * Called after the lock of the connection was given up, on the I/O thread or inside a call that is
+ * about this exchange (submitted, cancelled, taken from, given to, driven); DONE is the last. For
+ * one exchange at most one call runs at a time. Must not block.
  */
 typedef void exchange_notify_fn(struct exchange *ex, unsigned events);
 
