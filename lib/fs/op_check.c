@@ -15,8 +15,7 @@ static bool is_modification(const struct pfs_request *req)
 
     return op_safety(op) != SAFETY_R && op != PFS_OP_READ && op != PFS_OP_OPEN_READ &&
            op != PFS_OP_HANDLE_READ && op != PFS_OP_HANDLE_SEEK && op != PFS_OP_HANDLE_STREAM &&
-           op != PFS_OP_HANDLE_CLOSE &&
-           (op != PFS_OP_HANDLE_OPEN || req->flags != PFS_OPEN_RDONLY);
+           op != PFS_OP_HANDLE_CLOSE && (op != PFS_OP_HANDLE_OPEN || req->flags != PFS_OPEN_RDONLY);
 }
 
 static enum pfs_class check_numbers(const struct pfs_request *r, struct pfs_error *err)
