@@ -33,7 +33,8 @@ struct tls_options {
     const char *alpn; /* comma-separated, most wanted first: "h2,http/1.1"; NULL: no ALPN */
 };
 
-/* Reads the files. Errors: CONFIG (names option and file), NOMEM. *ret: tls_ctx_unref. */
+/* Reads the files, which are regular ones. Errors: CONFIG (names option and file), NOMEM. *ret:
+ * tls_ctx_unref. */
 enum pfs_class tls_ctx_new(const struct tls_options *o, struct tls_ctx **ret,
                            struct pfs_error *err);
 /* Version of OpenSSL in this process. Static string. */
