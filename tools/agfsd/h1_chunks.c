@@ -2,6 +2,8 @@
  * Copyright the ProxyFS authors */
 #include "h1_parse.h"
 
+#define CHUNK_DIGITS_MAX 16 /* of 64 bits; further ones are zeros that say nothing */
+
 /*
  * The chunked coding. Ours because http_parser, as distributions build it, accepts anything in
  * place of the CR LF after a chunk and of the LF after a size, which is what smuggling needs.
@@ -35,7 +37,8 @@ static bool step_size(struct h1_chunks *c, char ch)
     int digit = hex(ch);
 
     if (digit >= 0) {
-        if (c->left >> 58) { /* the next digit could overflow */
+        /* The next digit could overflow, or only pads it. */
+        if (c->left >> 58 || c->n_line++ == CHUNK_DIGITS_MAX) {
             return false;
         }
         c->left = c->left * 16 + (unsigned)digit;
@@ -48,6 +51,12 @@ static bool step_size(struct h1_chunks *c, char ch)
     c->n_line = 0;
     c->state = ch == '\r' ? SIZE_LF : EXTENSION;
     return ch == '\r' || ch == ';';
+}
+
+/* One byte more of the trailer section. */
+static bool add_trailer(struct h1_chunks *c)
+{
+    return ++c->n_trailer <= H1_CHUNK_TRAILER_MAX;
 }
 
 /* One byte of framing. False: malformed. */
@@ -71,20 +80,25 @@ static bool step(struct h1_chunks *c, char ch)
         c->state = DATA_LF;
         return ch == '\r';
     case DATA_LF:
+        c->n_line = 0;
         c->state = SIZE_FIRST;
         return ch == '\n';
     case TRAILER_FIRST:
-        c->state = ch == '\r' ? END_LF : TRAILER;
-        return ch == '\r' || (unsigned char)ch > ' ';
+        if (ch == '\r') {
+            c->state = END_LF;
+            return true;
+        }
+        c->state = TRAILER;
+        return (unsigned char)ch > ' ' && add_trailer(c);
     case TRAILER:
         if (ch == '\r') {
             c->state = TRAILER_LF;
-            return true;
+            return add_trailer(c);
         }
-        return ((unsigned char)ch >= ' ' || ch == '\t') && ++c->n_trailer <= H1_CHUNK_TRAILER_MAX;
+        return ((unsigned char)ch >= ' ' || ch == '\t') && add_trailer(c);
     case TRAILER_LF:
         c->state = TRAILER_FIRST;
-        return ch == '\n';
+        return ch == '\n' && add_trailer(c);
     case END_LF:
         c->state = DONE;
         return ch == '\n';

@@ -52,8 +52,8 @@ const char *h1_reason(int status);
 struct h1_chunks {
     unsigned state;
     uint64_t left;      /* of the current chunk */
-    unsigned n_line;    /* bytes of the current size line after the size */
-    unsigned n_trailer; /* bytes of trailer fields, which are dropped */
+    unsigned n_line;    /* of the current size line: digits, then bytes after the size */
+    unsigned n_trailer; /* bytes of trailer fields with their ends, which are dropped */
 };
 
 /*

@@ -235,3 +235,46 @@ Test(h1_parse, D10_bad_chunks)
     ext[2 + H1_CHUNK_EXT_MAX] = 'e';
     cr_expect_null(unchunk(ext, 1, &done, &used));
 }
+
+/* Is a last chunk with n bytes of trailer, in fields of `field`, taken? */
+static bool takes_trailer(const char *field, size_t n)
+{
+    size_t len = strlen(field), used;
+    char *text = calloc(1, n + 8);
+    bool done = false;
+
+    memcpy(text, "0\r\n", 3);
+    for (size_t i = 0; i < n; i++) {
+        text[3 + i] = field[i % len];
+    }
+    memcpy(text + 3 + n, "\r\n", 3);
+    free(unchunk(text, n, &done, &used));
+    free(text);
+    return done;
+}
+
+Test(h1_parse, D10_trailers_and_sizes_are_bounded_however_they_are_cut)
+{
+    static const char *const fields[] = {"a\r\n", "a: bc\r\n"};
+    static const struct {
+        const char *text;
+        bool good;
+    } sizes[] = {{"0000000000000005\r\nhello", true}, {"00000000000000005\r\nhello", false}};
+    bool done;
+    size_t used;
+
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        size_t len = strlen(fields[i]), fits = H1_CHUNK_TRAILER_MAX / len * len;
+
+        cr_expect(takes_trailer(fields[i], fits), "%s", fields[i]);
+        cr_expect_not(takes_trailer(fields[i], fits + len), "%s", fields[i]);
+    }
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        for (size_t step = 1; step < 40; step += 38) {
+            char *data = unchunk(sizes[i].text, step, &done, &used);
+
+            cr_expect_eq(data != NULL, sizes[i].good, "%s", sizes[i].text);
+            free(data);
+        }
+    }
+}
