@@ -185,6 +185,24 @@ def test_requests_run_once(world):
     once(local, "/r", 200)
 
 
+def test_a_message_asked_for_as_a_stream_is_taken_once(world):
+    """A queue has no streams, whatever is asked for; those who follow a stream of the server's take nothing from each other."""
+    remote, local = pair(world, "h2")
+    remote.put("/streams/s", b"live")
+    for n, (api, prefix) in enumerate(((remote, ""), (local, "/r"))):
+        for message in (b"m1", b"m2"):
+            assert api.put(prefix + "/queue/q/enqueue", message).status == 200
+        take = "files?path=%s/queue/q/dequeue&stream=true" % prefix
+        first = ask(api, "GET", take, 300 + n)
+        assert json.loads(first[1])["data"] == "m1" and ask(api, "GET", take, 300 + n) == first, first
+        assert api.read(prefix + "/queue/q/size").body == b"1"
+        assert json.loads(ask(api, "GET", take, 310 + n)[1])["data"] == "m2"
+    for _ in range(2):
+        request = urllib.request.Request(remote.base + "files?path=/streams/s&stream=true", headers={"x-req-id": "%032x" % 320})
+        with urllib.request.urlopen(request, timeout=30) as r:
+            assert r.status == 200 and r.read(4) == b"live"
+
+
 def test_a_repetition_waits_for_the_first(world):
     remote, local = pair(world, "h2")
     h = remote.post("handles/open", path="/streams/s", flags=18).json()["handle_id"]
@@ -202,5 +220,5 @@ def test_a_repetition_waits_for_the_first(world):
 if __name__ == "__main__":
     run([test_follow_through_h2, test_follow_through_h1, test_an_idle_reader_does_not_hold_its_mount,
          test_a_file_called_like_a_queues_is_no_message, test_plugins_of_the_tree_leave_nothing_behind,
-         test_queue_through_the_mount, test_requests_run_once,
+         test_queue_through_the_mount, test_requests_run_once, test_a_message_asked_for_as_a_stream_is_taken_once,
          test_a_repetition_waits_for_the_first])

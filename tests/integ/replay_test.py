@@ -155,6 +155,24 @@ def D5_a_read_with_an_effect_is_not_repeated(world):
         assert messages == [b"three"], "the next message was taken, too"
 
 
+def D5_a_message_asked_for_as_a_stream_is_fetched_whole(world):
+    """It is passed on when all of it has come, so that a remote that remembers it can be asked again."""
+    def answer(request):
+        if request.what != "files":
+            return error(404, "not found")
+        return Answer(200, b"message", BYTES) if request.hit else Answer(200, b"", BYTES, pieces=dies())
+
+    def dies():
+        yield b"mess"
+        raise ConnectionError("the remote dies")
+
+    u = Upstream(answer, boot="00112233445566778899aabbccddeeff; features=offset,flags,handles,dedupe")
+    world.upstreams.append(u)
+    api = near(world, u.url, protocol="h1")
+    assert check(api.read("/r/q/dequeue", stream="true")).body == b"message"
+    assert [r.query.get("stream") for r in u.hits if r.what == "files"] == ["true", "true"], u.hits
+
+
 def D6_a_final_answer_is_asked_for_once_per_call(world):
     for hops in (1, 2):
         s = Scripted(world, hops)

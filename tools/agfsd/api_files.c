@@ -63,12 +63,13 @@ static void part_closed(void *arg, size_t n, const struct pfs_error *err)
 
 /*
  * A message is gone from its queue once it is read: it is fetched whole, which a proxied mount may
- * repeat when the reply is lost, before the first byte of it is passed on. Where reading takes
- * nothing away the name means nothing: there it is a file of any size.
+ * repeat when the reply is lost, before the first byte of it is passed on; also when it is asked
+ * for as a stream. Where reading takes nothing away the name means nothing: there it is a file of
+ * any size.
  */
 static bool takes_message(const struct api_call *c)
 {
-    return !(c->req.flags & PFS_READ_STREAM) && strcmp(pfs_path_base(c->path), "dequeue") == 0 &&
+    return strcmp(pfs_path_base(c->path), "dequeue") == 0 &&
            !vfs_has_plain_reads(c->api->vfs, c->path);
 }
 

@@ -30,7 +30,7 @@ static bool is_harmless(const struct api_call *c)
     enum pfs_op op = c->req.op;
 
     if (op == PFS_OP_READ || op == PFS_OP_OPEN_READ) {
-        return (c->req.flags & PFS_READ_STREAM) || vfs_has_plain_reads(c->api->vfs, c->path);
+        return vfs_has_plain_reads(c->api->vfs, c->path);
     }
     return op_safety(op) == SAFETY_R || op == PFS_OP_HANDLE_STREAM ||
            (op == PFS_OP_HANDLE_READ && c->req.offset >= 0);
