@@ -30,6 +30,9 @@ bool lfs_stat_fill(struct pfs_stat *out, const char *name, const struct stat *st
 
 static void op_create(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
+    if (!lfs_may_be_named(req->path, &reply->err)) {
+        return;
+    }
     int fd = lfs_open(lfs_of(d), req->path, O_CREAT | O_EXCL | O_WRONLY, 0644);
 
     if (fd < 0) {
@@ -42,6 +45,10 @@ static void op_create(struct pfs_driver *d, const struct pfs_request *req, struc
 static void op_mkdir(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
     const char *base;
+
+    if (!lfs_may_be_named(req->path, &reply->err)) {
+        return;
+    }
     int dir = lfs_open_parent(lfs_of(d), req->path, &base);
     int eno = dir < 0                                    ? errno
               : !req->path[1]                            ? EEXIST
@@ -246,6 +253,9 @@ static void op_rename(struct pfs_driver *d, const struct pfs_request *req, struc
 
     if (!req->path[1] || !req->path2[1]) {
         pfs_refuse(&reply->err, PFS_DENIED, "permission denied: cannot rename root directory");
+        return;
+    }
+    if (!lfs_may_be_named(req->path2, &reply->err)) {
         return;
     }
     int from = lfs_open_parent(fs, req->path, &from_base);

@@ -36,6 +36,9 @@ static inline struct localfs *lfs_of(struct pfs_driver *d)
 int lfs_open(const struct localfs *fs, const char *path, int flags, unsigned mode);
 /* Opens the directory that holds path (O_PATH) and points *ret_base at the name in it; -1. */
 int lfs_open_parent(const struct localfs *fs, const char *path, const char **ret_base);
+/* May a client give something that path? False, *err INVALID: a listing would hide it as one of our
+ * temporary files, and remove it in the end. */
+bool lfs_may_be_named(const char *path, struct pfs_error *err);
 /* Opens a regular file for reading or writing: others (pipes, devices) could block for ever.
  * Returns -1 and *err. */
 int lfs_open_file(const struct localfs *fs, const char *path, int flags, struct stat *ret_st,
@@ -68,7 +71,8 @@ struct lfs_put {
 bool lfs_is_temp(int dir, const char *name);
 /* A temporary name that nobody else uses. */
 void lfs_make_temp_name(char temp[48]);
-/* Begins to replace path as plan says. Errors: what the path gives, EXISTS, NOTFOUND, NOMEM. */
+/* Begins to replace path as plan says. Errors: what the path gives, INVALID, EXISTS, NOTFOUND,
+ * NOMEM. */
 enum pfs_class lfs_put_begin(const struct localfs *fs, const char *path,
                              const struct write_plan *plan, struct lfs_put *ret,
                              struct pfs_error *err);

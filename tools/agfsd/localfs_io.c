@@ -84,9 +84,33 @@ enum pfs_class lfs_fail(struct pfs_error *err, int eno, const char *path)
     return cls;
 }
 
+#define TEMP_PREFIX ".agfsd-"
+#define TEMP_DIGITS 32
+
+static bool looks_temp(const char *name)
+{
+    const char *digits = name + sizeof TEMP_PREFIX - 1;
+
+    return strncmp(name, TEMP_PREFIX, sizeof TEMP_PREFIX - 1) == 0 &&
+           strlen(digits) == TEMP_DIGITS && strspn(digits, "0123456789abcdef") == TEMP_DIGITS;
+}
+
+bool lfs_may_be_named(const char *path, struct pfs_error *err)
+{
+    if (looks_temp(pfs_path_base(path))) {
+        pfs_refuse(err, PFS_INVALID, "%s: names of this form are the server's own temporary files",
+                   path);
+        return false;
+    }
+    return true;
+}
+
 int lfs_open_file(const struct localfs *fs, const char *path, int flags, struct stat *ret_st,
                   struct pfs_error *err)
 {
+    if ((flags & (O_ACCMODE | O_CREAT)) != O_RDONLY && !lfs_may_be_named(path, err)) {
+        return -1;
+    }
     /* O_NONBLOCK: opening a pipe must not wait for its other end. */
     int fd = lfs_open(fs, path, flags | O_NONBLOCK | O_NOCTTY, 0644);
     int eno = 0;
@@ -185,8 +209,6 @@ int64_t lfs_mtime(const struct stat *st)
 
 /* ---- replacing a file as a whole ---- */
 
-#define TEMP_PREFIX ".agfsd-"
-#define TEMP_DIGITS 32
 /* Who writes content is idle for minutes at most: nobody writes this any more. */
 #define TEMP_LIFE_S 3600
 
@@ -202,12 +224,10 @@ void lfs_make_temp_name(char temp[48])
 
 bool lfs_is_temp(int dir, const char *name)
 {
-    const char *digits = name + sizeof TEMP_PREFIX - 1;
     struct stat st;
 
-    if (strncmp(name, TEMP_PREFIX, sizeof TEMP_PREFIX - 1) != 0 || strlen(digits) != TEMP_DIGITS ||
-        strspn(digits, "0123456789abcdef") != TEMP_DIGITS ||
-        fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode)) {
+    if (!looks_temp(name) || fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+        !S_ISREG(st.st_mode)) {
         return false;
     }
     if (pfs_wall_now() / PFS_SEC - st.st_mtim.tv_sec > TEMP_LIFE_S) {
@@ -358,6 +378,10 @@ enum pfs_class lfs_put_begin(const struct localfs *fs, const char *path,
         lfs_put_abort(&p);
         path = target;
         eno = aim(&p, fs, path, plan, &st, &there);
+    }
+    if (!lfs_may_be_named(path, err)) {
+        lfs_put_abort(&p);
+        return PFS_INVALID;
     }
     if (eno == 0) {
         p.fd = open_temp(&p);

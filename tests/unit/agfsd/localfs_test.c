@@ -226,13 +226,76 @@ Test(localfs, what_a_killed_server_left_behind_goes)
     for (int i = 0; i < 3; i++) {
         host_put(names[i], "half");
     }
-    rig_ok(d, PFS_OP_MKDIR, "/.agfsd-0123456789abcdef0123456789abcde0");
+    cr_assert_eq(mkdir(host("base/.agfsd-0123456789abcdef0123456789abcde0"), 0755), 0);
     cr_assert_eq(utimensat(AT_FDCWD, host(names[0]), old, 0), 0);
     cr_assert_eq(utimensat(AT_FDCWD, host(names[2]), old, 0), 0);
     cr_assert_str_eq(rig_ls(d, "/"), ".agfsd-0123456789abcdef0123456789abcde0 .agfsd-notes ");
     cr_assert_eq(access(host(names[0]), F_OK), -1, "nobody writes it any more");
     cr_assert_eq(access(host(names[1]), F_OK), 0, "this one may be written just now");
     cr_assert_eq(access(host(names[2]), F_OK), 0, "not one of ours");
+}
+
+/* Class of an operation with what each may need; what it opens is closed. */
+static enum pfs_class tries(enum pfs_op op, const char *path, const char *path2, uint32_t flags)
+{
+    struct pfs_request req = PFS_REQUEST_INIT;
+
+    req.op = op;
+    req.path = path;
+    req.path2 = path2;
+    req.flags = flags;
+    req.mode = 0755;
+    struct pfs_reply r = rig_run(d, req);
+    enum pfs_class cls = r.err.cls;
+
+    if (cls == PFS_OK && r.handle.id) {
+        struct pfs_reply closed = rig_handle(d, PFS_OP_HANDLE_CLOSE, r.handle.id);
+
+        pfs_reply_fini(&closed);
+    }
+    cr_expect(cls == PFS_OK || r.err.outcome == PFS_OUTCOME_NA);
+    cr_expect(cls != PFS_INVALID || strstr(r.err.text, "temporary"), "%s", r.err.text);
+    pfs_reply_fini(&r);
+    return cls;
+}
+
+Test(localfs, names_of_temporary_files_are_not_for_clients)
+{
+#define DIGITS "0123456789abcdef0123456789abcde"
+    static const struct {
+        enum pfs_op op;
+        uint32_t flags;
+    } makes[] = {
+        {PFS_OP_CREATE, 0},
+        {PFS_OP_TOUCH, 0},
+        {PFS_OP_WRITE, PFS_WRITE_CREATE | PFS_WRITE_TRUNCATE},
+        {PFS_OP_WRITE, PFS_WRITE_CREATE | PFS_WRITE_APPEND},
+        {PFS_OP_OPEN_WRITE, PFS_WRITE_CREATE | PFS_WRITE_TRUNCATE},
+        {PFS_OP_HANDLE_REPLACE, PFS_WRITE_CREATE | PFS_WRITE_TRUNCATE},
+        {PFS_OP_HANDLE_OPEN, PFS_OPEN_RDWR | PFS_OPEN_CREATE},
+        {PFS_OP_MKDIR, 0},
+    };
+
+    for (size_t i = 0; i < sizeof makes / sizeof *makes; i++) {
+        enum pfs_op op = makes[i].op;
+        const char *name = pfs_op_name(op);
+
+        cr_expect_eq(tries(op, "/.agfsd-" DIGITS "f", NULL, makes[i].flags), PFS_INVALID, "%s",
+                     name);
+        cr_expect_eq(tries(op, "/.agfsd-" DIGITS "g", NULL, makes[i].flags), PFS_OK, "%s", name);
+        tries(PFS_OP_REMOVE, "/.agfsd-" DIGITS "g", NULL, 0);
+        cr_expect_str_eq(rig_ls(d, "/"), "", "%s", name);
+    }
+    rig_put(d, "/keep", "kept");
+    cr_assert_eq(symlink(".agfsd-" DIGITS "f", host("base/link")), 0);
+    cr_expect_eq(tries(PFS_OP_RENAME, "/keep", "/.agfsd-" DIGITS "f", 0), PFS_INVALID);
+    cr_assert_str_eq(rig_cat(d, "/keep"), "kept");
+    cr_expect_eq(tries(PFS_OP_RENAME, "/keep", "/.agfsd-" DIGITS "g", 0), PFS_OK);
+    /* One that is there already can be looked at, and taken away. */
+    host_put("base/.agfsd-" DIGITS "f", "left");
+    cr_expect_eq(write_at("/link", "lost", -1, PFS_WRITE_TRUNCATE), PFS_INVALID);
+    cr_assert_str_eq(rig_cat(d, "/.agfsd-" DIGITS "f"), "left");
+    rig_ok(d, PFS_OP_REMOVE, "/.agfsd-" DIGITS "f");
 }
 
 static uint64_t hreplace(const char *path, uint32_t flags)
