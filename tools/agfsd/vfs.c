@@ -29,20 +29,6 @@ static void deliver(struct post *p)
     }
 }
 
-static void close_orphan(struct vcall *c)
-{
-    struct pfs_reply reply = {0};
-    struct pfs_request req = PFS_REQUEST_INIT;
-    pfs_op_fn *fn = c->mount->driver->ops->op[PFS_OP_HANDLE_CLOSE];
-
-    req.op = PFS_OP_HANDLE_CLOSE;
-    req.handle = c->reply.handle.id;
-    if (fn) {
-        fn(c->mount->driver, &req, &reply);
-    }
-    pfs_reply_fini(&reply);
-}
-
 /* A name of its own for the root of a mount: the last component of where it is mounted. */
 static void name_mount_root(struct vcall *c)
 {
@@ -101,6 +87,9 @@ static void complete_reply(struct vcall *c)
         (r->err.cls == PFS_OK || r->err.cls == PFS_NOTFOUND)) {
         vfs_handle_forget(c->vfs, c->handle);
     }
+    if (c->slot) {
+        vfs_handle_settle(c);
+    }
     if (r->err.cls != PFS_OK) {
         return;
     }
@@ -108,9 +97,6 @@ static void complete_reply(struct vcall *c)
         name_mount_root(c);
     } else if (c->req.op == PFS_OP_READDIR) {
         vfs_add_children(c->vfs, c->asked, r);
-    } else if ((c->req.op == PFS_OP_HANDLE_OPEN || c->req.op == PFS_OP_HANDLE_REPLACE) &&
-               !vfs_handle_enter(c)) {
-        close_orphan(c);
     } else if (c->req.op == PFS_OP_HANDLE_RENEW) {
         vfs_handle_describe(c, c->req.size);
     } else if (c->req.op == PFS_OP_GREP && c->fn) {
@@ -255,6 +241,8 @@ void vfs_start(struct vcall *c)
     choose_op(c);
     if (!c->fn && !is_local(c->req.op)) {
         unsupported(c);
+        vfs_finish_here(c);
+    } else if (!vfs_handle_reserve(c)) {
         vfs_finish_here(c);
     } else if (c->fn && ops->nonblocking &&
                !(ops->is_long && ops->is_long(c->mount->driver, &c->req))) {

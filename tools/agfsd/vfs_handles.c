@@ -16,6 +16,7 @@ struct vhandle {
     uint64_t id, driver_handle;
     struct mount *mount;
     char *path;
+    char *shown;  /* the same for the reply to come; NULL: it was given */
     char *client; /* of an upload: it is only this one's; NULL: anonymous */
     bool is_upload;
     uint32_t flags;
@@ -89,12 +90,13 @@ static void free_unlisted(struct vhandle *h)
 {
     if (h) {
         pfs_free(h->path);
+        pfs_free(h->shown);
         pfs_free(h->client);
         pfs_free(h);
     }
 }
 
-/* What c opened, not listed yet; NULL: no memory. */
+/* For what c is about to open, not listed yet; NULL: no memory. */
 static struct vhandle *handle_new(const struct vcall *c)
 {
     struct vhandle *h = pfs_calloc(1, sizeof *h);
@@ -103,33 +105,32 @@ static struct vhandle *handle_new(const struct vcall *c)
     if (!h) {
         return NULL;
     }
-    *h = (struct vhandle){.driver_handle = c->reply.handle.id,
-                          .mount = c->mount,
+    *h = (struct vhandle){.mount = c->mount,
                           .path = pfs_strdup(c->full),
+                          .shown = pfs_strdup(c->full),
                           .is_upload = is_upload,
                           .flags = is_upload ? PFS_OPEN_WRONLY : c->req.flags,
-                          .lease_s = lease_of(c->req.size, is_upload),
-                          .created_ns = pfs_wall_now()};
+                          .lease_s = lease_of(c->req.size, is_upload)};
     if (is_upload && c->req.client) {
         h->client = pfs_strdup(c->req.client);
     }
-    if (!h->path || (is_upload && c->req.client && !h->client)) {
+    if (!h->path || !h->shown || (is_upload && c->req.client && !h->client)) {
         free_unlisted(h);
         return NULL;
     }
-    renew_locked(h);
     return h;
 }
 
-bool vfs_handle_enter(struct vcall *c)
+bool vfs_handle_reserve(struct vcall *c)
 {
     struct vfs *v = c->vfs;
-    struct vhandle *h = handle_new(c);
-    char *shown = pfs_strdup(c->full);
 
-    if (!h || !shown) {
-        free_unlisted(h);
-        pfs_free(shown);
+    if (c->req.op != PFS_OP_HANDLE_OPEN && c->req.op != PFS_OP_HANDLE_REPLACE) {
+        return true;
+    }
+    struct vhandle *h = handle_new(c);
+
+    if (!h) {
         pfs_nomem(&c->reply.err, "a handle");
         return false;
     }
@@ -137,11 +138,8 @@ bool vfs_handle_enter(struct vcall *c)
     bool room = v->n_handles < HANDLES_MAX && (!h->is_upload || v->n_uploads < UPLOADS_MAX);
 
     if (room) {
-        h->id = ++v->last_handle;
         v->n_handles++;
         v->n_uploads += h->is_upload;
-        list_append(bucket(v, h->id), &h->link);
-        describe_locked(h, &c->reply.handle);
     }
     pthread_mutex_unlock(&v->handle_mu);
     if (!room) {
@@ -149,12 +147,41 @@ bool vfs_handle_enter(struct vcall *c)
                    "too many open handles: %d are allowed, %d of them of replacements", HANDLES_MAX,
                    UPLOADS_MAX);
         free_unlisted(h);
-        pfs_free(shown);
         return false;
     }
-    pfs_free(c->reply.handle.path);
-    c->reply.handle.path = shown;
+    c->slot = h;
     return true;
+}
+
+static void enter_locked(struct vfs *v, struct vhandle *h, struct pfs_handle_info *info)
+{
+    h->driver_handle = info->id;
+    h->id = ++v->last_handle;
+    renew_locked(h);
+    h->created_ns = h->access_ns;
+    list_append(bucket(v, h->id), &h->link);
+    pfs_free(info->path);
+    describe_locked(h, info);
+    info->path = h->shown;
+    h->shown = NULL;
+}
+
+void vfs_handle_settle(struct vcall *c)
+{
+    struct vfs *v = c->vfs;
+    struct vhandle *h = c->slot;
+
+    c->slot = NULL;
+    pthread_mutex_lock(&v->handle_mu);
+    if (c->reply.err.cls == PFS_OK) {
+        enter_locked(v, h, &c->reply.handle);
+        h = NULL;
+    } else {
+        v->n_handles--;
+        v->n_uploads -= h->is_upload;
+    }
+    pthread_mutex_unlock(&v->handle_mu);
+    free_unlisted(h);
 }
 
 unsigned vfs_n_uploads(struct vfs *v)

@@ -51,9 +51,11 @@ struct vfs {
 
     pthread_mutex_t handle_mu; /* of everything below */
     struct list handles[HANDLE_BUCKETS];
-    unsigned n_handles, n_uploads;
+    unsigned n_handles, n_uploads; /* with the places kept for those being opened */
     uint64_t last_handle;
 };
+
+struct vhandle;
 
 /* One operation under way. */
 struct vcall {
@@ -66,11 +68,12 @@ struct vcall {
     pfs_op_fn *fn;          /* what a worker runs; NULL: the driver's own */
     pfs_done_fn *done;
     void *arg;
-    uint64_t handle;   /* the server's */
-    bool own_deadline; /* the request names none: req.deadline_ns is the server's */
-    char *full;        /* normalised path in the tree, links resolved; behind the struct, as is: */
-    char *full2;       /* RENAME, COPY: the second path likewise */
-    char *asked;       /* the first before links were resolved */
+    uint64_t handle;      /* the server's */
+    struct vhandle *slot; /* while it opens a handle: the place for it */
+    bool own_deadline;    /* the request names none: req.deadline_ns is the server's */
+    char *full;  /* normalised path in the tree, links resolved; behind the struct, as is: */
+    char *full2; /* RENAME, COPY: the second path likewise */
+    char *asked; /* the first before links were resolved */
     struct pfs_reply reply; /* last: most of it is text, which is not zeroed */
 };
 
@@ -172,9 +175,11 @@ bool vfs_fill_entry(struct pfs_stat *st, const char *name, const char *meta_name
  * elsewhere may still hold, is not somebody else's handle afterwards.
  */
 uint64_t vfs_first_handle(void);
-/* Enters the driver's handle of a successful HANDLE_OPEN or HANDLE_REPLACE and makes the reply's
- * the server's. False: no room; reply->err says so, and the driver's handle must be closed. */
-bool vfs_handle_enter(struct vcall *c);
+/* Before HANDLE_OPEN and HANDLE_REPLACE, which may change something: keeps a place for the handle
+ * in c->slot. False: no room or memory, *err of the reply says so. */
+bool vfs_handle_reserve(struct vcall *c);
+/* The reply is there: its handle takes the place and becomes the server's, or the place is free. */
+void vfs_handle_settle(struct vcall *c);
 /* Copies the path of a handle in the tree, if there is one, to dst, PFS_PATH_MAX + 1 bytes. */
 void vfs_handle_path(struct vfs *v, uint64_t id, char *dst);
 /* Starts an operation on c->handle; c->full is set for those that change what is at a path. */

@@ -304,6 +304,48 @@ Test(vfs, handles_are_numbered_for_the_whole_server_and_end_with_their_mount)
     cr_assert_eq(vfs_rig_try(PFS_OP_HANDLE_OPEN, "/g/f", NULL), PFS_UNSUPPORTED);
 }
 
+static enum pfs_class open_with(const char *path, uint32_t flags)
+{
+    struct pfs_request req = PFS_REQUEST_INIT;
+
+    req.op = PFS_OP_HANDLE_OPEN;
+    req.path = path;
+    req.flags = flags;
+    struct pfs_reply r = vfs_rig_do(&req);
+    enum pfs_class cls = r.err.cls;
+
+    cr_expect(cls == PFS_OK || r.err.outcome == PFS_OUTCOME_NA);
+    pfs_reply_fini(&r);
+    return cls;
+}
+
+Test(vfs, a_handle_that_has_no_place_changes_nothing)
+{
+    const uint32_t truncates = PFS_OPEN_RDWR | PFS_OPEN_TRUNC;
+    const uint32_t creates = PFS_OPEN_RDWR | PFS_OPEN_CREATE;
+
+    vfs_rig_memfs("/m");
+    vfs_rig_put("/m/old", "precious");
+    uint64_t one = hopen("/m/f", -1);
+
+    for (int i = 1; i < HANDLES_MAX - 1; i++) {
+        cr_assert_eq(open_with("/m/f", 0), PFS_OK);
+    }
+    for (int i = 0; i < 3; i++) {
+        cr_assert_eq(open_with("/m/none", 0), PFS_NOTFOUND, "its place is free again");
+    }
+    cr_assert_eq(open_with("/m/f", 0), PFS_OK);
+    cr_assert_eq(open_with("/m/old", truncates), PFS_OVERLOAD);
+    cr_assert_str_eq(vfs_rig_cat("/m/old"), "precious");
+    cr_assert_eq(open_with("/m/new", creates), PFS_OVERLOAD);
+    cr_assert_str_eq(vfs_rig_cat("/m/new"), "notfound");
+    struct pfs_reply r = handle(PFS_OP_HANDLE_CLOSE, one, -1);
+
+    cr_assert_eq(r.err.cls, PFS_OK);
+    cr_assert_eq(open_with("/m/new", creates), PFS_OK);
+    cr_assert_str_eq(vfs_rig_cat("/m/new"), "");
+}
+
 /* ---- what drivers lack ---- */
 
 static struct pfs_reply search(const char *path, const char *pattern, uint32_t flags)
