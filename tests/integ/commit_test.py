@@ -170,5 +170,27 @@ def test_D13_with_an_id_it_is_kept_or_taken_again(world):
     assert api.read("/queue/q/size").body == b"0"
 
 
+def test_D13_a_handle_that_nobody_knows_of_is_closed(world):
+    """Its client went away before the reply; directly, and of a remote."""
+    far, near = start(world)
+    n_handles = lambda s: Api(s.clear).get("handles").json()["count"]
+    assert Api(far.clear).put("/memfs/f", b"content").status == 200
+    kept = Api(far.clear).post("handles/open", path="/memfs/f", flags=0).json()["handle_id"]
+    for server, path in ((far, "/memfs/f"), (near, "/r/memfs/f")):
+        for _ in range(20):
+            peer = Http2(server.clear)
+            peer.hold()
+            peer.request(1, b"POST", target("handles/open", path=path, flags="0"), end=True)
+            peer.reset(1, RST_CANCEL)
+            peer.release()
+            peer.ping()
+            peer.close()
+        wait_for("the connections to end", lambda: Api(server.clear).get("limits").json()["in_use"]["connections"] <= 3)
+        wait_for("all to be closed", lambda: n_handles(server) == (server is far))
+    wait_for("those of the remote to be closed", lambda: n_handles(far) == 1)
+    assert Api(far.clear).get("handles/%d" % kept).status == 200
+
+
 run([test_D12_an_incomplete_request_changes_nothing, test_B4_no_write_overtakes_a_later_one,
-     test_D13_a_message_that_reached_nobody_goes_back, test_D13_with_an_id_it_is_kept_or_taken_again])
+     test_D13_a_message_that_reached_nobody_goes_back, test_D13_with_an_id_it_is_kept_or_taken_again,
+     test_D13_a_handle_that_nobody_knows_of_is_closed])

@@ -66,7 +66,8 @@ def test_whose_certificate_it_was_is_known_to_the_end(world):
     api = Api(s.clear)
     wait_for("the server to notice", lambda: api.get("limits").json()["in_use"]["connections"] == 1)
     gate.opened.set()
-    wait_for("the handle", lambda: api.get("limits").json()["in_use"]["uploads"] == 1)
+    wait_for("the handle, which nobody knows of, to be closed", lambda: gate.u.n("DELETE", "handles/77") == 1)
+    wait_for("its end", lambda: api.get("limits").json()["in_use"]["uploads"] == 0)
 
 
 

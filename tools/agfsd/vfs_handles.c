@@ -166,6 +166,16 @@ static void enter_locked(struct vfs *v, struct vhandle *h, struct pfs_handle_inf
     h->shown = NULL;
 }
 
+/*
+ * Does closing the handle undo its opening? Whoever asks again with the id must not find a file
+ * made that is to be new, or emptied what others have written since.
+ */
+static bool can_be_undone(const struct pfs_request *req)
+{
+    return !req->req_id || req->op == PFS_OP_HANDLE_REPLACE ||
+           !(req->flags & (PFS_OPEN_CREATE | PFS_OPEN_EXCL | PFS_OPEN_TRUNC));
+}
+
 void vfs_handle_settle(struct vcall *c)
 {
     struct vfs *v = c->vfs;
@@ -182,6 +192,9 @@ void vfs_handle_settle(struct vcall *c)
     }
     pthread_mutex_unlock(&v->handle_mu);
     free_unlisted(h);
+    if (c->reply.err.cls == PFS_OK && can_be_undone(&c->req)) {
+        c->reply.receipt = vfs_receipt_of_handle(v, c->reply.handle.id);
+    }
 }
 
 unsigned vfs_n_uploads(struct vfs *v)
@@ -324,6 +337,27 @@ static void closed(void *arg, struct pfs_reply *reply)
     pfs_reply_fini(reply);
 }
 
+static void close_it(struct vfs *v, uint64_t id)
+{
+    struct pfs_request req = PFS_REQUEST_INIT;
+
+    req.op = PFS_OP_HANDLE_CLOSE;
+    req.handle = id;
+    vfs_submit(v, NULL, &req, closed, NULL);
+}
+
+void vfs_handle_abandon(struct vfs *v, uint64_t id)
+{
+    pthread_mutex_lock(&v->handle_mu);
+    struct vhandle *h = find_locked(v, id);
+
+    if (h) {
+        h->ends = 0; /* who closes it need not be who opened it; the sweep does what fails here */
+    }
+    pthread_mutex_unlock(&v->handle_mu);
+    close_it(v, id);
+}
+
 void vfs_sweep_handles(struct vfs *v)
 {
     uint64_t ended[64]; /* more are found a second later */
@@ -342,11 +376,7 @@ void vfs_sweep_handles(struct vfs *v)
     }
     pthread_mutex_unlock(&v->handle_mu);
     for (size_t i = 0; i < n; i++) {
-        struct pfs_request req = PFS_REQUEST_INIT;
-
-        req.op = PFS_OP_HANDLE_CLOSE;
-        req.handle = ended[i];
-        vfs_submit(v, NULL, &req, closed, NULL);
+        close_it(v, ended[i]);
     }
 }
 

@@ -126,6 +126,8 @@ bool vfs_run_later(struct vcall *c);
 
 /* Takes r, also on failure (NULL: no memory). The mount is held until the end. */
 struct pfs_receipt *vfs_receipt_wrap(struct mount *m, struct pfs_receipt *r);
+/* One that closes the handle when its number is lost. NULL: no memory; then its lease ends it. */
+struct pfs_receipt *vfs_receipt_of_handle(struct vfs *v, uint64_t id);
 
 /* ---- vfs_symlinks.c ---- */
 
@@ -188,6 +190,8 @@ void vfs_start_by_handle(struct vcall *c);
 bool vfs_handle_take(struct vcall *c, struct pfs_error *err);
 /* Fills the reply's handle_info (after renewing the lease by lease_s > 0). */
 void vfs_handle_describe(struct vcall *c, int64_t lease_s);
+/* Nobody has got to know of the handle: its lease ends now, and it is closed soon. */
+void vfs_handle_abandon(struct vfs *v, uint64_t id);
 void vfs_handle_forget(struct vfs *v, uint64_t id);
 /* Forgets the handles of a mount whose driver is about to close them all. */
 void vfs_handles_drop(struct mount *m);

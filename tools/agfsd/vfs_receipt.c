@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
-/* Receipts that hold their mount until their end. What may block in that is done by a worker. */
+/*
+ * Receipts that hold their mount until their end, and those of handles that were opened. What may
+ * block in that end is done by a worker.
+ */
 #include "base/alloc.h"
 #include "vfs_internal.h"
 
@@ -45,4 +48,33 @@ struct pfs_receipt *vfs_receipt_wrap(struct mount *m, struct pfs_receipt *r)
     *vr = (struct vreceipt){.base = {receipt_end}, .mount = m, .inner = r};
     atomic_fetch_add(&m->in_flight, 1); /* the caller holds it */
     return &vr->base;
+}
+
+/* ---- of a handle ---- */
+
+struct hreceipt {
+    struct pfs_receipt base;
+    struct vfs *vfs;
+    uint64_t handle;
+};
+
+static void handle_end(struct pfs_receipt *r, bool lost)
+{
+    struct hreceipt *hr = (struct hreceipt *)r;
+
+    if (lost) {
+        vfs_handle_abandon(hr->vfs, hr->handle);
+    }
+    pfs_free(hr);
+}
+
+struct pfs_receipt *vfs_receipt_of_handle(struct vfs *v, uint64_t id)
+{
+    struct hreceipt *hr = pfs_malloc(sizeof *hr);
+
+    if (!hr) {
+        return NULL;
+    }
+    *hr = (struct hreceipt){{handle_end}, v, id};
+    return &hr->base;
 }

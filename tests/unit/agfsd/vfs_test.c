@@ -346,6 +346,47 @@ Test(vfs, a_handle_that_has_no_place_changes_nothing)
     cr_assert_str_eq(vfs_rig_cat("/m/new"), "");
 }
 
+static struct pfs_reply open_under(const char *req_id, uint32_t flags)
+{
+    struct pfs_request req = PFS_REQUEST_INIT;
+
+    req.op = PFS_OP_HANDLE_OPEN;
+    req.path = "/m/f";
+    req.flags = flags;
+    req.req_id = req_id;
+    struct pfs_reply r = vfs_rig_do(&req);
+
+    cr_assert_eq(r.err.cls, PFS_OK, "%s", r.err.text);
+    return r;
+}
+
+Test(vfs, a_handle_whose_number_reached_nobody_is_closed)
+{
+    static const char id[] = "0123456789abcdef0123456789abcdef";
+
+    vfs_rig_memfs("/m");
+    vfs_rig_put("/m/f", "");
+    for (int lost = 0; lost <= 1; lost++) {
+        struct pfs_reply r = open_under(lost ? id : NULL, PFS_OPEN_RDWR);
+        uint64_t h = r.handle.id;
+
+        cr_assert_not_null(r.receipt);
+        r.receipt->end(r.receipt, lost);
+        r.receipt = NULL;
+        pfs_reply_fini(&r);
+        r = handle(PFS_OP_HANDLE_INFO, h, -1);
+        cr_assert_eq(r.err.cls, lost ? PFS_NOTFOUND : PFS_OK);
+        pfs_reply_fini(&r);
+    }
+    struct pfs_reply r = open_under(NULL, PFS_OPEN_RDWR | PFS_OPEN_CREATE);
+
+    cr_assert_not_null(r.receipt);
+    pfs_reply_fini(&r);
+    r = open_under(id, PFS_OPEN_RDWR | PFS_OPEN_TRUNC); /* who asks again must not empty it again */
+    cr_assert_null(r.receipt);
+    pfs_reply_fini(&r);
+}
+
 /* ---- what drivers lack ---- */
 
 static struct pfs_reply search(const char *path, const char *pattern, uint32_t flags)
