@@ -50,6 +50,7 @@ struct vfs_fate {
     bool reads;         /* set by who submits: it changes nothing, and nobody asks again */
     bool kept;          /* set by who submits: somebody may ask again for the result */
     struct vcall *call; /* while PENDING or GIVING_UP */
+    struct vcall *held; /* while it waits for other changes; under vfs.orphan_mu */
     bool doubted;       /* vfs_doubt was called; the loop's */
     bool deep;          /* what is below its paths is meant too, as is: fixed when it is fenced */
     const char *path, *path2; /* in the tree; NULL: not known yet, none */
@@ -64,9 +65,10 @@ struct vfs_fate {
  */
 void vfs_doubt(struct vfs *v, struct vfs_fate *f);
 /*
- * The client has gone: what has not begun will never be carried out (CANCELLED, NA). A change that
- * has begun will be, and further changes of the same paths wait for it; a read that its driver
- * answers later is given up there. On the loop that submitted.
+ * The client has gone: what has not begun will never be carried out (CANCELLED, NA), and ends soon
+ * where it waits for another change. A change that has begun will be, and further changes of the
+ * same paths wait for it; a read that its driver answers later is given up there. On the loop that
+ * submitted.
  */
 void vfs_give_up(struct vfs *v, struct vfs_fate *f);
 /*

@@ -9,6 +9,10 @@
  * The fence goes up on the loop and comes down on the thread that ends the change: the one sets
  * `fenced` before it looks at the state, the other the other way round, so one of them sees both.
  *
+ * Who waits is in the list of one orphan, has an alarm for its deadline, and is known to its own
+ * fate; all of that begins and ends together under vfs.orphan_mu. Whoever ends it, the end of the
+ * orphan, the alarm or the client that goes, posts the call to its loop.
+ *
  * Reads whose client has gone: one that has not begun never will either, and one that its driver
  * has is given up there, so that nobody works for nobody. Driver and call stay while the driver is
  * being told: if it is done meanwhile, perhaps from inside, vfs_finish leaves the call to
@@ -65,6 +69,23 @@ static void restart(struct post *p)
 
 /* ---- the fence ---- */
 
+/* c no longer waits. */
+static void release_locked(struct vcall *c)
+{
+    struct vfs_fate *own = c->req.host;
+
+    list_remove(&c->link);
+    if (own) {
+        own->held = NULL;
+    }
+}
+
+static void go_on(struct vcall *c, void (*fn)(struct post *p))
+{
+    c->post.fn = fn;
+    http_post(c->loop, &c->post);
+}
+
 static void unfence(struct vfs *v, struct vfs_fate *f)
 {
     struct list waiting;
@@ -78,14 +99,17 @@ static void unfence(struct vfs *v, struct vfs_fate *f)
     if (atomic_exchange(&f->fenced, false)) {
         list_remove(&f->node);
         atomic_fetch_sub(&v->n_orphans, 1);
-        list_move_all(&waiting, &f->waiting);
+        list_for_each (it, &f->waiting) {
+            struct vcall *c = list_entry(it, struct vcall, link);
+
+            release_locked(c);
+            alarm_stop_locked(&c->deadline);
+            list_append(&waiting, &c->link);
+        }
     }
     pthread_mutex_unlock(&v->orphan_mu);
     while ((node = list_take_first(&waiting))) {
-        struct vcall *c = list_entry(node, struct vcall, link);
-
-        c->post.fn = restart;
-        http_post(c->loop, &c->post);
+        go_on(list_entry(node, struct vcall, link), restart);
     }
 }
 
@@ -144,6 +168,56 @@ static bool must_wait(const struct vcall *c, const struct vfs_fate *f)
             meets(f->path2, f->deep, c->full, deep) || meets(f->path2, f->deep, c->full2, deep));
 }
 
+/* What time is left afterwards is all that the driver gets. */
+static void wait_locked(struct vcall *c, struct vfs_fate *f)
+{
+    struct vfs_fate *own = c->req.host;
+
+    c->own_deadline = false;
+    list_append(&f->waiting, &c->link);
+    alarm_set_locked(&c->vfs->deadlines, &c->deadline, c->req.deadline_ns);
+    if (own) {
+        own->held = c;
+    }
+}
+
+static void timed_out(struct post *p)
+{
+    struct vcall *c = (struct vcall *)p;
+
+    pfs_fail(&c->reply.err, PFS_TIMEOUT, PFS_OUTCOME_NA, PFS_PHASE_QUEUE,
+             "%s: %s: waited too long for an earlier change of the same path",
+             pfs_op_name(c->req.op), c->full);
+    vfs_finish_here(c);
+}
+
+bool vfs_fate_take_locked(void *vfs, struct alarm *a)
+{
+    release_locked(list_entry(a, struct vcall, deadline));
+    return true;
+}
+
+void vfs_fate_ring(void *vfs, struct alarm *a)
+{
+    go_on(list_entry(a, struct vcall, deadline), timed_out);
+}
+
+/* The call that waits was given up. */
+static void end_wait(struct vfs *v, struct vfs_fate *own)
+{
+    pthread_mutex_lock(&v->orphan_mu);
+    struct vcall *c = own->held;
+
+    if (c) {
+        release_locked(c);
+        alarm_stop_locked(&c->deadline);
+    }
+    pthread_mutex_unlock(&v->orphan_mu);
+    if (c) {
+        go_on(c, restart);
+    }
+}
+
 bool vfs_fate_wait(struct vcall *c)
 {
     struct vfs *v = c->vfs;
@@ -159,6 +233,10 @@ bool vfs_fate_wait(struct vcall *c)
     if (atomic_load_explicit(&v->n_orphans, memory_order_acquire) == 0) {
         return false;
     }
+    if (alarms_start(&v->deadlines, &c->reply.err) != PFS_OK) {
+        vfs_finish_here(c);
+        return true;
+    }
     pthread_mutex_lock(&v->orphan_mu);
     if (own) {
         order_locked(v, own);
@@ -167,7 +245,7 @@ bool vfs_fate_wait(struct vcall *c)
         struct vfs_fate *f = list_entry(node, struct vfs_fate, node);
 
         if (must_wait(c, f)) {
-            list_append(&f->waiting, &c->link);
+            wait_locked(c, f);
             waits = true;
             break;
         }
@@ -264,6 +342,7 @@ void vfs_give_up(struct vfs *v, struct vfs_fate *f)
 {
     if (go(f, FATE_OPEN, FATE_GIVEN_UP)) {
         unfence(v, f);
+        end_wait(v, f);
     } else if (f->reads) {
         give_up_read(f);
     } else if (go(f, FATE_BEGUN, FATE_ORPHANED)) {

@@ -7,6 +7,7 @@
  * Inside of the tree. Locks: vfs.handle_mu before vfs.lock (mounts); links' own and vfs.idle_mu are
  * never held with another. None is held while a driver is called.
  */
+#include "alarm.h"
 #include "base/list.h"
 #include "base/path.h"
 #include "base/pool.h"
@@ -48,6 +49,7 @@ struct vfs {
     pthread_mutex_t orphan_mu; /* of the list of them; inside no other lock */
     struct list orphans;
     uint64_t last_order;
+    struct alarms deadlines; /* of the calls that wait for them */
 
     pthread_mutex_t handle_mu; /* of everything below */
     struct list handles[HANDLE_BUCKETS];
@@ -60,7 +62,8 @@ struct vhandle;
 /* One operation under way. */
 struct vcall {
     struct post post;
-    struct list link; /* while it waits for an orphan of its paths */
+    struct list link;      /* while it waits for an orphan of its paths, as is: */
+    struct alarm deadline; /* of vfs.deadlines */
     struct vfs *vfs;
     struct loop *loop;
     struct mount *mount;    /* held; NULL: virtual */
@@ -104,8 +107,14 @@ bool vfs_fate_end(struct vfs *v, struct vfs_fate *f);
 /* The driver gets c, to answer later; it may refuse. */
 void vfs_fate_submit(struct vcall *c, struct pfs_request *req);
 void vfs_fate_refused(struct vcall *c);
-/* True: c waits for an orphan of its paths, and is started again when that is over. */
+/*
+ * True: c waits for an orphan of its paths, and is started again when that is over, or ends by its
+ * deadline or when it is given up; or it has ended already: there is no thread to look after that.
+ */
 bool vfs_fate_wait(struct vcall *c);
+/* Of vfs.deadlines. */
+bool vfs_fate_take_locked(void *vfs, struct alarm *a);
+void vfs_fate_ring(void *vfs, struct alarm *a);
 
 /* ---- vfs_wait.c ---- */
 

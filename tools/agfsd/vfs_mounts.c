@@ -440,10 +440,16 @@ struct vfs *vfs_new(void)
     v->last_handle = vfs_first_handle();
     pthread_mutex_init(&v->orphan_mu, NULL);
     list_init(&v->orphans);
+    v->deadlines = (struct alarms){.mu = &v->orphan_mu,
+                                   .owner = v,
+                                   .take_locked = vfs_fate_take_locked,
+                                   .ring = vfs_fate_ring};
+    bool has_alarms = alarms_init(&v->deadlines);
+
     for (size_t i = 0; i < HANDLE_BUCKETS; i++) {
         list_init(&v->handles[i]);
     }
-    if (!v->links || !v->pool) {
+    if (!v->links || !v->pool || !has_alarms) {
         vfs_free(v);
         return NULL;
     }
@@ -460,8 +466,10 @@ void vfs_free(struct vfs *v)
     while (v->n_mounts > 0) {
         retire(v, v->mounts[v->n_mounts - 1]);
     }
+    alarms_fini(&v->deadlines);
     links_free(v->links);
     pfs_free(v->mounts);
+    pthread_mutex_destroy(&v->orphan_mu);
     pthread_mutex_destroy(&v->handle_mu);
     pthread_cond_destroy(&v->idle);
     pthread_mutex_destroy(&v->idle_mu);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
 /* Operations whose client goes away. */
+#include "base/clock.h"
 #include "vfs_rig.h"
 #include <criterion/criterion.h>
 
@@ -66,6 +67,74 @@ Test(vfs_fate, B4_who_waits_may_give_up_too)
     vfs_rig_wait(&first);
     vfs_rig_wait(&second);
     cr_assert_eq(second.reply.err.cls, PFS_CANCELLED);
+}
+
+Test(vfs_fate, B4_who_waits_ends_at_its_deadline_and_when_it_is_given_up)
+{
+    static struct rig_call first, late, given_up, anonymous, patient;
+    struct vfs_fate fates[4] = {0};
+    struct pfs_request req = PFS_REQUEST_INIT;
+
+    vfs_rig_gate("/slow", false);
+    req.op = PFS_OP_WRITE;
+    req.path = "/slow/f";
+    req.host = &fates[0];
+    vfs_rig_submit(&first, &req);
+    gate_await(1);
+    vfs_give_up(vfs_rig, &fates[0]);
+    req.host = &fates[1];
+    vfs_rig_submit(&patient, &req);
+    req.host = &fates[2];
+    vfs_rig_submit(&given_up, &req);
+    req.deadline_ns = pfs_now() + PFS_MS;
+    req.host = NULL;
+    vfs_rig_submit(&anonymous, &req);
+    req.host = &fates[3];
+    vfs_rig_submit(&late, &req);
+    vfs_give_up(vfs_rig, &fates[2]);
+    vfs_rig_wait(&given_up);
+    cr_assert_eq(given_up.reply.err.cls, PFS_CANCELLED);
+    vfs_rig_wait(&late);
+    cr_assert_eq(late.reply.err.cls, PFS_TIMEOUT);
+    cr_assert_eq(late.reply.err.outcome, PFS_OUTCOME_NA);
+    vfs_rig_wait(&anonymous);
+    cr_assert_eq(anonymous.reply.err.cls, PFS_TIMEOUT);
+    cr_assert_not(first.done || patient.done);
+    cr_assert_not(list_is_empty(&fates[0].waiting), "one still waits");
+    gate_open();
+    vfs_rig_wait(&first);
+    vfs_rig_wait(&patient);
+    cr_assert_eq(patient.reply.err.cls, PFS_OK);
+}
+
+Test(vfs_fate, B4_who_waited_has_only_what_is_left_of_its_time)
+{
+    static struct rig_call first, second;
+    struct vfs_fate fates[2] = {0};
+    struct pfs_request req = PFS_REQUEST_INIT;
+
+    vfs_rig_later("/later");
+    req.op = PFS_OP_MKDIR;
+    req.path = "/later/d";
+    req.host = &fates[0];
+    vfs_rig_submit(&first, &req);
+    cr_assert_eq(later_deadline_ns, 0, "the driver's own");
+    vfs_give_up(vfs_rig, &fates[0]);
+    int64_t until = pfs_now() + OP_DEADLINE_MS * PFS_MS;
+
+    req.host = &fates[1];
+    vfs_rig_submit(&second, &req);
+    int64_t until_at_most = pfs_now() + OP_DEADLINE_MS * PFS_MS;
+
+    later_answer(PFS_OK);
+    vfs_rig_wait(&first);
+    while (later_pending == 0) {
+        vfs_rig_step();
+    }
+    cr_assert(later_deadline_ns >= until && later_deadline_ns <= until_at_most);
+    later_answer(PFS_OK);
+    vfs_rig_wait(&second);
+    cr_assert_eq(second.reply.err.cls, PFS_OK);
 }
 
 /* ---- what meets what ---- */

@@ -62,7 +62,7 @@ static struct timespec deadline(void)
     return t;
 }
 
-static void loop_step(void)
+void vfs_rig_step(void)
 {
     struct timespec until = deadline();
     int rc = 0;
@@ -128,6 +128,7 @@ static const struct pfs_driver_ops gate_ops_with_handles = {
 
 unsigned later_pending, later_cancelled;
 bool later_obeys;
+int64_t later_deadline_ns;
 
 static struct {
     pfs_done_fn *done;
@@ -147,6 +148,7 @@ static bool later_submit(struct pfs_driver *d, const struct pfs_request *req, pf
     later[later_pending].done = done;
     later[later_pending].arg = arg;
     later[later_pending++].ticket = req->ticket;
+    later_deadline_ns = req->deadline_ns;
     return true;
 }
 
@@ -288,7 +290,7 @@ void vfs_rig_submit(struct rig_call *c, const struct pfs_request *req)
 void vfs_rig_wait(struct rig_call *c)
 {
     while (!c->done) {
-        loop_step();
+        vfs_rig_step();
     }
 }
 

@@ -28,6 +28,8 @@ void vfs_rig_later(const char *path);
 
 /* Later drivers: requests not answered, requests given up so far. */
 extern unsigned later_pending, later_cancelled;
+/* Of the last request; 0: the driver has a time of its own. */
+extern int64_t later_deadline_ns;
 /* Answers the last request; cls != PFS_OK: with an error. */
 void later_answer(enum pfs_class cls);
 /* Whether giving up brings the answer at once, from inside. */
@@ -49,6 +51,8 @@ struct rig_call {
 };
 /* Starts req with the rig's loop. */
 void vfs_rig_submit(struct rig_call *c, const struct pfs_request *req);
+/* Runs what is posted to the loop next. */
+void vfs_rig_step(void);
 /* Runs the loop until the call is done. */
 void vfs_rig_wait(struct rig_call *c);
 /* Both; the reply is the caller's. */

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright the ProxyFS authors */
+#include "alarm.h"
+#include "base/clock.h"
+#include "base/mutex.h"
+
+bool alarms_init(struct alarms *as)
+{
+    list_init(&as->set);
+    pfs_cond_init_timed(&as->earlier);
+    as->next_ns = INT64_MAX;
+    as->thread = pfs_pool_new(1, 1);
+    return as->thread != NULL;
+}
+
+void alarms_fini(struct alarms *as)
+{
+    pthread_mutex_lock(as->mu);
+    as->over = true;
+    pthread_cond_signal(&as->earlier);
+    pthread_mutex_unlock(as->mu);
+    pfs_pool_free(as->thread);
+    pthread_cond_destroy(&as->earlier);
+}
+
+/* Takes those that are due; returns when the next one is. */
+static int64_t take_due_locked(struct alarms *as, struct list *due)
+{
+    int64_t now = pfs_now(), next = INT64_MAX;
+
+    list_for_each (it, &as->set) {
+        struct alarm *a = list_entry(it, struct alarm, node);
+
+        if (a->at_ns > now) {
+            next = pfs_earlier(next, a->at_ns);
+            continue;
+        }
+        list_remove(&a->node);
+        if (as->take_locked(as->owner, a)) {
+            list_append(due, &a->node);
+        }
+    }
+    return next;
+}
+
+static void wait_locked(struct alarms *as)
+{
+    struct timespec t = {.tv_sec = as->next_ns / PFS_SEC, .tv_nsec = as->next_ns % PFS_SEC};
+
+    if (as->next_ns == INT64_MAX) {
+        pthread_cond_wait(&as->earlier, as->mu); /* ends with alarms_fini at the latest */
+    } else {
+        pthread_cond_timedwait(&as->earlier, as->mu, &t);
+    }
+}
+
+static void watch(void *arg)
+{
+    struct alarms *as = arg;
+    struct list due, *node;
+
+    list_init(&due);
+    pthread_mutex_lock(as->mu);
+    while (!as->over) {
+        as->next_ns = take_due_locked(as, &due);
+        if (list_is_empty(&due)) {
+            wait_locked(as);
+            continue;
+        }
+        pthread_mutex_unlock(as->mu);
+        while ((node = list_take_first(&due))) {
+            as->ring(as->owner, list_entry(node, struct alarm, node));
+        }
+        pthread_mutex_lock(as->mu);
+    }
+    pthread_mutex_unlock(as->mu);
+}
+
+enum pfs_class alarms_start(struct alarms *as, struct pfs_error *err)
+{
+    if (atomic_exchange(&as->started, true)) {
+        return PFS_OK;
+    }
+    enum pfs_class cls = pfs_pool_submit(as->thread, watch, as, err);
+
+    if (cls != PFS_OK) {
+        atomic_store(&as->started, false);
+    }
+    return cls;
+}
+
+void alarm_set_locked(struct alarms *as, struct alarm *a, int64_t at_ns)
+{
+    a->at_ns = at_ns;
+    list_append(&as->set, &a->node);
+    if (at_ns < as->next_ns) {
+        pthread_cond_signal(&as->earlier);
+    }
+}
+
+void alarm_stop_locked(struct alarm *a)
+{
+    list_remove(&a->node);
+}
