@@ -8,6 +8,7 @@ usage: drivers_test.py BUILDDIR [TEST...]
 import json
 import os
 import socket
+import struct
 import tempfile
 import threading
 import urllib.error
@@ -82,6 +83,37 @@ def test_an_idle_reader_does_not_hold_its_mount(world):
     assert api.unmount("/o/live").status == 200
     wait_for("a clean end", lambda: idle.ended)
     assert api.get("stat", path="/o/live/s").status == 404
+
+
+def test_reads_of_handles_that_wait_hold_up_nobody(world):
+    """More than a mount has workers. Who goes away takes nothing: the next one reads it."""
+    remote, local = pair(world, "h2")
+    opened = lambda name: remote.post("handles/open", path="/streams/" + name, flags=18).json()["handle_id"]
+    idle, busy = [opened("idle") for _ in range(40)], opened("busy")
+    waiting = []
+    for h in idle:
+        s = socket.create_connection(remote.base.split("/")[2].split(":"), timeout=30)
+        s.sendall(b"GET /api/v1/handles/%d/read?size=100 HTTP/1.1\r\nHost: a\r\n\r\n" % h)
+        waiting.append(s)
+    n = lambda: remote.get("limits").json()["in_use"]["connections"]
+    wait_for("all to wait", lambda: n() >= len(idle))
+    replies = []
+    reader = threading.Thread(target=lambda: replies.append(remote.get("handles/%d/read" % busy, timeout=20).body))
+    reader.start()
+    assert remote.put("/streams/busy", b"news").status == 200
+    reader.join()
+    assert replies == [b"news"]
+    for s in waiting[:20]:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        s.close()
+    wait_for("the server to notice", lambda: n() <= len(idle) - 20 + 2)
+    assert remote.put("/streams/idle", b"kept").status == 200
+    for s in waiting[20:]:
+        assert s.recv(65536).endswith(b"kept")
+        s.close()
+    for h in idle[:20]:
+        assert remote.get("handles/%d/read" % h).body == b"kept"
+        assert remote.get("handles/%d/read" % h, offset=0).status == 400, "it is behind that now"
 
 
 def test_a_file_called_like_a_queues_is_no_message(world):
@@ -219,6 +251,7 @@ def test_a_repetition_waits_for_the_first(world):
 
 if __name__ == "__main__":
     run([test_follow_through_h2, test_follow_through_h1, test_an_idle_reader_does_not_hold_its_mount,
+         test_reads_of_handles_that_wait_hold_up_nobody,
          test_a_file_called_like_a_queues_is_no_message, test_plugins_of_the_tree_leave_nothing_behind,
          test_queue_through_the_mount, test_requests_run_once, test_a_message_asked_for_as_a_stream_is_taken_once,
          test_a_repetition_waits_for_the_first])

@@ -7,7 +7,7 @@
 bool alarms_init(struct alarms *as)
 {
     list_init(&as->set);
-    pfs_cond_init_timed(&as->earlier);
+    pthread_cond_init(&as->earlier, NULL);
     as->next_ns = INT64_MAX;
     as->thread = pfs_pool_new(1, 1);
     return as->thread != NULL;
@@ -45,12 +45,10 @@ static int64_t take_due_locked(struct alarms *as, struct list *due)
 
 static void wait_locked(struct alarms *as)
 {
-    struct timespec t = {.tv_sec = as->next_ns / PFS_SEC, .tv_nsec = as->next_ns % PFS_SEC};
-
     if (as->next_ns == INT64_MAX) {
         pthread_cond_wait(&as->earlier, as->mu); /* ends with alarms_fini at the latest */
     } else {
-        pthread_cond_timedwait(&as->earlier, as->mu, &t);
+        pfs_cond_wait_until(&as->earlier, as->mu, as->next_ns);
     }
 }
 

@@ -42,7 +42,7 @@ void alarms_fini(struct alarms *as);
 enum pfs_class alarms_start(struct alarms *as, struct pfs_error *err);
 /* Sets an alarm that is not set. */
 void alarm_set_locked(struct alarms *as, struct alarm *a, int64_t at_ns);
-/* Stops one that is set: neither taken nor stopped before. */
+/* Stops one that is set or was, and was not taken. */
 void alarm_stop_locked(struct alarm *a);
 
 #endif

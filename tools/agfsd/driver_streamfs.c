@@ -237,9 +237,12 @@ static bool submit(struct pfs_driver *d, const struct pfs_request *req, pfs_done
 {
     struct pfs_reply reply = {0};
 
-    if (!d->ops->op[req->op] ||
-        (req->op == PFS_OP_HANDLE_READ && streamfs_would_wait(streamfs_of(d), req))) {
+    if (!d->ops->op[req->op]) {
         return false;
+    }
+    if (req->op == PFS_OP_HANDLE_READ) {
+        streamfs_hread_later(streamfs_of(d), req, done, arg);
+        return true;
     }
     d->ops->op[req->op](d, req, &reply);
     done(arg, &reply);
@@ -271,7 +274,6 @@ static void op_close(struct pfs_driver *d)
     while (!list_is_empty(&f->lives)) {
         live_remove_locked(f, list_entry(f->lives.next, struct live, link), &none);
     }
-    pthread_cond_destroy(&f->news);
     pthread_cond_destroy(&f->delivered);
     pthread_mutex_destroy(&f->mu);
     pfs_free(f);
@@ -302,6 +304,7 @@ static const struct pfs_driver_ops streamfs_ops = {
            [PFS_OP_HANDLE_STREAM] = streamfs_hstream,
            [PFS_OP_HANDLE_CLOSE] = streamfs_hclose},
     .submit = submit,
+    .cancel = streamfs_hread_cancel,
     .unmounting = op_unmounting,
     .close = op_close,
 };
@@ -329,9 +332,11 @@ enum pfs_class streamfs_open(const struct pfs_option *options, size_t n, struct 
     f->retention = (size_t)(ring > channel ? ring : channel);
     pthread_mutex_init(&f->mu, NULL);
     pthread_cond_init(&f->delivered, NULL);
-    pthread_cond_init(&f->news, NULL);
     list_init(&f->lives);
-    list_init(&f->handles);
+    if (!streamfs_handles_init(f)) {
+        op_close(&f->base);
+        return pfs_nomem(err, "streamfs");
+    }
     *ret = &f->base;
     return PFS_OK;
 }

@@ -8,6 +8,7 @@
  * in them. So a slow reader costs no memory: what was dropped before it came is skipped and
  * counted. A reader that has caught up waits without a thread; the write that follows serves it.
  */
+#include "alarm.h"
 #include "base/list.h"
 #include <proxyfs/driver.h>
 #include <pthread.h>
@@ -46,9 +47,9 @@ struct streamfs {
     uint64_t max_kept;         /* of `kept` */
     pthread_mutex_t mu;        /* of everything below; never held across a wait or a callback */
     pthread_cond_t delivered;  /* a reader's callback has returned */
-    pthread_cond_t news;       /* something was written, removed or closed (CLOCK_MONOTONIC) */
     struct list lives;         /* those written to last are last */
     struct list handles;       /* of streamfs_handles.c */
+    struct alarms deadlines;   /* of their reads that wait */
     uint64_t last_handle;
     uint64_t kept; /* bytes of all streams */
     unsigned n_lives, n_readers;
@@ -85,13 +86,24 @@ struct pfs_stream *live_clone_locked(struct streamfs *f, struct pfs_stream *s,
 size_t live_take_locked(struct pfs_stream *s, void *buf, size_t cap);
 /* There is something to take, or nothing will come any more. */
 bool live_has_news_locked(struct pfs_stream *s);
+/*
+ * Calls news(arg) once, out of live_deliver, when there is: for a reader without news that is not
+ * being read. It must stay open until then.
+ */
+void live_await_locked(struct pfs_stream *s, pfs_io_fn *news, void *arg);
+/* No longer; false: it has been called, or will be. */
+bool live_unawait_locked(struct pfs_stream *s);
 
 /* ---- streamfs_handles.c ---- */
 
 pfs_op_fn streamfs_hopen, streamfs_hread, streamfs_hwrite, streamfs_hseek, streamfs_hsync,
     streamfs_hstat, streamfs_hstream, streamfs_hclose;
-/* Would reading this handle wait? Then it needs a worker. */
-bool streamfs_would_wait(struct streamfs *f, const struct pfs_request *req);
+bool streamfs_handles_init(struct streamfs *f); /* false: out of memory */
+/* HANDLE_READ without a thread: done is called when there is something, or it takes too long. */
+void streamfs_hread_later(struct streamfs *f, const struct pfs_request *req, pfs_done_fn *done,
+                          void *arg);
+/* Gives up the one that waits under that ticket. */
+void streamfs_hread_cancel(struct pfs_driver *d, const void *ticket);
 void streamfs_handles_fini(struct streamfs *f);
 
 /* ---- driver_streamfs.c ---- */

@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
 /*
- * Handles of streamfs (agfs-http-api.md 8.5). Reading one waits for data, on a worker and for a
- * bounded time: the reply has to come. Who wants to follow a stream opens it as a stream.
+ * Handles of streamfs (agfs-http-api.md 8.5). Reading one waits for data, without a thread and for
+ * a bounded time: the reply has to come. Who wants to follow a stream opens it as a stream.
+ *
+ * A wait is ended by news, by its alarm, by who closes the handle, or by who gives the read up:
+ * whichever has taken it from the reader under the lock (live_unawait_locked, or news itself) then
+ * calls end_read.
  */
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/err.h"
-#include "base/mutex.h"
 #include "streamfs.h"
+#include "waiter.h"
 #include <string.h>
 
 #define READ_WAIT (30 * PFS_SEC)
@@ -19,11 +23,24 @@ struct shandle {
     struct list link;
     uint64_t id;
     uint32_t flags;
-    unsigned refs;        /* the table's, and that of a read that waits */
-    bool reading, closed; /* a read waits; the handle was closed meanwhile */
+    unsigned refs;      /* the table's, and that of a read that waits */
+    struct hread *read; /* that; NULL: none */
+    bool closed;        /* meanwhile */
     char *path;
     struct pfs_stream *reader; /* NULL: opened for writing only */
     int64_t pos;               /* bytes read */
+};
+
+/* A read that waits. */
+struct hread {
+    struct alarm alarm; /* of streamfs.deadlines */
+    struct streamfs *fs;
+    struct shandle *handle;
+    size_t cap;
+    const void *ticket;
+    bool given_up;
+    pfs_done_fn *done;
+    void *arg;
 };
 
 static struct shandle *find_locked(struct streamfs *f, uint64_t id, struct pfs_error *err)
@@ -110,7 +127,7 @@ static struct shandle *find_for_read_locked(struct streamfs *f, const struct pfs
         pfs_refuse(err, PFS_DENIED, "permission denied: handle not opened for reading");
         return NULL;
     }
-    if (h && h->reading) {
+    if (h && h->read) {
         pfs_refuse(err, PFS_BUSY, "the handle is being read already");
         return NULL;
     }
@@ -122,35 +139,8 @@ static struct shandle *find_for_read_locked(struct streamfs *f, const struct pfs
     return h;
 }
 
-bool streamfs_would_wait(struct streamfs *f, const struct pfs_request *req)
+static void read_locked(struct shandle *h, size_t cap, struct pfs_reply *reply)
 {
-    pthread_mutex_lock(&f->mu);
-    struct shandle *h = find_for_read_locked(f, req, NULL);
-    bool wait = h && !live_has_news_locked(h->reader);
-
-    pthread_mutex_unlock(&f->mu);
-    return wait;
-}
-
-/* Waits until there is something for the handle, it is closed, or it takes too long. */
-static void wait_locked(struct streamfs *f, struct shandle *h, int64_t deadline_ns)
-{
-    int64_t until = pfs_after(pfs_now(), READ_WAIT);
-
-    if (deadline_ns > 0) {
-        until = pfs_earlier(until, deadline_ns - READ_MARGIN);
-    }
-    while (!h->closed && !live_has_news_locked(h->reader) &&
-           pfs_cond_wait_until(&f->news, &f->mu, until)) {
-    }
-}
-
-static void read_locked(struct streamfs *f, struct shandle *h, const struct pfs_request *req,
-                        struct pfs_reply *reply)
-{
-    size_t cap = req->size >= 0 ? (size_t)req->size : READ_DEFAULT;
-
-    wait_locked(f, h, req->deadline_ns);
     reply->data = h->closed || cap == 0 ? NULL : pfs_malloc(cap);
     if (h->closed) {
         pfs_refuse(&reply->err, PFS_NOTFOUND, "handle not found: it was closed");
@@ -165,21 +155,128 @@ static void read_locked(struct streamfs *f, struct shandle *h, const struct pfs_
     }
 }
 
-void streamfs_hread(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
+/* The wait of r is over, r the caller's; no lock is held. */
+static void end_read(struct hread *r)
 {
-    struct streamfs *f = streamfs_of(d);
+    struct streamfs *f = r->fs;
+    struct pfs_reply reply = {0};
 
     pthread_mutex_lock(&f->mu);
-    struct shandle *h = find_for_read_locked(f, req, &reply->err);
+    alarm_stop_locked(&r->alarm);
+    if (r->given_up) {
+        pfs_refuse(&reply.err, PFS_CANCELLED, "the read was given up");
+    } else {
+        read_locked(r->handle, r->cap, &reply);
+    }
+    r->handle->read = NULL;
+    unref_locked(f, r->handle);
+    pthread_mutex_unlock(&f->mu);
+    r->done(r->arg, &reply);
+    pfs_free(r);
+}
 
-    if (h) {
-        h->refs++;
-        h->reading = true;
-        read_locked(f, h, req, reply);
-        h->reading = false;
-        unref_locked(f, h);
+static void on_news(void *arg, size_t n, const struct pfs_error *err)
+{
+    end_read(arg);
+}
+
+static bool take_late_locked(void *fs, struct alarm *a)
+{
+    return live_unawait_locked(container_of(a, struct hread, alarm)->handle->reader);
+}
+
+static void end_late(void *fs, struct alarm *a)
+{
+    end_read(container_of(a, struct hread, alarm));
+}
+
+static void wait_locked(struct hread *r, struct shandle *h, int64_t deadline_ns)
+{
+    int64_t until = pfs_after(pfs_now(), READ_WAIT);
+
+    if (deadline_ns > 0) {
+        until = pfs_earlier(until, deadline_ns - READ_MARGIN);
+    }
+    h->refs++;
+    h->read = r;
+    r->handle = h;
+    live_await_locked(h->reader, on_news, r);
+    alarm_set_locked(&r->fs->deadlines, &r->alarm, until);
+}
+
+void streamfs_hread_later(struct streamfs *f, const struct pfs_request *req, pfs_done_fn *done,
+                          void *arg)
+{
+    size_t cap = req->size >= 0 ? (size_t)req->size : READ_DEFAULT;
+    struct hread *r = pfs_malloc(sizeof *r);
+    struct pfs_reply reply = {0};
+
+    if (!r) {
+        pfs_nomem(&reply.err, "a read");
+    } else if (alarms_start(&f->deadlines, &reply.err) == PFS_OK) {
+        *r = (struct hread){.fs = f, .cap = cap, .ticket = req->ticket, .done = done, .arg = arg};
+        pthread_mutex_lock(&f->mu);
+        struct shandle *h = find_for_read_locked(f, req, &reply.err);
+
+        if (h && !live_has_news_locked(h->reader)) {
+            wait_locked(r, h, req->deadline_ns);
+            pthread_mutex_unlock(&f->mu);
+            return;
+        }
+        if (h) {
+            read_locked(h, cap, &reply);
+        }
+        pthread_mutex_unlock(&f->mu);
+    }
+    pfs_free(r);
+    done(arg, &reply);
+}
+
+void streamfs_hread_cancel(struct pfs_driver *d, const void *ticket)
+{
+    struct streamfs *f = streamfs_of(d);
+    struct hread *r = NULL;
+
+    pthread_mutex_lock(&f->mu);
+    list_for_each (it, &f->handles) {
+        struct shandle *h = list_entry(it, struct shandle, link);
+
+        if (h->read && h->read->ticket == ticket && live_unawait_locked(h->reader)) {
+            r = h->read;
+            r->given_up = true;
+            break;
+        }
     }
     pthread_mutex_unlock(&f->mu);
+    if (r) {
+        end_read(r);
+    }
+}
+
+/* On a thread that may block. */
+struct blocking_read {
+    struct waiter w;
+    struct pfs_reply *reply;
+};
+
+static void blocking_done(void *arg, struct pfs_reply *reply)
+{
+    struct blocking_read *b = arg;
+
+    *b->reply = *reply;
+    waiter_signal(&b->w);
+}
+
+void streamfs_hread(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
+{
+    struct blocking_read b = {.reply = reply};
+
+    waiter_init(&b.w);
+    streamfs_hread_later(streamfs_of(d), req, blocking_done, &b);
+    while (!waiter_until(&b.w, pfs_after(pfs_now(), READ_WAIT))) {
+        /* the alarm ends it */
+    }
+    waiter_fini(&b.w);
 }
 
 void streamfs_hwrite(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
@@ -252,32 +349,49 @@ void streamfs_hstream(struct pfs_driver *d, const struct pfs_request *req, struc
     pthread_mutex_unlock(&f->mu);
 }
 
-static void drop_locked(struct streamfs *f, struct shandle *h)
+/* Returns the read that has waited until now, to be ended; NULL: none. */
+static struct hread *drop_locked(struct streamfs *f, struct shandle *h)
 {
+    struct hread *r = h->read && live_unawait_locked(h->reader) ? h->read : NULL;
+
     list_remove(&h->link);
     h->closed = true;
-    pthread_cond_broadcast(&f->news);
     unref_locked(f, h);
+    return r;
 }
 
 void streamfs_hclose(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
     struct streamfs *f = streamfs_of(d);
+    struct hread *r = NULL;
 
     pthread_mutex_lock(&f->mu);
     struct shandle *h = find_locked(f, req->handle, &reply->err);
 
     if (h) {
-        drop_locked(f, h);
+        r = drop_locked(f, h);
     }
     pthread_mutex_unlock(&f->mu);
+    if (r) {
+        end_read(r);
+    }
+}
+
+bool streamfs_handles_init(struct streamfs *f)
+{
+    list_init(&f->handles);
+    f->deadlines = (struct alarms){
+        .mu = &f->mu, .owner = f, .take_locked = take_late_locked, .ring = end_late};
+    return alarms_init(&f->deadlines);
 }
 
 void streamfs_handles_fini(struct streamfs *f)
 {
     pthread_mutex_lock(&f->mu);
     while (!list_is_empty(&f->handles)) {
-        drop_locked(f, list_entry(f->handles.next, struct shandle, link));
+        drop_locked(f,
+                    list_entry(f->handles.next, struct shandle, link)); /* no call is in flight */
     }
     pthread_mutex_unlock(&f->mu);
+    alarms_fini(&f->deadlines);
 }

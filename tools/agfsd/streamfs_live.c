@@ -20,7 +20,7 @@ struct reader {
     uint64_t n_skipped;  /* chunks dropped before this reader came */
 
     bool pending; /* a read waits for data */
-    void *buf;
+    void *buf;    /* NULL: it is only to be told */
     size_t cap;
     pfs_io_fn *done;
     void *arg;
@@ -158,7 +158,7 @@ static void collect_locked(struct live *l, struct list *ready)
         if (r->pending) {
             r->n = take_locked(r, r->buf, r->cap);
             r->pending = false;
-            r->n_delivering++;
+            r->n_delivering += r->buf != NULL;
             list_append(ready, &r->ready_link);
         }
     }
@@ -190,6 +190,10 @@ void live_deliver(struct streamfs *f, struct list *ready)
     while ((it = list_take_first(ready))) {
         struct reader *r = list_entry(it, struct reader, ready_link);
 
+        if (!r->buf) { /* whoever is told may close it */
+            r->done(r->arg, 0, &ok);
+            continue;
+        }
         r->done(r->arg, r->n, &ok);
         pthread_mutex_lock(&f->mu);
         r->n_delivering--;
@@ -218,6 +222,26 @@ static void reader_read(struct pfs_stream *s, void *buf, size_t cap, pfs_io_fn *
     if (!wait) {
         done(arg, n, &ok);
     }
+}
+
+void live_await_locked(struct pfs_stream *s, pfs_io_fn *news, void *arg)
+{
+    struct reader *r = (struct reader *)s;
+
+    r->pending = true;
+    r->buf = NULL;
+    r->cap = 0;
+    r->done = news;
+    r->arg = arg;
+}
+
+bool live_unawait_locked(struct pfs_stream *s)
+{
+    struct reader *r = (struct reader *)s;
+    bool waits = r->pending;
+
+    r->pending = false;
+    return waits;
 }
 
 static void reader_close(struct pfs_stream *s)
@@ -324,7 +348,6 @@ void live_remove_locked(struct streamfs *f, struct live *l, struct list *ready)
     list_remove(&l->link);
     f->n_lives--;
     collect_locked(l, ready);
-    pthread_cond_broadcast(&f->news);
     live_unref_locked(f, l); /* readers go on with what is there */
 }
 
@@ -333,7 +356,6 @@ void live_end_waits_locked(struct streamfs *f, struct list *ready)
     list_for_each (it, &f->lives) {
         collect_locked(list_entry(it, struct live, link), ready);
     }
-    pthread_cond_broadcast(&f->news);
 }
 
 /* Can len bytes be kept, if all that can be dropped is? What was removed stays while it is read. */
@@ -390,7 +412,6 @@ enum pfs_class live_write_locked(struct streamfs *f, struct live *l, const void 
     l->kept += len;
     f->kept += len;
     collect_locked(l, ready);
-    pthread_cond_broadcast(&f->news);
     while (l->kept > f->retention && l->chunks.next != l->chunks.prev) {
         drop_first_locked(f, l);
     }

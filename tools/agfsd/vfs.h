@@ -47,7 +47,7 @@ enum vfs_fate_state {
 };
 struct vfs_fate {
     atomic_int state;   /* enum vfs_fate_state; zeroed: open */
-    bool reads;         /* set by who submits: it changes nothing, and nobody asks again */
+    bool reads;         /* set before it begins: it changes nothing, and nobody asks again */
     bool kept;          /* set by who submits: somebody may ask again for the result */
     struct vcall *call; /* while PENDING or GIVING_UP */
     struct vcall *held; /* while it waits for other changes; under vfs.orphan_mu */

@@ -280,8 +280,20 @@ void vfs_handle_describe(struct vcall *c, int64_t lease_s)
     c->reply.handle.path = path;
 }
 
+/*
+ * Where reading takes nothing away, and the driver can give it up, a read by handle is one whose
+ * client may go: the position stays then.
+ */
+static bool is_plain_read(const struct vcall *c)
+{
+    const struct pfs_driver_ops *ops = c->mount->driver->ops;
+
+    return c->req.op == PFS_OP_HANDLE_READ && ops->plain_reads && ops->cancel;
+}
+
 void vfs_start_by_handle(struct vcall *c)
 {
+    struct vfs_fate *f = c->req.host;
     const char *rest = c->full;
 
     if (c->full && vfs_fate_wait(c)) { /* it is a write to the path of its handle */
@@ -293,6 +305,9 @@ void vfs_start_by_handle(struct vcall *c)
     }
     if (c->full && pfs_path_below(c->full, c->mount->path, &rest)) {
         c->req.path = c->req.op == PFS_OP_HANDLE_COMMIT ? rest : NULL;
+    }
+    if (f && is_plain_read(c)) {
+        f->reads = true;
     }
     bool forward = c->mount->driver->ops->op[c->req.op] != NULL;
 
