@@ -160,7 +160,9 @@ void vfs_each_mount(struct vfs *v, void (*fn)(void *arg, const struct mount_info
 
 /* ---- handles ---- */
 
-#define HANDLES_MAX 10000    /* as the stock server says */
+#define HANDLES_MAX 10000 /* as the stock server says */
+/* Half, so that one that leaves them open leaves some for others. Who has no name has no share. */
+#define HANDLES_PER_CLIENT (HANDLES_MAX / 2)
 #define LEASE_DEFAULT_S 3600 /* stock clients that know no lease may be idle for long */
 #define LEASE_MAX_S 86400
 /* Of HANDLE_REPLACE: each has a file that takes room and is seen by nobody. */

@@ -11,13 +11,20 @@
 #include <string.h>
 #include <sys/random.h>
 
+/* A client with a name that has handles, or opens some. */
+struct holder {
+    struct list link;
+    unsigned n;
+    char name[];
+};
+
 struct vhandle {
     struct list link;
     uint64_t id, driver_handle;
     struct mount *mount;
     char *path;
-    char *shown;  /* the same for the reply to come; NULL: it was given */
-    char *client; /* of an upload: it is only this one's; NULL: anonymous */
+    char *shown;           /* the same for the reply to come; NULL: it was given */
+    struct holder *holder; /* an upload is only this one's; NULL: anonymous */
     bool is_upload;
     uint32_t flags;
     int64_t lease_s;
@@ -58,13 +65,23 @@ static void renew_locked(struct vhandle *h)
     h->ends = pfs_after(pfs_now(), h->lease_s * PFS_SEC);
 }
 
+/* The place is free. */
+static void give_place_locked(struct vfs *v, struct vhandle *h)
+{
+    v->n_handles--;
+    v->n_uploads -= h->is_upload;
+    if (h->holder && --h->holder->n == 0) {
+        list_remove(&h->holder->link);
+        pfs_free(h->holder);
+    }
+    h->holder = NULL;
+}
+
 static void free_locked(struct vfs *v, struct vhandle *h)
 {
     list_remove(&h->link);
-    v->n_handles--;
-    v->n_uploads -= h->is_upload;
+    give_place_locked(v, h);
     pfs_free(h->path);
-    pfs_free(h->client);
     pfs_free(h);
 }
 
@@ -91,7 +108,6 @@ static void free_unlisted(struct vhandle *h)
     if (h) {
         pfs_free(h->path);
         pfs_free(h->shown);
-        pfs_free(h->client);
         pfs_free(h);
     }
 }
@@ -111,14 +127,68 @@ static struct vhandle *handle_new(const struct vcall *c)
                           .is_upload = is_upload,
                           .flags = is_upload ? PFS_OPEN_WRONLY : c->req.flags,
                           .lease_s = lease_of(c->req.size, is_upload)};
-    if (is_upload && c->req.client) {
-        h->client = pfs_strdup(c->req.client);
-    }
-    if (!h->path || !h->shown || (is_upload && c->req.client && !h->client)) {
+    if (!h->path || !h->shown) {
         free_unlisted(h);
         return NULL;
     }
     return h;
+}
+
+static struct holder *holder_new(const char *name)
+{
+    size_t n = strlen(name) + 1;
+    struct holder *w = pfs_malloc(sizeof *w + n);
+
+    if (w) {
+        list_init(&w->link);
+        w->n = 0;
+        memcpy(w->name, name, n);
+    }
+    return w;
+}
+
+/* The one of that name: *spare, which is taken then, or one that has handles. */
+static struct holder *holder_locked(struct vfs *v, struct holder **spare)
+{
+    struct holder *w = *spare;
+
+    list_for_each (it, &v->holders) {
+        struct holder *other = list_entry(it, struct holder, link);
+
+        if (strcmp(other->name, w->name) == 0) {
+            return other;
+        }
+    }
+    list_append(&v->holders, &w->link);
+    *spare = NULL;
+    return w;
+}
+
+/* Keeps a place for h, of the client called as *spare, or an anonymous one. False: there is none.
+ */
+static bool take_place_locked(struct vfs *v, struct vhandle *h, struct holder **spare,
+                              struct pfs_error *err)
+{
+    if (v->n_handles >= HANDLES_MAX || (h->is_upload && v->n_uploads >= UPLOADS_MAX)) {
+        pfs_refuse(err, PFS_OVERLOAD,
+                   "too many open handles: %d are allowed, %d of them of replacements", HANDLES_MAX,
+                   UPLOADS_MAX);
+        return false;
+    }
+    struct holder *w = *spare ? holder_locked(v, spare) : NULL;
+
+    if (w && w->n >= HANDLES_PER_CLIENT) {
+        pfs_refuse(err, PFS_OVERLOAD, "too many open handles of one client: %d are allowed",
+                   HANDLES_PER_CLIENT);
+        return false;
+    }
+    if (w) {
+        w->n++;
+    }
+    h->holder = w;
+    v->n_handles++;
+    v->n_uploads += h->is_upload;
+    return true;
 }
 
 bool vfs_handle_reserve(struct vcall *c)
@@ -129,28 +199,21 @@ bool vfs_handle_reserve(struct vcall *c)
         return true;
     }
     struct vhandle *h = handle_new(c);
+    struct holder *spare = c->req.client ? holder_new(c->req.client) : NULL;
 
-    if (!h) {
+    if (!h || (c->req.client && !spare)) {
         pfs_nomem(&c->reply.err, "a handle");
-        return false;
+    } else {
+        pthread_mutex_lock(&v->handle_mu);
+        if (take_place_locked(v, h, &spare, &c->reply.err)) {
+            c->slot = h;
+            h = NULL;
+        }
+        pthread_mutex_unlock(&v->handle_mu);
     }
-    pthread_mutex_lock(&v->handle_mu);
-    bool room = v->n_handles < HANDLES_MAX && (!h->is_upload || v->n_uploads < UPLOADS_MAX);
-
-    if (room) {
-        v->n_handles++;
-        v->n_uploads += h->is_upload;
-    }
-    pthread_mutex_unlock(&v->handle_mu);
-    if (!room) {
-        pfs_refuse(&c->reply.err, PFS_OVERLOAD,
-                   "too many open handles: %d are allowed, %d of them of replacements", HANDLES_MAX,
-                   UPLOADS_MAX);
-        free_unlisted(h);
-        return false;
-    }
-    c->slot = h;
-    return true;
+    pfs_free(spare);
+    free_unlisted(h);
+    return c->slot != NULL;
 }
 
 static void enter_locked(struct vfs *v, struct vhandle *h, struct pfs_handle_info *info)
@@ -187,8 +250,7 @@ void vfs_handle_settle(struct vcall *c)
         enter_locked(v, h, &c->reply.handle);
         h = NULL;
     } else {
-        v->n_handles--;
-        v->n_uploads -= h->is_upload;
+        give_place_locked(v, h);
     }
     pthread_mutex_unlock(&v->handle_mu);
     free_unlisted(h);
@@ -225,7 +287,7 @@ static bool may_use_locked(const struct vhandle *h, const struct pfs_request *re
     if (h->ends <= pfs_now()) {
         return req->op == PFS_OP_HANDLE_CLOSE;
     }
-    return h->client ? req->client && strcmp(h->client, req->client) == 0 : !req->client;
+    return h->holder ? req->client && strcmp(h->holder->name, req->client) == 0 : !req->client;
 }
 
 bool vfs_handle_take(struct vcall *c, struct pfs_error *err)

@@ -438,6 +438,7 @@ struct vfs *vfs_new(void)
     pthread_cond_init(&v->idle, NULL);
     pthread_mutex_init(&v->handle_mu, NULL);
     v->last_handle = vfs_first_handle();
+    list_init(&v->holders);
     pthread_mutex_init(&v->orphan_mu, NULL);
     list_init(&v->orphans);
     v->deadlines = (struct alarms){.mu = &v->orphan_mu,
