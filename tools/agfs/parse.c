@@ -57,6 +57,17 @@ static bool ends_word(char c)
     return c == '\0' || strchr(" \t\r\n;|<>", c) != NULL;
 }
 
+/* What a user of other shells means by it differs; none of it may become a word by accident. */
+static const char *wrong_ampersand(const char *at)
+{
+    if (at[1] == '&')
+        return "&& is not supported: ; separates commands, and each runs even if the one before "
+               "failed (quote it if it is meant as text)";
+    if (at[1] == '>')
+        return "&> is not supported: > takes the output, and error lines stay where they are";
+    return "& is not supported (quote it if it is meant as text)";
+}
+
 /* Scans one word into *ret; *ret stays empty (text NULL) where none begins. */
 static const char *scan_word(struct scan *s, struct word *ret)
 {
@@ -64,6 +75,8 @@ static const char *scan_word(struct scan *s, struct word *ret)
     while (wrong == NULL && !ends_word(*s->at)) {
         if (*s->at == '\'' || *s->at == '"') {
             wrong = quoted(s, *s->at);
+        } else if (*s->at == '&') {
+            wrong = wrong_ampersand(s->at);
         } else if (s->at[0] == '$' && s->at[1] == '?') {
             status_value(s);
         } else if (*s->at == '\\' && s->at[1] == '\0') {
@@ -120,6 +133,23 @@ static const char *parse_redirect(const char **at, int last_status, struct comma
     return wrong;
 }
 
+/* What begins at `at` and is no part of this language; NULL: nothing. */
+static const char *unsupported(const char *at)
+{
+    if (at[0] == '|' && at[1] == '|')
+        return "|| is not supported: ; separates commands, and each runs even if the one before "
+               "succeeded (quote it if it is meant as text)";
+    if (at[0] == '|')
+        return "| is not supported (quote it if it is meant as text)";
+    if (at[0] == '<')
+        return "< is not supported (quote it if it is meant as text)";
+    size_t digits = strspn(at, "0123456789");
+    if (digits > 0 && at[digits] == '>')
+        return "a number directly before > is not supported: > takes the output, and error lines "
+               "stay where they are (put a blank between if the number is meant as text)";
+    return NULL;
+}
+
 /* Parses one command up to `;` or the end. */
 static const char *parse_command(const char **at, int last_status, struct command *c)
 {
@@ -130,10 +160,8 @@ static const char *parse_command(const char **at, int last_status, struct comman
             *at += strlen(*at);
             break;
         }
-        if (**at == '|')
-            return "| is not supported (quote it if it is meant as text)";
-        if (**at == '<')
-            return "< is not supported (quote it if it is meant as text)";
+        if ((wrong = unsupported(*at)) != NULL)
+            return wrong;
         if (**at == '>') {
             wrong = parse_redirect(at, last_status, c);
             continue;
@@ -210,7 +238,7 @@ char *word_quote(const char *name)
 {
     struct text t = {0};
     for (const char *s = name; *s; s++) {
-        if (strchr(" \t;|<>'\"\\*#$", *s))
+        if (strchr(" \t;&|<>'\"\\*#$", *s))
             text_char(&t, '\\');
         text_char(&t, *s);
     }

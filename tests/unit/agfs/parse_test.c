@@ -106,9 +106,49 @@ Test(parse, what_is_wrong_is_said)
     CHECK(rows);
 }
 
+/* What other shells do with it is no word of this one: `rm -r t && cp a b` would remove a and b. */
+Test(parse, what_other_shells_have_is_refused)
+{
+#define AND                                                                                        \
+    "&& is not supported: ; separates commands, and each runs even if the one before failed "      \
+    "(quote it if it is meant as text)"
+#define OR                                                                                         \
+    "|| is not supported: ; separates commands, and each runs even if the one before succeeded "   \
+    "(quote it if it is meant as text)"
+#define BACKGROUND "& is not supported (quote it if it is meant as text)"
+#define BOTH "&> is not supported: > takes the output, and error lines stay where they are"
+#define NUMBER                                                                                     \
+    "a number directly before > is not supported: > takes the output, and error lines stay where " \
+    "they are (put a blank between if the number is meant as text)"
+    static const char *const rows[][2] = {
+        {"rm -r t && cp a b", AND},
+        {"rm -r t&&cp a b", AND},
+        {"rm -r t || cp a b", OR},
+        {"rm -r t||cp a b", OR},
+        {"rm t &", BACKGROUND},
+        {"rm t& ", BACKGROUND},
+        {"rm t & rm u", BACKGROUND},
+        {"cat a&b", BACKGROUND},
+        {"ls > &1", BACKGROUND},
+        {"ls >&2", BACKGROUND},
+        {"ls &> /f", BOTH},
+        {"ls&>/f", BOTH},
+        {"ls 2> /f", NUMBER},
+        {"ls 2>&1", NUMBER},
+        {"ls 2>>/f", NUMBER},
+        {"2>/f ls", NUMBER},
+        {"echo 2 > /f", "[echo][2]>/f"},
+        {"echo a2>/f", "[echo][a2]>/f"},
+        {"echo '2'>/f", "[echo][2]>/f"},
+        {"echo '&&' \\&\\& \"a&b\" # && 2>", "[echo][&&][&&][a&b]"},
+    };
+    CHECK(rows);
+}
+
 Test(parse, a_quoted_name_reads_back)
 {
-    static const char *const names[] = {"plain", "a b", "it's", "\"x\"", "*#;|<>", "$?", "a\\b"};
+    static const char *const names[] = {"plain",  "a b", "it's", "\"x\"",
+                                        "*#;|<>", "$?",  "a\\b", "a&b"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         struct line l;
         char *q = word_quote(names[i]);
