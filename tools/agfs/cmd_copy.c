@@ -250,10 +250,22 @@ static int take_at_once(struct job *job, const struct args *a)
     return 0;
 }
 
+/* As with a path of the server: "local:" alone is no name of the current directory. */
+static int check_local(struct cli *cli, const struct args *a)
+{
+    for (int i = 0; i < a->n; i++)
+        if (path_is_local(a->v[i]) && path_of_local(a->v[i])[0] == '\0')
+            return cli_error(cli, EXIT_USAGE,
+                             "%s: an empty path; local:. is the current directory here", a->v[i]);
+    return 0;
+}
+
 static int copy_or_move(struct job *job, const struct args *a)
 {
     struct cli *cli = job->cli;
     int code = take_at_once(job, a);
+    if (code == 0)
+        code = check_local(cli, a);
     if (code)
         return code;
     /* It may have come back since the last command. */

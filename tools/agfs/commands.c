@@ -3,65 +3,69 @@
 #include "commands.h"
 #include "cancel.h"
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 static int cmd_help(struct cli *cli, const struct args *a);
 static int cmd_exit(struct cli *cli, const struct args *a);
 
+#define NO_PATH INT_MAX
+
 const struct command_spec commands[] = {
-    {"ls", cmd_ls, "la", 0, -1, false, "[-l] [--json] [PATH...]",
+    {"ls", cmd_ls, "la", 0, -1, 0, false, "[-l] [--json] [PATH...]",
      "list a directory, sorted by name\n-l shows mode, size and time."},
-    {"cat", cmd_cat, "", 1, -1, false, "PATH...", "print files"},
-    {"echo", cmd_echo, NULL, 0, -1, false, "[-n] [TEXT...] [> PATH | >> PATH]",
+    {"cat", cmd_cat, "", 1, -1, 0, false, "PATH...", "print files"},
+    {"echo", cmd_echo, NULL, 0, -1, NO_PATH, false, "[-n] [TEXT...] [> PATH | >> PATH]",
      "print a text, or write it to a file\nA newline follows unless -n is given. `>` replaces the "
      "file's content, `>>` appends\n(on servers that can). Any command may be redirected so."},
-    {"stat", cmd_stat, "", 1, -1, false, "[--json] PATH...", "show what is known of a file"},
-    {"mkdir", cmd_mkdir, "p", 1, -1, true, "[-p] PATH...",
+    {"stat", cmd_stat, "", 1, -1, 0, false, "[--json] PATH...", "show what is known of a file"},
+    {"mkdir", cmd_mkdir, "p", 1, -1, 0, true, "[-p] PATH...",
      "make directories\n-p makes missing parents too and accepts existing ones."},
-    {"rm", cmd_rm, "rRf", 1, -1, true, "[-r] [-f] PATH...",
+    {"rm", cmd_rm, "rRf", 1, -1, 0, true, "[-r] [-f] PATH...",
      "remove files and empty directories\n-r removes everything below, -f accepts missing files."},
-    {"cp", cmd_cp, "rRj:", 2, -1, true, "[-r] [-j N] SOURCE... TARGET",
+    {"cp", cmd_cp, "rRj:", 2, -1, 0, true, "[-r] [-j N] SOURCE... TARGET",
      "copy\nlocal:PATH names a file of this machine on either side. Within the server the "
      "content\nstays there where the server can; else it is streamed. A target is replaced only by "
      "a\ncomplete copy. Of a directory N files are copied at a time (8)."},
-    {"mv", cmd_mv, "j:", 2, -1, true, "[-j N] SOURCE... TARGET",
+    {"mv", cmd_mv, "j:", 2, -1, 0, true, "[-j N] SOURCE... TARGET",
      "move or rename\nBetween mounts, and from or to local:PATH: a copy that is compared, then "
      "the\nremoval of the source."},
-    {"upload", cmd_upload, "rRj:", 2, 2, true, "[-r] [-j N] LOCALPATH PATH",
+    {"upload", cmd_upload, "rRj:", 2, 2, 0, true, "[-r] [-j N] LOCALPATH PATH",
      "cp local:LOCALPATH PATH"},
-    {"download", cmd_download, "rRj:", 2, 2, false, "[-r] [-j N] PATH LOCALPATH",
+    {"download", cmd_download, "rRj:", 2, 2, 0, false, "[-r] [-j N] PATH LOCALPATH",
      "cp PATH local:LOCALPATH"},
-    {"touch", cmd_touch, "", 1, -1, true, "PATH...", "set the time to now, create when missing"},
-    {"truncate", cmd_truncate, "s:", 1, -1, true, "-s SIZE PATH...",
+    {"touch", cmd_touch, "", 1, -1, 0, true, "PATH...", "set the time to now, create when missing"},
+    {"truncate", cmd_truncate, "s:", 1, -1, 0, true, "-s SIZE PATH...",
      "cut or extend files to SIZE\nSIZE is in bytes or has a unit: 64KiB, 1M."},
-    {"chmod", cmd_chmod, "", 2, -1, true, "MODE PATH...", "set permissions (octal)"},
-    {"ln", cmd_ln, "s", 2, 2, true, "-s TARGET LINK", "make a symbolic link"},
-    {"readlink", cmd_readlink, "", 1, -1, false, "PATH...", "print where a symbolic link points"},
-    {"digest", cmd_digest, "", 1, -1, false, "[xxh3|md5] PATH...",
+    {"chmod", cmd_chmod, "", 2, -1, 1, true, "MODE PATH...", "set permissions (octal)"},
+    {"ln", cmd_ln, "s", 2, 2, 0, true, "-s TARGET LINK", "make a symbolic link"},
+    {"readlink", cmd_readlink, "", 1, -1, 0, false, "PATH...",
+     "print where a symbolic link points"},
+    {"digest", cmd_digest, "", 1, -1, 0, false, "[xxh3|md5] PATH...",
      "print checksums computed by the server (xxh3 when none is named)"},
-    {"grep", cmd_grep, "rRin", 2, -1, false, "[-r] [-i] [-n] PATTERN PATH...",
+    {"grep", cmd_grep, "rRin", 2, -1, 1, false, "[-r] [-i] [-n] PATTERN PATH...",
      "search for a regular expression, on the server\n-r below directories, -i ignoring case, -n "
      "with line numbers. Exit code 1: no match."},
-    {"tree", cmd_tree, "", 0, 1, false, "[PATH]", "show a directory with everything below"},
-    {"cd", cmd_cd, "", 0, 1, false, "[PATH | -]", "change the current directory"},
-    {"pwd", cmd_pwd, "", 0, 0, false, "", "print the current directory"},
-    {"mount", cmd_mount, "", 0, -1, true, "[TYPE PATH [KEY=VALUE...]]",
+    {"tree", cmd_tree, "", 0, 1, 0, false, "[PATH]", "show a directory with everything below"},
+    {"cd", cmd_cd, "", 0, 1, 0, false, "[PATH | -]", "change the current directory"},
+    {"pwd", cmd_pwd, "", 0, 0, 0, false, "", "print the current directory"},
+    {"mount", cmd_mount, "", 0, -1, 1, true, "[TYPE PATH [KEY=VALUE...]]",
      "mount a file system; without arguments: list the mounts\nExample: mount proxyfs /remote "
      "base_url=http://remote:8080/api/v1"},
-    {"unmount", cmd_unmount, "", 1, 1, true, "PATH", "end a mount"},
-    {"mounts", cmd_mounts, "", 0, 0, false, "[--json]", "list the mounts"},
-    {"plugins", cmd_plugins, "", 0, 2, true, "[list | load LIBRARY | unload LIBRARY]",
+    {"unmount", cmd_unmount, "", 1, 1, 0, true, "PATH", "end a mount"},
+    {"mounts", cmd_mounts, "", 0, 0, 0, false, "[--json]", "list the mounts"},
+    {"plugins", cmd_plugins, "", 0, 2, 1, true, "[list | load LIBRARY | unload LIBRARY]",
      "list, load and unload types of file systems\nLIBRARY is a path on the server's machine, "
      "agfs://PATH or a URL."},
-    {"reload", cmd_reload, "", 0, 1, true, "[PATH]",
+    {"reload", cmd_reload, "", 0, 1, 0, true, "[PATH]",
      "build new connections\nPATH: of the proxyfs mounted there. Without: of this tool to its "
      "server."},
-    {"health", cmd_health, "", 0, 0, false, "[--json]", "ask the server how it is"},
-    {"capabilities", cmd_capabilities, "", 0, 0, false, "[--json]",
+    {"health", cmd_health, "", 0, 0, 0, false, "[--json]", "ask the server how it is"},
+    {"capabilities", cmd_capabilities, "", 0, 0, 0, false, "[--json]",
      "print the server's version and features"},
-    {"help", cmd_help, "", 0, 1, false, "[COMMAND]", "list the commands, or explain one"},
-    {"exit", cmd_exit, "", 0, 1, false, "[CODE]", "end the shell"},
+    {"help", cmd_help, "", 0, 1, NO_PATH, false, "[COMMAND]", "list the commands, or explain one"},
+    {"exit", cmd_exit, "", 0, 1, NO_PATH, false, "[CODE]", "end the shell"},
     {0},
 };
 
@@ -125,6 +129,15 @@ static bool take_options(const struct command_spec *c, char **words, int n, stru
     return true;
 }
 
+/* Nothing is no name: as a path it would be the current directory, with all that is in it. */
+static int check_paths(struct cli *cli, const struct command_spec *c, const struct args *a)
+{
+    for (int i = c->first_path; i < a->n; i++)
+        if (a->v[i][0] == '\0')
+            return cli_error(cli, EXIT_USAGE, "an empty path; . is the current directory");
+    return 0;
+}
+
 int command_run(struct cli *cli, char **words, int n)
 {
     const struct command_spec *c = command_find(words[0]);
@@ -143,7 +156,9 @@ int command_run(struct cli *cli, char **words, int n)
     } else if (c->max >= 0 && a.n > c->max) {
         code = usage_error(cli, c, "too many arguments");
     } else {
-        code = c->run(cli, &a);
+        code = check_paths(cli, c, &a);
+        if (code == 0)
+            code = c->run(cli, &a);
     }
     free(a.v);
     cli->command = NULL;

@@ -23,6 +23,7 @@ struct command_spec {
     command_fn *run;
     const char *options; /* letters, ':' after those with a value; NULL: all words are arguments */
     int min, max;        /* number of arguments; max -1: any */
+    int first_path;      /* from this argument on all are paths, or at least not empty */
     bool changes;        /* may change something on the remote */
     const char *usage;   /* without the name */
     const char *help;    /* one line for the list, then more */

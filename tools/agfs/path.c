@@ -76,6 +76,11 @@ bool path_is_local(const char *word)
     return strncmp(word, LOCAL_PREFIX, strlen(LOCAL_PREFIX)) == 0;
 }
 
+const char *path_of_local(const char *word)
+{
+    return word + strlen(LOCAL_PREFIX);
+}
+
 char *path_as_word(const char *name)
 {
     bool taken = name[0] == '-' || path_is_local(name);
@@ -85,7 +90,7 @@ char *path_as_word(const char *name)
 struct place place_of(const struct cli *cli, const char *word)
 {
     if (path_is_local(word)) {
-        const char *name = word + strlen(LOCAL_PREFIX);
+        const char *name = path_of_local(word);
         char *path = xstrdup(name[0] ? name : ".");
         for (size_t len = strlen(path); len > 1 && path[len - 1] == '/'; len--)
             path[len - 1] = '\0';
@@ -206,7 +211,7 @@ void glob_expand(struct cli *cli, const struct word *w, struct strings *ret)
 {
     struct strings found = {0};
     if (w->pattern && path_is_local(w->pattern))
-        expand_local(w->pattern + strlen(LOCAL_PREFIX), &found);
+        expand_local(path_of_local(w->pattern), &found);
     else if (w->pattern)
         expand(cli, "", w->pattern, &found);
     strings_sort(&found);

@@ -25,6 +25,8 @@ struct place {
 };
 struct place place_of(const struct cli *cli, const char *word);
 bool path_is_local(const char *word);
+/* What follows the prefix of a word that path_is_local. */
+const char *path_of_local(const char *word);
 /*
  * The word for a name of AGFS that was found, not typed: "./" stands before what would be taken for
  * an option or a file of this machine ("-rf", "local:x").

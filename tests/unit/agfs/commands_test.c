@@ -160,3 +160,30 @@ Test(commands, links_digests_search)
     expect_fail(&r, "grep x /none", 3, "no such file");
     run_end(&r);
 }
+
+/* Nothing is no name of the current directory. */
+Test(commands, an_empty_path)
+{
+    static const char *const lines[] = {
+        "ls ''",         "cat /m1/a \"\"",    "stat ''",         "mkdir -p ''",
+        "rm ''",         "rm -r ''",          "rm -rf ''",       "rm -r /m1/a ''",
+        "cp '' /m2",     "cp -r /m1 ''",      "mv '' /m2",       "mv /m1/a ''",
+        "upload '' /m2", "download /m1/a ''", "touch ''",        "truncate -s 0 ''",
+        "chmod 600 ''",  "ln -s '' /m1/l",    "ln -s a ''",      "readlink ''",
+        "digest ''",     "digest md5 ''",     "grep -r bee ''",  "tree ''",
+        "cd ''",         "mount memfs ''",    "unmount ''",      "plugins load ''",
+        "reload ''",     "mv local: /m2",     "cp /m1/a local:",
+    };
+    struct run r;
+    run_begin(&r);
+    run_line(&r, "cd /m1/sub");
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        expect_fail(&r, lines[i], 2, "an empty path");
+        cr_assert_str_eq(r.out, "", "%s", lines[i]);
+        cr_assert(fake_exists(r.client, "/m1/sub/c.txt"), "%s", lines[i]);
+    }
+    cr_assert(fake_exists(r.client, "/m1/a"), "nothing is done before");
+    expect_out(&r, "echo '' x; grep '' c.txt", " x\nsea\n");
+    expect_out(&r, "rm -r .; ls /m1", "a\nb.txt\n");
+    run_end(&r);
+}
