@@ -54,6 +54,33 @@ def test_up_and_back(world):
     assert found(world.path("store/v")) == found(world.path("t")) and not os.path.exists(world.path("back"))
 
 
+def mode(path):
+    return os.stat(path).st_mode & 0o7777
+
+
+def test_modes(world):
+    """A new file has the mode of its source, also through a mount, and where the server copies by itself."""
+    os.umask(0o022)  # also of the servers
+    servers, api, at = chain(world, remote_args=("--mount", "kvfs:/kv"))
+    modes = {"secret": 0o600, "group": 0o640, "usual": 0o644, "script": 0o755, "own": 0o700, "fixed": 0o400}
+    tree(world.path("t"), modes, lambda name: name.encode() * 900000)
+    for name, bits in modes.items():
+        os.chmod(world.path("t/" + name), bits)
+    os.chmod(world.path("t"), 0o750)
+    for words in (("upload", "-r", world.path("t"), at + "/store/a"), ("cp", "-r", at + "/store/a", at + "/store/b"),
+                  ("cp", "-r", at + "/store/b", at + "/memfs/c"), ("cp", "-r", at + "/memfs/c", "/local/d"),
+                  ("mv", "/local/d", at + "/store/e"), ("download", "-r", at + "/memfs/c", world.path("f"))):
+        p = agfs(world, servers[0], *words)
+        assert (p.returncode, p.stderr) == (0, ""), (words, p)
+    for name, bits in modes.items():
+        for where in ("store/a/", "store/b/", "store/e/", "f/"):
+            assert mode(world.path(where + name)) == bits, (where, name, oct(mode(world.path(where + name))))
+    assert {mode(world.path(where)) for where in ("store/a", "store/b", "store/e", "f")} == {0o750}
+    p = agfs(world, servers[0], "cp", at + "/store/a/secret", at + "/kv/keys/k")  # which has one mode for all
+    assert (p.returncode, p.stderr) == (0, ""), p
+    assert api.read(at + "/kv/keys/k").body == b"secret" * 900000
+
+
 def test_what_fails_is_said_and_the_rest_is_there(world):
     servers, api, at = chain(world)
     tree(world.path("t"), ["f%03d" % n for n in range(100)], str.encode)
@@ -141,5 +168,5 @@ def test_queues_keep_their_messages(world):
     assert [api.read(queue + "/dequeue").json()["data"] for _ in range(5)] == ["m%d" % n for n in range(5)]
 
 
-run([test_up_and_back, test_what_fails_is_said_and_the_rest_is_there, test_the_server_goes_away, test_the_server_hangs,
+run([test_up_and_back, test_modes, test_what_fails_is_said_and_the_rest_is_there, test_the_server_goes_away, test_the_server_hangs,
      test_cancelled, test_queues_keep_their_messages])

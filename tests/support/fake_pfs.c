@@ -350,7 +350,8 @@ static enum pfs_class call(struct pfs_client *c, const struct pfs_request *q, st
     else if ((q->op == PFS_OP_MKDIR || q->op == PFS_OP_CREATE) && n)
         refuse(&r->err, PFS_EXISTS, "already exists");
     else if ((q->op == PFS_OP_MKDIR || q->op == PFS_OP_CREATE) && has_parent(c, q->path))
-        add(c, q->path, q->op == PFS_OP_CREATE ? "" : NULL, 0);
+        add(c, q->path, q->op == PFS_OP_CREATE ? "" : NULL, 0)->mode =
+            q->op == PFS_OP_CREATE ? 0644 : q->mode;
     else if (n == NULL)
         refuse(&r->err, PFS_NOTFOUND, "HTTP 404: no such file or directory");
     else

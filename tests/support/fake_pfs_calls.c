@@ -33,8 +33,16 @@ static enum pfs_class simple(struct pfs_client *c, enum pfs_op op, const char *p
 enum pfs_class pfs_mkdir(struct pfs_client *c, const char *path, uint32_t mode,
                          struct pfs_error *err)
 {
-    (void)mode;
-    return simple(c, PFS_OP_MKDIR, path, NULL, err);
+    struct pfs_request q = PFS_REQUEST_INIT;
+    struct pfs_reply r;
+    q.op = PFS_OP_MKDIR;
+    q.path = path;
+    q.mode = mode;
+    if (pfs_call(c, &q, &r) != PFS_OK && err)
+        *err = r.err;
+    enum pfs_class cls = r.err.cls;
+    pfs_reply_fini(&r);
+    return cls;
 }
 
 enum pfs_class pfs_create(struct pfs_client *c, const char *path, struct pfs_error *err)

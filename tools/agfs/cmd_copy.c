@@ -36,7 +36,8 @@ static int copy_file(struct job *job, const struct place *from, const struct pla
     return job->move ? move_file(job->cli, from, to) : transfer_copy(job->cli, from, to);
 }
 
-static int make_directory(struct cli *cli, const struct place *p)
+/* With `mode`, as far as it is known; what is to be copied into it must be possible. */
+static int make_directory(struct cli *cli, const struct place *p, unsigned mode)
 {
     struct pfs_error err;
     enum kind kind;
@@ -44,8 +45,9 @@ static int make_directory(struct cli *cli, const struct place *p)
     if (code || kind == KIND_DIR)
         return code;
     if (p->local)
-        return mkdir(p->path, 0777) == 0 ? 0 : cli_fail_local(cli, p->path, errno);
-    return pfs_mkdir(cli->client, p->path, 0755, &err) == PFS_OK
+        return mkdir(p->path, mode ? mode | 0700 : 0777) == 0 ? 0
+                                                              : cli_fail_local(cli, p->path, errno);
+    return pfs_mkdir(cli->client, p->path, mode ? mode | 0700 : 0755, &err) == PFS_OK
                ? 0
                : cli_fail_change(cli, p->path, &err);
 }
@@ -66,6 +68,7 @@ static int copy_entry(struct job *job, const struct place *dir, const struct pla
         return pfs_class_exit(PFS_CONN);
     }
     struct place source = place_inside(dir, e->name), target = place_inside(to, e->name);
+    source.mode = e->mode;
     if (e->kind == KIND_DIR)
         code = copy_tree(job, &source, &target, &e->below);
     else if (e->kind == KIND_FILE)
@@ -136,7 +139,7 @@ static int copy_entries(struct job *job, const struct place *from, const struct 
 static int copy_tree(struct job *job, const struct place *from, const struct place *to,
                      const struct entries *entries)
 {
-    int code = make_directory(job->cli, to);
+    int code = make_directory(job->cli, to, from->mode);
     if (code)
         return code;
     code = copy_entries(job, from, to, entries);
@@ -157,10 +160,11 @@ static int copy_top(struct job *job, const struct place *from, const struct plac
     return code;
 }
 
-static int copy_any(struct job *job, const struct place *from, const struct place *to)
+/* Sets from->mode. */
+static int copy_any(struct job *job, struct place *from, const struct place *to)
 {
     enum kind kind;
-    int code = place_kind(job->cli, from, &kind);
+    int code = place_look(job->cli, from, &kind);
     char *show = place_show(from);
     if (code == 0 && kind == KIND_NONE)
         code = cli_error(job->cli, pfs_class_exit(PFS_NOTFOUND), "%s: no such file or directory",
@@ -193,7 +197,7 @@ static bool is_between_mounts(const struct pfs_error *e)
            strstr(e->text, "cross-device");
 }
 
-static int move_any(struct job *job, const struct place *from, const struct place *to)
+static int move_any(struct job *job, struct place *from, const struct place *to)
 {
     struct pfs_error err;
     if (!from->local && !to->local) {
@@ -217,7 +221,7 @@ static struct place target_inside(const struct place *dir, const struct place *f
     return to;
 }
 
-static int one_source(struct job *job, const struct place *from, const struct place *target,
+static int one_source(struct job *job, struct place *from, const struct place *target,
                       enum kind target_kind)
 {
     struct place to = target_kind == KIND_DIR

@@ -94,9 +94,14 @@ static int open_temporary(struct cli *cli, const struct stat *old, struct sink *
         s->temporary = NULL;
         return cli_fail_local(cli, s->target, errno);
     }
-    if (fchmod(s->fd, old ? old->st_mode & 07777 : 0666 & ~mask) != 0)
-        return cli_fail_local(cli, s->target, errno);
+    s->mode = old ? old->st_mode & 07777 : 0666 & ~mask;
     return 0;
+}
+
+void sink_set_mode(struct sink *s, unsigned mode)
+{
+    if (mode && s->temporary && s->is_new)
+        s->mode = mode & ~mask;
 }
 
 static int open_appended(struct cli *cli, const char *path, struct sink *s)
@@ -125,9 +130,9 @@ static int open_local_sink(struct cli *cli, const char *path, uint32_t flags, st
         s->target = xstrdup(path);
     if (exists && S_ISDIR(st.st_mode))
         return cli_fail_local(cli, path, EISDIR);
+    s->is_new = !exists;
     if (!append && (!exists || S_ISREG(st.st_mode)))
         return open_temporary(cli, exists ? &st : NULL, s);
-    s->is_new = !exists;
     if (append)
         return open_appended(cli, path, s);
     s->fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
@@ -193,7 +198,7 @@ int sink_finish(struct cli *cli, struct sink *s)
     s->appends = false; /* there is nothing to take back any more */
     if (s->temporary == NULL)
         return 0;
-    if (fsync(s->fd) != 0 || rename(s->temporary, s->target) != 0)
+    if (fchmod(s->fd, s->mode) != 0 || fsync(s->fd) != 0 || rename(s->temporary, s->target) != 0)
         return cli_fail_local(cli, s->target, errno);
     cancel_file_done(s->temporary);
     free(s->temporary);

@@ -2,6 +2,7 @@
  * Copyright the ProxyFS authors */
 #include "move.h"
 #include "cancel.h"
+#include "fresh.h"
 #include "transfer.h"
 #include "tree.h"
 #include <errno.h>
@@ -44,8 +45,14 @@ struct waiting {
     char *show;
 };
 
-/* With the mode of the file that it is to replace. */
-static int make_local(struct cli *cli, const char *to, struct place *ret)
+/* What was not for everybody must not become so: neither what is replaced, nor what is moved. */
+static unsigned mode_of_both(unsigned old, unsigned moved)
+{
+    return old & (moved ? moved : 07777);
+}
+
+/* mode: of what is moved. */
+static int make_local(struct cli *cli, const char *to, unsigned mode, struct place *ret)
 {
     struct stat st;
     char *path = local_temporary(to);
@@ -55,7 +62,9 @@ static int make_local(struct cli *cli, const char *to, struct place *ret)
         return cli_fail_local(cli, to, errno);
     }
     *ret = (struct place){.local = true, .path = path};
-    int code = fchmod(fd, st.st_mode & 07777) == 0 ? 0 : cli_fail_local(cli, path, errno);
+    int code = fchmod(fd, mode_of_both(st.st_mode & 07777, mode)) == 0
+                   ? 0
+                   : cli_fail_local(cli, path, errno);
     close(fd);
     if (code) {
         unlink(path);
@@ -65,11 +74,12 @@ static int make_local(struct cli *cli, const char *to, struct place *ret)
     return code;
 }
 
-static int waiting_begin(struct cli *cli, const struct place *to, struct waiting *ret)
+static int waiting_begin(struct cli *cli, const struct place *to, unsigned mode,
+                         struct waiting *ret)
 {
     struct place at;
     if (to->local) {
-        int code = make_local(cli, to->path, &at);
+        int code = make_local(cli, to->path, mode, &at);
         if (code)
             return code;
     } else {
@@ -83,11 +93,10 @@ static int waiting_begin(struct cli *cli, const struct place *to, struct waiting
     return 0;
 }
 
-/*
- * What was not for everybody must not become so. Here the copy has the mode from the beginning; a
- * server that cannot change modes has none that matter.
- */
-static void keep_mode(struct cli *cli, const struct place *to, const struct waiting *w)
+/* Here the copy has the mode from the beginning; a server that cannot change modes has none that
+ * matter. */
+static void keep_mode(struct cli *cli, const struct place *to, unsigned mode,
+                      const struct waiting *w)
 {
     struct pfs_stat st;
     if (to->local || pfs_stat(cli->client, to->path, &st, NULL) != PFS_OK)
@@ -96,7 +105,7 @@ static void keep_mode(struct cli *cli, const struct place *to, const struct wait
     struct pfs_reply reply;
     req.op = PFS_OP_CHMOD;
     req.path = w->at.path;
-    req.mode = st.mode & 07777;
+    req.mode = mode_of_both(st.mode & 07777, mode);
     pfs_call(cli->client, &req, &reply);
     pfs_reply_fini(&reply);
     pfs_stat_fini(&st);
@@ -133,7 +142,8 @@ static int remove_source(struct cli *cli, const struct place *from, bool *ret_is
 }
 
 /* Many servers do not rename onto a file, and some not at all: then the copy is copied. */
-static int put_in_place(struct cli *cli, const struct place *at, const struct place *to)
+static int put_in_place(struct cli *cli, const struct place *at, const struct place *to,
+                        unsigned mode)
 {
     struct pfs_error err;
     if (at->local)
@@ -142,6 +152,7 @@ static int put_in_place(struct cli *cli, const struct place *at, const struct pl
         return 0;
     if (err.outcome != PFS_OUTCOME_NA)
         return cli_fail_change(cli, at->path, &err);
+    fresh_narrow(cli, to->path, mode);
     int code = transfer_copy(cli, at, to);
     if (code == 0)
         code = transfer_verify(cli, at, to);
@@ -162,7 +173,7 @@ static int replace_source(struct cli *cli, const struct place *from, const struc
         waiting_drop(cli, w);
         return code;
     }
-    keep_first(&code, code ? 0 : put_in_place(cli, &w->at, to));
+    keep_first(&code, code ? 0 : put_in_place(cli, &w->at, to, from->mode));
     return code ? cli_error(cli, code, "%s: its content is in %s", from->path, w->show) : 0;
 }
 
@@ -170,7 +181,7 @@ static int replace_source(struct cli *cli, const struct place *from, const struc
 static int move_onto(struct cli *cli, const struct place *from, const struct place *to)
 {
     struct waiting w;
-    int code = waiting_begin(cli, to, &w);
+    int code = waiting_begin(cli, to, from->mode, &w);
     if (code)
         return code;
     code = transfer_copy(cli, from, &w.at);
@@ -179,7 +190,7 @@ static int move_onto(struct cli *cli, const struct place *from, const struct pla
     if (code) {
         waiting_drop(cli, &w);
     } else {
-        keep_mode(cli, to, &w);
+        keep_mode(cli, to, from->mode, &w);
         code = replace_source(cli, from, to, &w);
     }
     waiting_end(&w);

@@ -21,7 +21,8 @@ bool name_is_safe(const char *name);
 /* A file given on the command line: of AGFS, or with the prefix "local:" of this machine. */
 struct place {
     bool local;
-    char *path; /* AGFS: absolute and normalised; local: as given */
+    char *path;    /* AGFS: absolute and normalised; local: as given */
+    unsigned mode; /* of what is to be copied: its permission bits; 0: not known */
 };
 struct place place_of(const struct cli *cli, const char *word);
 bool path_is_local(const char *word);

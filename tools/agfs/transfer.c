@@ -2,6 +2,7 @@
  * Copyright the ProxyFS authors */
 #include "transfer.h"
 #include "cancel.h"
+#include "fresh.h"
 #include "progress.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -57,6 +58,7 @@ static int copy_through(struct cli *cli, const struct place *from, const struct 
         return code;
     code = sink_open(cli, to, in.size, 0, &out);
     if (code == 0) {
+        sink_set_mode(&out, from->mode);
         code = pump(cli, &in, &out, &total);
         if (code == 0 && in.size >= 0 && total != in.size)
             code = fail_changed(cli, &in, total);
@@ -84,12 +86,21 @@ static bool copy_there(struct cli *cli, const struct place *from, const struct p
     return true;
 }
 
-int transfer_copy(struct cli *cli, const struct place *from, const struct place *to)
+static int copy_content(struct cli *cli, const struct place *from, const struct place *to)
 {
     int code;
     if (!from->local && !to->local && !cli->no_copy && copy_there(cli, from, to, &code))
         return code;
     return copy_through(cli, from, to);
+}
+
+int transfer_copy(struct cli *cli, const struct place *from, const struct place *to)
+{
+    struct fresh f;
+    int code = fresh_begin(cli, to, from->mode, &f);
+    if (code == 0)
+        code = copy_content(cli, from, to);
+    return fresh_end(cli, &f, code);
 }
 
 /* Asks the server for the digests of both. False: it does not say. */

@@ -30,12 +30,15 @@ struct sink {
     int fd;
     char *target, *temporary; /* local: where the content goes, and where it waits; or NULL */
     bool appends, is_new;     /* local: to a regular file, which was not there */
+    mode_t mode;              /* local: that the content gets when it is complete; before, 0600 */
     off_t old_size, written;  /* of one that appends: what was there, what came */
     char *show;
 };
 /* length: of the content, -1 unknown. flags: 0 replaces the content, PFS_WRITE_APPEND appends. */
 int sink_open(struct cli *cli, const struct place *p, int64_t length, uint32_t flags,
               struct sink *ret);
+/* A new file gets this mode, if it is not 0; one of this machine as far as umask has it. */
+void sink_set_mode(struct sink *s, unsigned mode);
 int sink_write(struct cli *cli, struct sink *s, const void *buf, size_t len);
 /* Puts the content in place. */
 int sink_finish(struct cli *cli, struct sink *s);
@@ -44,7 +47,7 @@ void sink_close(struct sink *s);
 
 /*
  * Copies one file: the server does it where it can, else content passes through here, with a
- * progress line on a terminal.
+ * progress line on a terminal. What is replaced keeps its mode, a new file gets from->mode.
  */
 int transfer_copy(struct cli *cli, const struct place *from, const struct place *to);
 /* Compares both files: by digests that the server makes, else every byte. */

@@ -23,37 +23,58 @@ static enum kind kind_of_stat(const struct pfs_stat *st)
     return st->meta_type && strcmp(st->meta_type, "control") == 0 ? KIND_CONTROL : KIND_FILE;
 }
 
-int place_kind(struct cli *cli, const struct place *p, enum kind *ret)
+/* Those of a control file say what may be done with it, not who may see what it gave. */
+static unsigned mode_of_stat(const struct pfs_stat *st)
+{
+    return kind_of_stat(st) == KIND_CONTROL ? 0 : st->mode & 0777;
+}
+
+static unsigned mode_of_local(const struct stat *st)
+{
+    return S_ISREG(st->st_mode) || S_ISDIR(st->st_mode) ? st->st_mode & 0777 : 0;
+}
+
+int place_look(struct cli *cli, struct place *p, enum kind *ret)
 {
     struct stat local;
     struct pfs_stat st;
     struct pfs_error err;
     if (p->local) {
-        if (strcmp(p->path, "-") == 0)
+        if (strcmp(p->path, "-") == 0) {
             *ret = KIND_OTHER;
-        else if (stat(p->path, &local) == 0)
+        } else if (stat(p->path, &local) == 0) {
             *ret = kind_of_mode(local.st_mode);
-        else if (errno == ENOENT)
+            p->mode = mode_of_local(&local);
+        } else if (errno == ENOENT) {
             *ret = KIND_NONE;
-        else
+        } else {
             return cli_fail_local(cli, p->path, errno);
+        }
         return 0;
     }
     enum pfs_class cls = pfs_stat(cli->client, p->path, &st, &err);
     if (cls != PFS_OK && cls != PFS_NOTFOUND)
         return cli_fail(cli, p->path, &err);
     *ret = cls == PFS_NOTFOUND ? KIND_NONE : kind_of_stat(&st);
-    if (cls == PFS_OK)
+    if (cls == PFS_OK) {
+        p->mode = mode_of_stat(&st);
         pfs_stat_fini(&st);
+    }
     return 0;
+}
+
+int place_kind(struct cli *cli, const struct place *p, enum kind *ret)
+{
+    struct place copy = *p;
+    return place_look(cli, &copy, ret);
 }
 
 /* ---- trees --------------------------------------------------------------------------------- */
 
-static void add(struct entries *l, const char *name, enum kind kind)
+static void add(struct entries *l, const char *name, enum kind kind, unsigned mode)
 {
     l->v = (l->n & (l->n - 1)) == 0 ? xrealloc(l->v, (l->n ? l->n * 2 : 1) * sizeof(*l->v)) : l->v;
-    l->v[l->n++] = (struct entry){.name = xstrdup(name), .kind = kind};
+    l->v[l->n++] = (struct entry){.name = xstrdup(name), .kind = kind, .mode = mode};
 }
 
 void tree_fini(struct entries *l)
@@ -71,7 +92,7 @@ static int add_local(struct cli *cli, const char *path, DIR *d, const char *name
 {
     struct stat st;
     if (fstatat(dirfd(d), name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-        add(ret, name, kind_of_mode(st.st_mode));
+        add(ret, name, kind_of_mode(st.st_mode), mode_of_local(&st));
         return 0;
     }
     int eno = errno;
@@ -109,7 +130,8 @@ static void read_remote(struct cli *cli, const char *path, struct entries *ret)
     /* A name such as "../x" must not lead out of the target: it is no file then. */
     for (size_t i = 0; i < list.n; i++) {
         const struct pfs_stat *st = &list.entries[i];
-        add(ret, st->name, name_is_safe(st->name) ? kind_of_stat(st) : KIND_OTHER);
+        add(ret, st->name, name_is_safe(st->name) ? kind_of_stat(st) : KIND_OTHER,
+            mode_of_stat(st));
     }
     pfs_list_fini(&list);
 }

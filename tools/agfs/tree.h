@@ -29,11 +29,14 @@ struct entries {
 struct entry {
     char *name;
     enum kind kind;
+    unsigned mode;        /* as in struct place */
     struct entries below; /* of a directory */
 };
 
 /* Looks where links lead. Returns 0 or an exit code, and has printed the error. */
 int place_kind(struct cli *cli, const struct place *p, enum kind *ret);
+/* The same; sets p->mode too. */
+int place_look(struct cli *cli, struct place *p, enum kind *ret);
 
 /* Reads the directory p and all below it; tree_fini frees *ret. */
 void tree_read(struct cli *cli, const struct place *p, struct entries *ret);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
+#include "files.h"
 #include "redirect.h"
 #include "run.h"
 #include <dirent.h>
@@ -8,41 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char dir[64];
-
-static void enter_directory(void)
-{
-    strcpy(dir, "/tmp/agfs-copy-XXXXXX");
-    cr_assert_not_null(mkdtemp(dir));
-    cr_assert_eq(chdir(dir), 0);
-}
-
-static void leave_directory(void)
-{
-    char command[128];
-    snprintf(command, sizeof(command), "rm -rf %s", dir);
-    cr_assert_eq(system(command), 0);
-}
-
-TestSuite(copy, .init = enter_directory, .fini = leave_directory);
-
-static void put_file(const char *name, const char *content)
-{
-    FILE *f = fopen(name, "w");
-    cr_assert_not_null(f);
-    fputs(content, f);
-    fclose(f);
-}
-
-static void expect_file(const char *name, const char *content)
-{
-    char buf[256] = "";
-    FILE *f = fopen(name, "r");
-    cr_assert_not_null(f, "%s", name);
-    buf[fread(buf, 1, sizeof(buf) - 1, f)] = '\0';
-    fclose(f);
-    cr_assert_str_eq(buf, content, "%s", name);
-}
+TestSuite(copy, .init = files_begin, .fini = files_end);
 
 /* Files of the current directory, so that forgotten temporary ones are seen. */
 static int count_files(void)
@@ -211,7 +178,7 @@ Test(copy, the_longest_name)
     snprintf(line, sizeof(line), "download /m1/a %s; mv /m1/b.txt local:%s", name, name);
     expect_out(&r, line, "");
     expect_file(name, "bee\n");
-    snprintf(line, sizeof(line), "download /m1/a %s/%s", dir, name);
+    snprintf(line, sizeof(line), "download /m1/a %s/%s", files_dir, name);
     expect_out(&r, line, "");
     expect_file(name, "line one\n");
     cr_assert_eq(count_files(), 1);
