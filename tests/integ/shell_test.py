@@ -16,7 +16,7 @@ import termios
 import time
 
 from agfs_chain import MIB
-from agfs_upstream import HANG, Upstream
+from agfs_upstream import HANG, Answer, Upstream, error, info, written
 from agfs_world import DEADLINE, Api, run, wait_for
 
 
@@ -145,6 +145,41 @@ def test_ctrl_c_while_the_server_is_silent(world):
     t.end()
     assert len(u.hits) == 2, u.hits
     u.close()
+
+
+def test_ctrl_c_while_the_server_works(world):
+    """It copies, compares or searches, and takes its time: nobody waits, and no source of a move goes."""
+    found = {}
+
+    def answer(request):
+        if request.what == found["hangs"]:
+            return HANG
+        if request.what == "stat":
+            return info() if request.path == "/a/f" else error(404, "no such file")
+        if request.what == "rename":
+            return error(500, "cannot rename across different mounts")
+        return written(1) if request.what == "copy" else Answer(200, '{"message":"done"}\n')
+
+    for typed, method, hangs, said in (("cp /a/f /b/f", "POST", "copy", "it is not known whether the remote did it"),
+                                       ("mv /a/f /b/f", "POST", "copy", "it is not known whether the remote did it"),
+                                       ("mv /a/f /b/f", "POST", "digest", "agfs: mv: /a/f: cancelled"),
+                                       ("grep -r x /a", "POST", "grep", "(class cancelled"),
+                                       ("digest /a/f", "POST", "digest", "(class cancelled")):
+        found["hangs"] = hangs
+        u = Upstream(answer)
+        t = Terminal(world, u.url, "--timeout", "10m")
+        at = t.expect("agfs:/> ")
+        wait_for("the shell to take keys", t.edits)
+        t.type(typed + "; rm -r /a\n")
+        wait_for("the server to be asked", lambda: u.n(method, hangs))
+        t.type("\x03")
+        at = t.expect("agfs:/> ", t.expect("1 more command of the line was not run", t.expect(said, at)))
+        t.type("echo status $?\n")
+        t.expect("status 130", at)
+        t.end()
+        removed = [r.path for r in u.hits if r.method == "DELETE"]
+        assert removed == (["/b/f"] if typed[0] == "m" and hangs == "digest" else []), (typed, u.hits)
+        u.close()
 
 
 def test_a_terminal_that_another_program_had(world):
@@ -327,7 +362,7 @@ def test_words_that_would_be_ignored(world):
     assert not agfs(world, server, "ls", "/m").stdout.count("d\n")
 
 
-run([test_ctrl_c_ends_the_line, test_ctrl_c_while_the_prompt_is_printed, test_ctrl_c_while_the_server_is_silent,
+run([test_ctrl_c_ends_the_line, test_ctrl_c_while_the_prompt_is_printed, test_ctrl_c_while_the_server_is_silent, test_ctrl_c_while_the_server_works,
      test_a_terminal_that_another_program_had, test_ctrl_c_ends_a_text_and_a_script,
      test_text_of_several_lines, test_names_that_look_like_local_files, test_long_output_that_cannot_be_written, test_reload,
      test_output_that_is_lost, test_the_password_of_the_server_is_not_shown, test_closed_descriptors,

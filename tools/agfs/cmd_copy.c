@@ -143,6 +143,8 @@ static int copy_tree(struct job *job, const struct place *from, const struct pla
     if (code)
         return code;
     code = copy_entries(job, from, to, entries);
+    if (code == 0)
+        code = stop_if_cancelled(job->cli, from->path);
     if (code == 0 && job->move)
         code = move_remove(job->cli, from);
     return code;

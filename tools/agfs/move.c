@@ -3,6 +3,7 @@
 #include "move.h"
 #include "cancel.h"
 #include "fresh.h"
+#include "stop.h"
 #include "transfer.h"
 #include "tree.h"
 #include <errno.h>
@@ -111,13 +112,14 @@ static void keep_mode(struct cli *cli, const struct place *to, unsigned mode,
     pfs_stat_fini(&st);
 }
 
-static void waiting_drop(struct cli *cli, const struct waiting *w)
+/* Removes a copy that is not to be. */
+static void drop(struct cli *cli, const struct place *p)
 {
     struct pfs_error err;
-    if (w->at.local)
-        unlink(w->at.path);
-    else if (pfs_remove(cli->client, w->at.path, &err) != PFS_OK && err.cls != PFS_NOTFOUND)
-        cli_error(cli, 0, "%s: left behind: %s", w->show, err.text);
+    if (p->local)
+        unlink(p->path);
+    else if (pfs_remove(cli->client, p->path, &err) != PFS_OK && err.cls != PFS_NOTFOUND)
+        cli_error(cli, 0, "%s: left behind: %s", p->path, err.text);
 }
 
 static void waiting_end(struct waiting *w)
@@ -170,7 +172,7 @@ static int replace_source(struct cli *cli, const struct place *from, const struc
     }
     int code = remove_source(cli, from, &is_there);
     if (code && is_there) {
-        waiting_drop(cli, w);
+        drop(cli, &w->at);
         return code;
     }
     keep_first(&code, code ? 0 : put_in_place(cli, &w->at, to, from->mode));
@@ -187,8 +189,10 @@ static int move_onto(struct cli *cli, const struct place *from, const struct pla
     code = transfer_copy(cli, from, &w.at);
     if (code == 0)
         code = transfer_verify(cli, from, &w.at);
+    if (code == 0)
+        code = stop_if_cancelled(cli, from->path);
     if (code) {
-        waiting_drop(cli, &w);
+        drop(cli, &w.at);
     } else {
         keep_mode(cli, to, from->mode, &w);
         code = replace_source(cli, from, to, &w);
@@ -201,9 +205,16 @@ static int move_onto(struct cli *cli, const struct place *from, const struct pla
 static int move_to_new(struct cli *cli, const struct place *from, const struct place *to)
 {
     int code = transfer_copy(cli, from, to);
+    if (code)
+        return code;
+    code = transfer_verify(cli, from, to);
     if (code == 0)
-        code = transfer_verify(cli, from, to);
-    return code ? code : move_remove(cli, from);
+        code = stop_if_cancelled(cli, from->path);
+    if (code == 0)
+        return move_remove(cli, from);
+    if (cancel_asked())
+        drop(cli, to);
+    return code;
 }
 
 int move_file(struct cli *cli, const struct place *from, const struct place *to)

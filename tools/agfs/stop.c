@@ -11,6 +11,11 @@ bool stop_asked(const struct cli *cli)
     return cancel_asked() || ferror(cli->out);
 }
 
+int stop_if_cancelled(struct cli *cli, const char *what)
+{
+    return cancel_asked() ? cli_error(cli, EXIT_CANCEL, "%s: cancelled", what) : 0;
+}
+
 bool stop_before(struct cli *cli, int n_left, int *code)
 {
     if (cancel_asked())

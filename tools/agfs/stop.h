@@ -20,4 +20,8 @@ bool stop_before(struct cli *cli, int n_left, int *code);
  */
 int stop_flush(struct cli *cli, int code);
 
+/* 0, or EXIT_CANCEL after an error line about `what` when the command was asked to stop.
+ * Any thread. */
+int stop_if_cancelled(struct cli *cli, const char *what);
+
 #endif

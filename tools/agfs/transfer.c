@@ -1,18 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
 #include "transfer.h"
-#include "cancel.h"
 #include "fresh.h"
 #include "progress.h"
+#include "stop.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-
-static int stop_if_cancelled(struct cli *cli, const char *show)
-{
-    return cancel_asked() ? cli_error(cli, EXIT_CANCEL, "%s: cancelled", show) : 0;
-}
 
 static int fail_changed(struct cli *cli, const struct source *in, int64_t total)
 {
@@ -97,7 +92,10 @@ static int copy_content(struct cli *cli, const struct place *from, const struct 
 int transfer_copy(struct cli *cli, const struct place *from, const struct place *to)
 {
     struct fresh f;
-    int code = fresh_begin(cli, to, from->mode, &f);
+    int code = stop_if_cancelled(cli, from->path);
+    if (code)
+        return code;
+    code = fresh_begin(cli, to, from->mode, &f);
     if (code == 0)
         code = copy_content(cli, from, to);
     return fresh_end(cli, &f, code);
@@ -159,7 +157,9 @@ int transfer_verify(struct cli *cli, const struct place *a, const struct place *
     int code;
     if (!a->local && !b->local && compare_there(cli, a, b, &code))
         return code;
-    code = source_open(cli, a, &sa);
+    code = stop_if_cancelled(cli, a->path);
+    if (code == 0)
+        code = source_open(cli, a, &sa);
     if (code)
         return code;
     code = source_open(cli, b, &sb);

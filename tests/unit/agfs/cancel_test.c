@@ -92,6 +92,46 @@ Test(cancel, what_is_left_of_a_command)
     }
 }
 
+/* Wherever it is typed, the source stays, and nothing of it is at the target. */
+Test(cancel, a_move_between_mounts)
+{
+    static const struct {
+        enum pfs_op op;
+        const char *line, *source, *target;
+    } rows[] = {
+        {PFS_OP_RENAME, "mv /m1/a /m2/x", "/m1/a", "/m2/x"},
+        {PFS_OP_WRITE, "mv /m1/a /m2/x", "/m1/a", "/m2/x"},
+        {PFS_OP_DIGEST, "mv /m1/a /m2/x", "/m1/a", "/m2/x"},
+        {PFS_OP_WRITE, "mv /m1/sub /m2/x", "/m1/sub/c.txt", "/m2/x/c.txt"},
+        {PFS_OP_DIGEST, "mv /m1/sub /m2/x", "/m1/sub/c.txt", "/m2/x/c.txt"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct run r;
+        begin(&r);
+        fake_interrupt(r.client, rows[i].op);
+        expect_fail(&r, rows[i].line, EXIT_CANCEL, ": cancelled\n");
+        cr_assert(fake_exists(r.client, rows[i].source), "%s", rows[i].line);
+        cr_assert_not(fake_exists(r.client, rows[i].target), "%s", rows[i].line);
+        run_end(&r);
+    }
+}
+
+Test(cancel, a_move_onto_a_file)
+{
+    static const enum pfs_op ops[] = {PFS_OP_WRITE, PFS_OP_DIGEST};
+    for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
+        struct run r;
+        begin(&r);
+        fake_file(r.client, "/m2/old", "old");
+        fake_interrupt(r.client, ops[i]);
+        expect_fail(&r, "mv /m1/a /m2/old", EXIT_CANCEL, "agfs: mv: /m1/a: cancelled\n");
+        cr_assert(fake_exists(r.client, "/m1/a"));
+        cancel_begin(false);
+        expect_out(&r, "cat /m2/old; ls /m2", "oldold\n");
+        run_end(&r);
+    }
+}
+
 Test(cancel, a_tree)
 {
     struct run r;
