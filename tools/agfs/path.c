@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
 #include "path.h"
+#include "cancel.h"
 #include <fnmatch.h>
 #include <glob.h>
 #include <stdlib.h>
@@ -139,62 +140,80 @@ static bool has_star(const char *pattern, size_t n)
     return false;
 }
 
-static void expand(struct cli *cli, const char *prefix, const char *rest, struct strings *ret);
+/* A failure to look at `path`: that there is no such place is an answer. */
+static int no_answer(struct cli *cli, const char *path, const struct pfs_error *err)
+{
+    return err->cls == PFS_NOTFOUND ? 0 : cli_fail(cli, path, err);
+}
+
+static int expand(struct cli *cli, const char *prefix, const char *rest, struct strings *ret);
 
 /* Continues with every name in the directory `prefix` that the n bytes at `pattern` match. */
-static void expand_star(struct cli *cli, const char *prefix, const char *pattern, size_t n,
-                        struct strings *ret)
+static int expand_star(struct cli *cli, const char *prefix, const char *pattern, size_t n,
+                       struct strings *ret)
 {
     struct pfs_list list;
     struct pfs_error err;
+    int code = 0;
     char *dir = path_resolve(cli->cwd, prefix), *one = xstrndup(pattern, n);
     if (pfs_readdir(cli->client, dir, &list, &err) == PFS_OK) {
-        for (size_t i = 0; i < list.n; i++) {
+        for (size_t i = 0; i < list.n && code == 0 && !cancel_asked(); i++) {
             const struct pfs_stat *st = &list.entries[i];
             if (!name_is_safe(st->name) || fnmatch(one, st->name, FNM_PERIOD) != 0 ||
                 (pattern[n] == '/' && !st->is_dir))
                 continue;
             char *found = xasprintf("%s%s", prefix, st->name);
-            expand(cli, found, pattern + n, ret);
+            code = expand(cli, found, pattern + n, ret);
             free(found);
         }
         pfs_list_fini(&list);
+    } else {
+        code = no_answer(cli, dir, &err);
     }
     free(one);
     free(dir);
+    return code;
 }
 
-static bool exists(struct cli *cli, const char *name)
+static int look(struct cli *cli, const char *name, bool *ret_exists)
 {
     struct pfs_stat st;
+    struct pfs_error err;
     char *path = path_resolve(cli->cwd, name);
-    bool yes = pfs_stat(cli->client, path, &st, NULL) == PFS_OK;
-    if (yes)
+    int code = 0;
+    *ret_exists = pfs_stat(cli->client, path, &st, &err) == PFS_OK;
+    if (*ret_exists)
         pfs_stat_fini(&st);
+    else
+        code = no_answer(cli, path, &err);
     free(path);
-    return yes;
+    return code;
 }
 
 /* prefix: what is settled already, as the user wrote it; rest: pattern of what follows. */
-static void expand(struct cli *cli, const char *prefix, const char *rest, struct strings *ret)
+static int expand(struct cli *cli, const char *prefix, const char *rest, struct strings *ret)
 {
     size_t slashes = strspn(rest, "/"), n = strcspn(rest + slashes, "/");
+    int code = 0;
     if (*rest == '\0') {
         strings_add(ret, path_as_word(prefix));
-        return;
+        return 0;
     }
     char *dir = xasprintf("%s%.*s", prefix, (int)slashes, rest);
     if (has_star(rest + slashes, n)) {
-        expand_star(cli, dir, rest + slashes, n, ret);
+        code = expand_star(cli, dir, rest + slashes, n, ret);
     } else {
         char *name = unescape(rest + slashes, n), *next = xasprintf("%s%s", dir, name);
-        /* What no listing showed must be asked for. */
-        if (rest[slashes + n] != '\0' || exists(cli, next))
-            expand(cli, next, rest + slashes + n, ret);
+        bool goes_on = rest[slashes + n] != '\0';
+        if (!goes_on) /* what no listing showed must be asked for */
+            code = look(cli, next, &goes_on);
+        if (goes_on)
+            code = expand(cli, next, rest + slashes + n, ret);
         free(name);
         free(next);
     }
     free(dir);
+    return code;
 }
 
 static void expand_local(const char *pattern, struct strings *ret)
@@ -207,17 +226,19 @@ static void expand_local(const char *pattern, struct strings *ret)
     globfree(&g);
 }
 
-void glob_expand(struct cli *cli, const struct word *w, struct strings *ret)
+int glob_expand(struct cli *cli, const struct word *w, struct strings *ret)
 {
     struct strings found = {0};
+    int code = 0;
     if (w->pattern && path_is_local(w->pattern))
         expand_local(path_of_local(w->pattern), &found);
     else if (w->pattern)
-        expand(cli, "", w->pattern, &found);
+        code = expand(cli, "", w->pattern, &found);
     strings_sort(&found);
     for (size_t i = 0; i < found.n; i++)
         strings_add(ret, xstrdup(found.v[i]));
     if (found.n == 0)
         strings_add(ret, xstrdup(w->text));
     strings_fini(&found);
+    return code;
 }

@@ -41,8 +41,9 @@ void place_fini(struct place *p);
 
 /*
  * Adds to *ret what the word stands for: the names that match its pattern, sorted; the word's text
- * when it has no pattern or nothing matches. Reads listings of the remote.
+ * when it has no pattern or nothing matches. Reads listings of the remote. Returns 0, or an exit
+ * code after an error line: what could not be looked at may hold such names.
  */
-void glob_expand(struct cli *cli, const struct word *w, struct strings *ret);
+int glob_expand(struct cli *cli, const struct word *w, struct strings *ret);
 
 #endif

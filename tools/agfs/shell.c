@@ -34,14 +34,19 @@ static void run_command(struct cli *cli, const struct command *c)
 {
     struct strings words = {0};
     const struct command_spec *spec = c->n ? command_find(c->words[0].text) : NULL;
+    int code = 0;
+    cli->command = spec ? spec->name : NULL;
     cancel_next(c->redirect != REDIRECT_NONE || (spec && spec->changes));
-    for (size_t i = 0; i < c->n; i++) {
+    for (size_t i = 0; i < c->n && code == 0; i++) {
         if (i == 0)
             strings_add(&words, xstrdup(c->words[i].text));
         else
-            glob_expand(cli, &c->words[i], &words);
+            code = glob_expand(cli, &c->words[i], &words);
     }
-    if (!cancel_asked())
+    cli->command = NULL;
+    if (code)
+        cli->status = code;
+    else if (!cancel_asked())
         cli->status = run_words(cli, c, &words);
     strings_fini(&words);
 }

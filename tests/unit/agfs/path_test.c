@@ -76,6 +76,30 @@ Test(path, patterns_of_the_remote)
     run_end(&r);
 }
 
+/* As text, `rm -r *` would be about a file called *, and succeed with -f. */
+Test(path, a_pattern_that_cannot_be_looked_up)
+{
+    static const struct {
+        enum pfs_op op;
+        const char *line, *said;
+    } rows[] = {
+        {PFS_OP_READDIR, "rm -rf /m1/*; echo $?", "agfs: rm: /m1: no reply (class timeout"},
+        {PFS_OP_READDIR, "echo x /*/c.txt > /m2/f; echo $?", "agfs: echo: /: no reply"},
+        {PFS_OP_STAT, "rm /m*/a; echo $?", "/a: no reply"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct run r;
+        run_begin(&r);
+        fake_fail(r.client, rows[i].op, PFS_TIMEOUT, PFS_OUTCOME_NA, "no reply");
+        expect_fail(&r, rows[i].line, 0, rows[i].said);
+        cr_assert_str_eq(r.out, "10\n", "%s", rows[i].line);
+        cr_assert(fake_exists(r.client, "/m1/a") && !fake_exists(r.client, "/m2/f"));
+        /* A directory that is not there holds no such names. */
+        expect_out(&r, "rm -f /none/*; echo /none/*", "/none/*\n");
+        run_end(&r);
+    }
+}
+
 /* What a pattern finds is a path of the server, whatever it is called. */
 Test(path, found_names_are_no_options_and_not_of_this_machine)
 {
