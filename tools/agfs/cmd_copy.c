@@ -25,6 +25,7 @@ struct job {
     struct cli *cli;
     bool recursive;
     bool move;          /* verify each copy, then remove its source */
+    bool to_directory;  /* the target was written as one: "a/" */
     unsigned at_once;   /* so many files of a directory at a time */
     atomic_uint n_left; /* what was not tried, since the server is gone; any thread */
 };
@@ -223,6 +224,19 @@ static struct place target_inside(const struct place *dir, const struct place *f
     return to;
 }
 
+/* "new/" may become a directory, but never a file. */
+static int check_directory(struct job *job, struct place *from, const struct place *to)
+{
+    enum kind kind;
+    int code = place_look(job->cli, from, &kind);
+    if (code || kind == KIND_DIR || kind == KIND_NONE)
+        return code;
+    char *show = place_show(to);
+    code = cli_error(job->cli, pfs_class_exit(PFS_NOTFOUND), "%s/: no such directory", show);
+    free(show);
+    return code;
+}
+
 static int one_source(struct job *job, struct place *from, const struct place *target,
                       enum kind target_kind)
 {
@@ -235,6 +249,8 @@ static int one_source(struct job *job, struct place *from, const struct place *t
     else if (!from->local && !to.local && strcmp(from->path, to.path) == 0)
         code = cli_error(job->cli, EXIT_USAGE, "%s: source and target are the same", from->path);
     else
+        code = job->to_directory && target_kind != KIND_DIR ? check_directory(job, from, &to) : 0;
+    if (code == 0)
         code = job->move ? move_any(job, from, &to) : copy_any(job, from, &to);
     place_fini(&to);
     return code;
@@ -279,6 +295,7 @@ static int copy_or_move(struct job *job, const struct args *a)
     atomic_store(&cli->n_timeouts, 0);
     cli->timeouts_max = job->at_once > TIMEOUTS_MIN ? job->at_once : TIMEOUTS_MIN;
     struct place target = place_of(cli, a->v[a->n - 1]);
+    job->to_directory = path_wants_directory(a->v[a->n - 1]);
     enum kind kind;
     code = place_kind(cli, &target, &kind);
     if (code == 0 && a->n > 2 && kind != KIND_DIR)

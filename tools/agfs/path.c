@@ -77,6 +77,12 @@ bool path_is_local(const char *word)
     return strncmp(word, LOCAL_PREFIX, strlen(LOCAL_PREFIX)) == 0;
 }
 
+bool path_wants_directory(const char *word)
+{
+    size_t n = strlen(word);
+    return n > 0 && word[n - 1] == '/';
+}
+
 const char *path_of_local(const char *word)
 {
     return word + strlen(LOCAL_PREFIX);

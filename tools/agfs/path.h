@@ -26,6 +26,8 @@ struct place {
 };
 struct place place_of(const struct cli *cli, const char *word);
 bool path_is_local(const char *word);
+/* Whether the word can only mean a directory: "a/". */
+bool path_wants_directory(const char *word);
 /* What follows the prefix of a word that path_is_local. */
 const char *path_of_local(const char *word);
 /*

@@ -51,6 +51,8 @@ void redirect_begin(struct redirection *r, struct cli *cli, enum redirect how, c
     *r = (struct redirection){.cli = cli, .saved_out = cli->out, .saved_terminal = cli->terminal};
     r->target = place_of(cli, target);
     r->flags = how == REDIRECT_APPEND ? PFS_WRITE_APPEND | PFS_WRITE_CREATE : 0;
+    if (path_wants_directory(target))
+        r->code = cli_error(cli, EXIT_OTHER, "%s: is a directory", target);
     cli->out = fopencookie(r, "w", (cookie_io_functions_t){.write = write_cb});
     if (cli->out == NULL) {
         cli->out = r->saved_out;

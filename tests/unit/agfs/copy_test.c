@@ -70,6 +70,30 @@ Test(copy, from_and_to_this_machine)
     run_end(&r);
 }
 
+/* "new/" is no file called new. */
+Test(copy, a_target_that_can_only_be_a_directory)
+{
+    struct run r;
+    run_begin(&r);
+    put_file("x", "from here");
+    mkdir("t", 0755);
+    expect_fail(&r, "upload x /m1/new/", 3, "agfs: upload: /m1/new/: no such directory\n");
+    expect_fail(&r, "cp /m1/a /m1/new/", 3, "agfs: cp: /m1/new/: no such directory\n");
+    expect_fail(&r, "mv /m1/a /m1/new//", 3, "agfs: mv: /m1/new/: no such directory\n");
+    expect_fail(&r, "mv /m1/a /m1/b.txt/", 3, "agfs: mv: /m1/b.txt/: no such directory\n");
+    expect_fail(&r, "download /m1/a new/", 3, "agfs: download: local:new/: no such directory\n");
+    expect_fail(&r, "ls /m1 > /m1/new/", 1, "agfs: /m1/new/: is a directory\n");
+    expect_out(&r, "ls /m1", "a\nb.txt\nsub\n");
+    cr_assert_eq(count_files(), 2);
+    expect_out(&r, "upload x /m1/sub/; cp /m1/a /m1/sub/; mv /m1/b.txt /m1/sub/; ls /m1/sub",
+               "a\nb.txt\nc.txt\nx\n");
+    expect_out(&r, "cp -r /m1/sub /m2/new/; mv /m2/new /m1/newer/; cat /m1/newer/x", "from here");
+    expect_out(&r, "download /m1/a t/; download -r /m1/newer u/", "");
+    expect_file("t/a", "line one\n");
+    expect_file("u/x", "from here");
+    run_end(&r);
+}
+
 /* More than is kept before it is written. */
 static void put_large_file(const char *name)
 {
