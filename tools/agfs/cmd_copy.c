@@ -174,6 +174,8 @@ static int copy_any(struct job *job, struct place *from, const struct place *to)
                          show);
     else if (code == 0 && kind == KIND_DIR && !job->recursive)
         code = cli_error(job->cli, EXIT_USAGE, "%s: is a directory; -r copies it", show);
+    else if (code == 0 && kind == KIND_DIR && to->local && strcmp(to->path, "-") == 0)
+        code = cli_error(job->cli, EXIT_USAGE, "%s: is a directory; - takes a file", show);
     else if (code == 0 && kind == KIND_DIR && !from->local && !to->local &&
              path_below(to->path, from->path))
         code = cli_error(job->cli, EXIT_USAGE, "%s: cannot be copied into itself", show);

@@ -94,6 +94,19 @@ Test(copy, a_target_that_can_only_be_a_directory)
     run_end(&r);
 }
 
+Test(copy, a_directory_to_the_output)
+{
+    struct run r;
+    run_begin(&r);
+    expect_fail(&r, "download -r /m1/sub -", 2, "/m1/sub: is a directory; - takes a file\n");
+    expect_fail(&r, "cp -r /m1/sub local:-", 2, "- takes a file\n");
+    expect_fail(&r, "mv /m1/sub local:-", 2, "- takes a file\n");
+    cr_assert_eq(count_files(), 0);
+    expect_out(&r, "download -r /m1/sub ./-", "");
+    expect_file("-/c.txt", "sea");
+    run_end(&r);
+}
+
 /* More than is kept before it is written. */
 static void put_large_file(const char *name)
 {
