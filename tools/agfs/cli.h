@@ -55,6 +55,9 @@ void cli_fini(struct cli *cli);
  */
 int cli_fail(struct cli *cli, const char *what, const struct pfs_error *e);
 int cli_fail_change(struct cli *cli, const char *what, const struct pfs_error *e);
+/* The same for a change of two paths, either of which it may be about: "agfs: cp: /a to /b: ...".
+ */
+int cli_fail_pair(struct cli *cli, const char *from, const char *to, const struct pfs_error *e);
 /* The same for a local file: "agfs: cp: local:/x: No such file or directory". eno: errno. */
 int cli_fail_local(struct cli *cli, const char *path, int eno);
 /* Any other error line; returns `code`. */

@@ -209,7 +209,7 @@ static int move_any(struct job *job, struct place *from, const struct place *to)
         if (pfs_rename(job->cli->client, from->path, to->path, &err) == PFS_OK)
             return 0;
         if (!is_between_mounts(&err))
-            return cli_fail_change(job->cli, from->path, &err);
+            return cli_fail_pair(job->cli, from->path, to->path, &err);
     }
     return copy_any(job, from, to);
 }

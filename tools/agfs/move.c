@@ -153,7 +153,7 @@ static int put_in_place(struct cli *cli, const struct place *at, const struct pl
     if (pfs_rename(cli->client, at->path, to->path, &err) == PFS_OK)
         return 0;
     if (err.outcome != PFS_OUTCOME_NA)
-        return cli_fail_change(cli, at->path, &err);
+        return cli_fail_pair(cli, at->path, to->path, &err);
     fresh_narrow(cli, to->path, mode);
     int code = transfer_copy(cli, at, to);
     if (code == 0)

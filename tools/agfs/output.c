@@ -177,6 +177,14 @@ int cli_fail_change(struct cli *cli, const char *what, const struct pfs_error *e
     return fail(cli, what, e, true);
 }
 
+int cli_fail_pair(struct cli *cli, const char *from, const char *to, const struct pfs_error *e)
+{
+    char *what = xasprintf("%s to %s", from, to);
+    int code = cli_fail_change(cli, what, e);
+    free(what);
+    return code;
+}
+
 /* ---- texts --------------------------------------------------------------------------------- */
 
 void cli_put_text(struct cli *cli, const char *s)

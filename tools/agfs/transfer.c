@@ -77,7 +77,7 @@ static bool copy_there(struct cli *cli, const struct place *from, const struct p
         return false;
     }
     if (cls != PFS_OK)
-        *ret_code = cli_fail_change(cli, from->path, &err);
+        *ret_code = cli_fail_pair(cli, from->path, to->path, &err);
     return true;
 }
 

@@ -94,6 +94,25 @@ Test(copy, a_target_that_can_only_be_a_directory)
     run_end(&r);
 }
 
+/* When the server copies or renames by itself, it does not say which of both is wrong. */
+Test(copy, an_error_names_both_paths)
+{
+    struct run r;
+    run_begin(&r);
+    fake_fail(r.client, PFS_OP_COPY, PFS_NOTFOUND, PFS_OUTCOME_NA, "HTTP 404: no such file");
+    expect_fail(&r, "cp /m1/a /m1/none/x", 3,
+                "agfs: cp: /m1/a to /m1/none/x: HTTP 404: no such file (class notfound");
+    fake_fail(r.client, PFS_OP_COPY, PFS_NOSPC, PFS_OUTCOME_NA, "HTTP 507: no space left");
+    expect_fail(&r, "cp /m1/a /m2/x", 1, "agfs: cp: /m1/a to /m2/x: HTTP 507: no space left");
+    fake_fail(r.client, PFS_OP_RENAME, PFS_DENIED, PFS_OUTCOME_NA, "not you");
+    expect_fail(&r, "mv /m1/a /m1/x", 5, "agfs: mv: /m1/a to /m1/x: not you");
+    /* Content that passes through here fails on one side. */
+    expect_fail(&r, "cp /m1/a /m1/none/x", 3, "agfs: cp: /m1/none/x: ");
+    fake_fail(r.client, PFS_OP_COPY, PFS_UNSUPPORTED, PFS_OUTCOME_NA, "cannot copy");
+    expect_fail(&r, "cp /m1/none /m1/x", 3, "agfs: cp: /m1/none: no such file");
+    run_end(&r);
+}
+
 Test(copy, a_directory_to_the_output)
 {
     struct run r;
