@@ -182,6 +182,44 @@ def test_ctrl_c_while_the_server_works(world):
         u.close()
 
 
+def test_a_live_stream(world):
+    """cat follows it, with -f and where the server calls it a stream, until it ends or Ctrl-C."""
+    server, api = start(world, "--mount", "streamfs:/live")
+    api.put("/live/s", b"first\n")
+    for n, words in enumerate((["cat", "/live/s"], ["cat", "-f", "/live/s"], ["-c", "cat --stream /live/s; echo no"])):
+        p = subprocess.Popen([os.path.abspath(world.agfs), "--server", server.clear, "--timeout", "1s", *words],
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
+        assert p.stdout.readline() == b"first\n", p.communicate()  # a new reader gets what was written before
+        for _ in range(n):
+            p.stdout.readline()
+        api.put("/live/s", b"more\n")
+        assert p.stdout.readline() == b"more\n", p.communicate()
+        p.send_signal(signal.SIGINT)
+        out, err = p.communicate(timeout=DEADLINE)
+        assert (p.returncode, out) == (130, b"") and b"cancelled" in err, (words, out, err)
+    t = Terminal(world, server.clear)
+    at = t.expect("agfs:/> ")
+    wait_for("the shell to take keys", t.edits)
+    t.type("cat /live/s\n")
+    at = t.expect("first\r\nmore\r\n", at)
+    t.type("\x03")
+    at = t.expect("agfs:/> ", at)
+    t.type("echo status $?\n")
+    t.expect("status 130", at)
+    t.end()
+    p = subprocess.Popen([os.path.abspath(world.agfs), "--server", server.clear, "cat", "/live/s"],
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
+    assert p.stdout.readline() == b"first\n"
+    assert api.unmount("/live").status == 200
+    out, err = p.communicate(timeout=DEADLINE)
+    assert (p.returncode, out, err) == (0, b"more\n" * 3, b""), (p.returncode, out, err)
+    api.put("/m/f", b"a file\n")
+    p = agfs(world, server, "cat", "-f", "/m/f")
+    assert (p.returncode, p.stdout, p.stderr) == (0, "a file\n", ""), p
+    p = agfs(world, server, "cat", "-f", "/m/none")
+    assert p.returncode == 3 and "agfs: cat: /m/none: " in p.stderr, p
+
+
 def test_a_terminal_that_another_program_had(world):
     server, _ = start(world)
     t = Terminal(world, server.clear)
@@ -362,7 +400,7 @@ def test_words_that_would_be_ignored(world):
     assert not agfs(world, server, "ls", "/m").stdout.count("d\n")
 
 
-run([test_ctrl_c_ends_the_line, test_ctrl_c_while_the_prompt_is_printed, test_ctrl_c_while_the_server_is_silent, test_ctrl_c_while_the_server_works,
+run([test_ctrl_c_ends_the_line, test_ctrl_c_while_the_prompt_is_printed, test_ctrl_c_while_the_server_is_silent, test_ctrl_c_while_the_server_works, test_a_live_stream,
      test_a_terminal_that_another_program_had, test_ctrl_c_ends_a_text_and_a_script,
      test_text_of_several_lines, test_names_that_look_like_local_files, test_long_output_that_cannot_be_written, test_reload,
      test_output_that_is_lost, test_the_password_of_the_server_is_not_shown, test_closed_descriptors,

@@ -13,7 +13,7 @@ int cmd_cat(struct cli *cli, const struct args *a)
     int code = 0;
     for (int i = 0; i < a->n && !stop_before(cli, a->n - i, &code); i++) {
         struct place p = place_of(cli, a->v[i]);
-        keep_first(&code, transfer_print(cli, &p));
+        keep_first(&code, transfer_print(cli, &p, a->has['f']));
         place_fini(&p);
     }
     return code;

@@ -15,7 +15,10 @@ static int cmd_exit(struct cli *cli, const struct args *a);
 const struct command_spec commands[] = {
     {"ls", cmd_ls, "la", 0, -1, 0, false, "[-l] [--json] [PATH...]",
      "list a directory, sorted by name\n-l shows mode, size and time."},
-    {"cat", cmd_cat, "", 1, -1, 0, false, "PATH...", "print files"},
+    {"cat", cmd_cat, "f", 1, -1, 0, false, "[-f] PATH...",
+     "print files\n-f or --stream follows a live stream until it ends, or Ctrl-C. What the server "
+     "says "
+     "is\na stream is followed anyway."},
     {"echo", cmd_echo, NULL, 0, -1, NO_PATH, false, "[-n] [TEXT...] [> PATH | >> PATH]",
      "print a text, or write it to a file\nA newline follows unless -n is given. `>` replaces the "
      "file's content, `>>` appends\n(on servers that can). Any command may be redirected so."},
@@ -122,6 +125,8 @@ static bool take_options(const struct command_spec *c, char **words, int n, stru
             only_arguments = true;
         } else if (strcmp(w, "--json") == 0) {
             a->json = true;
+        } else if (strcmp(w, "--stream") == 0 && c->run == cmd_cat) {
+            a->has['f'] = true;
         } else if (!take_letters(c, words, n, &i, a)) {
             return false;
         }

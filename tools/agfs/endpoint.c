@@ -47,6 +47,54 @@ int source_open(struct cli *cli, const struct place *p, struct source *ret)
     return 0;
 }
 
+static bool is_stream(struct cli *cli, const char *path)
+{
+    struct pfs_stat st;
+    if (pfs_stat(cli->client, path, &st, NULL) != PFS_OK)
+        return false;
+    bool yes = st.meta_type && strcmp(st.meta_type, "stream") == 0;
+    pfs_stat_fini(&st);
+    return yes;
+}
+
+static enum pfs_class open_live(struct cli *cli, const char *path, struct pfs_stream **ret,
+                                struct pfs_error *err)
+{
+    struct pfs_request req = PFS_REQUEST_INIT;
+    struct pfs_reply reply;
+    req.op = PFS_OP_OPEN_READ;
+    req.path = path;
+    req.flags = PFS_READ_STREAM;
+    enum pfs_class cls = pfs_call(cli->client, &req, &reply);
+    *err = reply.err;
+    if (cls == PFS_OK) {
+        *ret = reply.stream;
+        reply.stream = NULL;
+    }
+    pfs_reply_fini(&reply);
+    return cls;
+}
+
+int source_open_stream(struct cli *cli, const struct place *p, bool always, struct source *ret)
+{
+    struct pfs_error err;
+    struct source s = {.fd = -1, .size = -1};
+    if (p->local)
+        return source_open(cli, p, ret);
+    enum pfs_class cls =
+        always ? PFS_OK : pfs_open_read(cli->client, p->path, 0, -1, &s.stream, &err);
+    if (cls == PFS_OK && s.stream)
+        s.size = s.stream->size;
+    else if (always ||
+             (err.phase == PFS_PHASE_REPLY && cls != PFS_NOTFOUND && is_stream(cli, p->path)))
+        cls = open_live(cli, p->path, &s.stream, &err);
+    if (cls != PFS_OK)
+        return cli_fail(cli, p->path, &err);
+    s.show = place_show(p);
+    *ret = s;
+    return 0;
+}
+
 int source_read(struct cli *cli, struct source *s, void *buf, size_t cap, size_t *ret_n)
 {
     struct pfs_error err;

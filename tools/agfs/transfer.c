@@ -171,11 +171,11 @@ int transfer_verify(struct cli *cli, const struct place *a, const struct place *
     return code;
 }
 
-int transfer_print(struct cli *cli, const struct place *from)
+int transfer_print(struct cli *cli, const struct place *from, bool stream)
 {
     struct source in;
     size_t n = 1;
-    int code = source_open(cli, from, &in);
+    int code = source_open_stream(cli, from, stream, &in);
     if (code)
         return code;
     char *buf = xcalloc(1, TRANSFER_CHUNK);

@@ -20,6 +20,11 @@ struct source {
     char *show;   /* name for messages */
 };
 int source_open(struct cli *cli, const struct place *p, struct source *ret);
+/*
+ * The same for a live stream of the server, whose end may never come; with `always` whatever the
+ * file is, else where the server refuses to read it as a file, and says that it is a stream.
+ */
+int source_open_stream(struct cli *cli, const struct place *p, bool always, struct source *ret);
 /* *ret_n == 0 is the end of the content, proven complete. */
 int source_read(struct cli *cli, struct source *s, void *buf, size_t cap, size_t *ret_n);
 void source_close(struct source *s);
@@ -52,7 +57,7 @@ void sink_close(struct sink *s);
 int transfer_copy(struct cli *cli, const struct place *from, const struct place *to);
 /* Compares both files: by digests that the server makes, else every byte. */
 int transfer_verify(struct cli *cli, const struct place *a, const struct place *b);
-/* Prints a file to cli->out. */
-int transfer_print(struct cli *cli, const struct place *from);
+/* Prints a file, or a live stream (source_open_stream), to cli->out. */
+int transfer_print(struct cli *cli, const struct place *from, bool stream);
 
 #endif
