@@ -101,7 +101,7 @@ static int with_client(const struct options *o, int argc, char **argv)
     cli.progress = isatty(STDERR_FILENO);
     int code;
     if (pfs_client_new(o->client, o->n_client, &client, &err) != PFS_OK) {
-        code = cli_fail(&cli, NULL, &err);
+        code = cli_fail(&cli, options_blame(o, err.text), &err);
     } else {
         cli.client = client;
         code = run(&cli, o, argc, argv);

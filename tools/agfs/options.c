@@ -145,19 +145,32 @@ static char *with_unit(const char *timeout)
     return xasprintf("timeout=%s%s", timeout, digits ? "s" : "");
 }
 
-static const char *from_environment(const char *name)
+/* Sets *ret_from to the name, if there is a value. */
+static const char *from_environment(const char *name, const char **ret_from)
 {
     const char *value = getenv(name);
-    return value && value[0] ? value : NULL;
+    if (value == NULL || value[0] == '\0')
+        return NULL;
+    *ret_from = name;
+    return value;
+}
+
+const char *options_blame(const struct options *o, const char *refusal)
+{
+    const char *what = strncmp(refusal, "invalid ", 8) == 0 ? refusal + 8 : "";
+    if (strncmp(what, "base_url ", 9) == 0)
+        return o->server_from;
+    return strncmp(what, "timeout ", 8) == 0 ? o->timeout_from : NULL;
 }
 
 /* --timeout and -o timeout= together are for the library to refuse. */
-static void add_timeout(struct collected *c)
+static void add_timeout(struct options *o, struct collected *c)
 {
     bool given = false;
     for (size_t i = 1; i < c->pairs.n; i++)
         given = given || strncmp(c->pairs.v[i], "timeout=", strlen("timeout=")) == 0;
-    const char *timeout = c->timeout || given ? c->timeout : from_environment("AGFS_TIMEOUT");
+    const char *timeout =
+        c->timeout || given ? c->timeout : from_environment("AGFS_TIMEOUT", &o->timeout_from);
     if (timeout)
         strings_add(&c->pairs, with_unit(timeout));
 }
@@ -191,10 +204,10 @@ int options_parse(int argc, char **argv, struct options *ret)
         code = EXIT_USAGE;
     }
     if (c.server == NULL)
-        c.server = from_environment("AGFS_API_URL");
+        c.server = from_environment("AGFS_API_URL", &ret->server_from);
     if (c.server == NULL)
-        c.server = from_environment("AGFS_SERVER_URL");
-    add_timeout(&c);
+        c.server = from_environment("AGFS_SERVER_URL", &ret->server_from);
+    add_timeout(ret, &c);
     if (c.insecure) /* whatever --cacert says: the library refuses both together */
         add_pair(&c, "insecure_skip_verify", "true");
     else if (c.cacert)

@@ -14,8 +14,9 @@ struct options {
     size_t n_client;
     const char *commands; /* -c */
     bool json, quiet, echo, help, version;
-    unsigned verbose; /* how often -v */
-    int first;        /* index in argv of the command */
+    unsigned verbose;                       /* how often -v */
+    int first;                              /* index in argv of the command */
+    const char *server_from, *timeout_from; /* variables that they come from; NULL: none */
 };
 
 /*
@@ -25,6 +26,8 @@ struct options {
  */
 int options_parse(int argc, char **argv, struct options *ret);
 void options_fini(struct options *o);
+/* The variable that gave the option which the library refuses with this text; NULL: none did. */
+const char *options_blame(const struct options *o, const char *refusal);
 
 /* The URL of the API: "http://" and "/api/v1" are added when missing; owned by the caller. */
 char *options_url(const char *url);

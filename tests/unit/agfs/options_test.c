@@ -146,3 +146,25 @@ Test(options, wrong_ones_are_usage_errors, .init = cr_redirect_stderr)
     cr_assert_eq(PARSE(&o, "--server"), EXIT_USAGE);
     options_fini(&o);
 }
+
+Test(options, what_is_wrong_with_a_variable)
+{
+    struct options o;
+    setenv("AGFS_TIMEOUT", "abc", 1);
+    setenv("AGFS_SERVER_URL", "ftp://h", 1);
+    PARSE(&o, "ls");
+    cr_assert_str_eq(options_blame(&o, "invalid timeout 'abc': a time"), "AGFS_TIMEOUT");
+    cr_assert_str_eq(options_blame(&o, "invalid base_url 'ftp://h'"), "AGFS_SERVER_URL");
+    cr_assert_null(options_blame(&o, "invalid retries 'x'"));
+    cr_assert_null(options_blame(&o, "out of memory"));
+    options_fini(&o);
+    setenv("AGFS_API_URL", "ftp://h", 1);
+    PARSE(&o, "--timeout", "abc", "ls");
+    cr_assert_null(options_blame(&o, "invalid timeout 'abc': a time"));
+    cr_assert_str_eq(options_blame(&o, "invalid base_url 'ftp://h'"), "AGFS_API_URL");
+    options_fini(&o);
+    PARSE(&o, "--server", "ftp://h", "-o", "timeout=abc", "ls");
+    cr_assert_null(options_blame(&o, "invalid timeout 'abc': a time"));
+    cr_assert_null(options_blame(&o, "invalid base_url 'ftp://h'"));
+    options_fini(&o);
+}
