@@ -346,6 +346,31 @@ def test_the_password_of_the_server_is_not_shown(world):
         assert p.returncode == 8 and "pass-word" not in p.stdout + p.stderr, p
 
 
+def test_a_variable_that_is_wrong_is_named(world):
+    server, _ = start(world)
+    for name, value in (("AGFS_TIMEOUT", "abc"), ("AGFS_API_URL", "ftp://h"), ("AGFS_SERVER_URL", "http://h:0")):
+        p = subprocess.run([os.path.abspath(world.agfs), "pwd"], capture_output=True, text=True, timeout=60,
+                           env=dict({k: v for k, v in os.environ.items() if not k.startswith("AGFS_")}, **{name: value}))
+        assert p.returncode == 2 and p.stderr.startswith("agfs: %s: invalid " % name), (name, p)
+    p = agfs(world, server, "--timeout", "abc", "pwd", env=dict(os.environ, AGFS_TIMEOUT="1s"))
+    assert p.returncode == 2 and p.stderr.startswith("agfs: invalid timeout 'abc'"), p
+
+
+def test_passwords_are_not_in_the_history(world):
+    server, _ = start(world)
+    t = Terminal(world, server.clear)
+    at = t.expect("agfs:/> ")
+    for line in ("mount memfs /x token=se-cret", "echo http://user:se-cret@host/", "echo kept", "unmount /x"):
+        wait_for("the shell to take keys", t.edits)
+        t.type(line + "\n")
+        at = t.expect("agfs:/> ", at)
+    t.end()
+    with open(world.path(".agfs_history")) as f:
+        history = f.read()
+    assert "se-cret" not in history and "kept" in history, history
+    assert os.stat(world.path(".agfs_history")).st_mode & 0o777 == 0o600
+
+
 def test_closed_descriptors(world):
     """What agfs opens is not taken for them."""
     server, api = start(world)
@@ -403,5 +428,6 @@ def test_words_that_would_be_ignored(world):
 run([test_ctrl_c_ends_the_line, test_ctrl_c_while_the_prompt_is_printed, test_ctrl_c_while_the_server_is_silent, test_ctrl_c_while_the_server_works, test_a_live_stream,
      test_a_terminal_that_another_program_had, test_ctrl_c_ends_a_text_and_a_script,
      test_text_of_several_lines, test_names_that_look_like_local_files, test_long_output_that_cannot_be_written, test_reload,
-     test_output_that_is_lost, test_the_password_of_the_server_is_not_shown, test_closed_descriptors,
+     test_output_that_is_lost, test_the_password_of_the_server_is_not_shown,
+     test_a_variable_that_is_wrong_is_named, test_passwords_are_not_in_the_history, test_closed_descriptors,
      test_a_script_that_cannot_be_read, test_completion_of_other_alphabets, test_words_that_would_be_ignored])

@@ -2,6 +2,7 @@
  * Copyright the ProxyFS authors */
 /* The terminal: libedit with prompt, history and completion. Nothing else knows libedit. */
 #include "cancel.h"
+#include "secret.h"
 #include "shell.h"
 #include <errno.h>
 #include <histedit.h>
@@ -224,7 +225,7 @@ static void run_line(struct terminal *t, const char *line)
     HistEvent ev;
     char *copy = xstrndup(line, strcspn(line, "\n"));
     if (copy[strspn(copy, " \t")]) {
-        if (t->history)
+        if (t->history && !line_is_secret(copy))
             history(t->history, &ev, H_ENTER, copy);
         shell_line(t->cli, copy);
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
 #include "run.h"
+#include "secret.h"
 #include "shell.h"
 #include <stdlib.h>
 
@@ -175,6 +176,28 @@ Test(shell, reload_without_a_proxyfs)
     fake_fail(r.client, PFS_OP_STAT, PFS_DENIED, PFS_OUTCOME_NA, "not you");
     expect_fail(&r, "reload /remote", 5, "agfs: reload: /remote/reload: not you");
     run_end(&r);
+}
+
+Test(shell, lines_with_a_password)
+{
+    static const struct {
+        const char *line;
+        bool secret;
+    } rows[] = {
+        {"mount proxyfs /r base_url=http://u:p@h:1/api/v1", true},
+        {"mount proxyfs /r 'base_url=https://token@h'", true},
+        {"mount proxyfs /r base_url=http://h:1/a@b", false},
+        {"mount proxyfs /r base_url=http://h token=abc", true},
+        {"mount proxyfs /r 'auth_TOKEN=a b'", true},
+        {"mount s3fs /s bucket=b secret_access_key=k", true},
+        {"mount sqlfs /s dsn=u:p@tcp(h)/d", true},
+        {"mount proxyfs /r token_file=/etc/token client_key=/k.pem", false},
+        {"cat /token /password; echo token = x", false},
+        {"ls", false},
+        {"", false},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        cr_assert_eq(line_is_secret(rows[i].line), rows[i].secret, "%s", rows[i].line);
 }
 
 /* Nobody would see what comes after output that is lost. */
