@@ -17,7 +17,7 @@ import time
 
 from agfs_chain import MIB
 from agfs_upstream import HANG, Answer, Upstream, error, info, written
-from agfs_world import DEADLINE, Api, run, wait_for
+from agfs_world import DEADLINE, Api, free_port, run, wait_for
 
 
 class Terminal:
@@ -356,6 +356,20 @@ def test_a_variable_that_is_wrong_is_named(world):
     assert p.returncode == 2 and p.stderr.startswith("agfs: invalid timeout 'abc'"), p
 
 
+def test_a_server_that_is_not_there(world):
+    """One line says so; with -v each attempt has one too, and none says it twice."""
+    nobody = "127.0.0.1:%d" % free_port()
+    refused = "cannot connect to %s: Connection refused" % nobody
+    for more in ([], ["-v"]):
+        p = subprocess.run([os.path.abspath(world.agfs), *more, "--server", "http://" + nobody, "ls"],
+                           capture_output=True, text=True, timeout=60)
+        said = p.stderr.splitlines()
+        assert p.returncode == 8 and said[-1].startswith("agfs: ls: /: %s (class conn)" % refused), p
+        attempts = [line for line in said[:-1] if "cannot connect to" in line]
+        assert bool(attempts) == bool(more) and all(line.count(refused) == line.count(nobody) == 1 for line in attempts), p
+        assert more or len(said) == 1, p
+
+
 def test_passwords_are_not_in_the_history(world):
     server, _ = start(world)
     t = Terminal(world, server.clear)
@@ -429,5 +443,5 @@ run([test_ctrl_c_ends_the_line, test_ctrl_c_while_the_prompt_is_printed, test_ct
      test_a_terminal_that_another_program_had, test_ctrl_c_ends_a_text_and_a_script,
      test_text_of_several_lines, test_names_that_look_like_local_files, test_long_output_that_cannot_be_written, test_reload,
      test_output_that_is_lost, test_the_password_of_the_server_is_not_shown,
-     test_a_variable_that_is_wrong_is_named, test_passwords_are_not_in_the_history, test_closed_descriptors,
+     test_a_variable_that_is_wrong_is_named, test_a_server_that_is_not_there, test_passwords_are_not_in_the_history, test_closed_descriptors,
      test_a_script_that_cannot_be_read, test_completion_of_other_alphabets, test_words_that_would_be_ignored])

@@ -12,17 +12,27 @@
 #include <string.h>
 #include <unistd.h>
 
+#define NO_CONNECTION "cannot connect to "
+
+/* Each attempt is logged; the command's error line says it anyway, once. */
 static void log_cb(void *arg, enum pfs_log_level level, const char *line)
 {
-    (void)arg;
+    const struct options *o = arg;
+    const char *what = strstr(line, NO_CONNECTION);
+    const char *again = what ? strstr(what + 1, NO_CONNECTION) : NULL;
     (void)level;
-    fprintf(stderr, "agfs: %s\n", line);
+    if (what && o->verbose == 0)
+        return;
+    if (again && strncmp(what, again, (size_t)(again - what)) == 0) /* "X: X: why" */
+        fprintf(stderr, "agfs: %.*s%s\n", (int)(what - line), line, again);
+    else
+        fprintf(stderr, "agfs: %s\n", line);
 }
 
-static void set_log(const struct options *o)
+static void set_log(struct options *o)
 {
     if (!o->quiet)
-        pfs_log_to(log_cb, NULL,
+        pfs_log_to(log_cb, o,
                    o->verbose > 1   ? PFS_LOG_DEBUG
                    : o->verbose > 0 ? PFS_LOG_INFO
                                     : PFS_LOG_WARN);
