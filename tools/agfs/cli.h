@@ -23,6 +23,8 @@ struct cli {
     FILE *out, *err;           /* borrowed */
     char *cwd, *old_cwd;       /* owned */
     const char *command;       /* name of the running command, for error lines; borrowed */
+    const char *script;        /* file whose lines are run, for error lines; NULL: none; borrowed */
+    size_t line;               /* of it, or of the text of several lines, from 1; 0: none */
     unsigned n_errors;         /* error lines printed so far; under the lock of err */
     int status;                /* $? */
     bool json;                 /* --json */
@@ -52,6 +54,8 @@ void cli_fini(struct cli *cli);
  * cli_fail is for calls that change nothing on the remote, cli_fail_change for those that may: it
  * says whether the remote did it, or that nobody knows. Both return the class's exit code. Names in
  * error lines are escaped, as cli_put_escaped does.
+ * An error line of a script begins with "SCRIPT:LINE: " in place of "agfs: ", one of standard input
+ * or of a text of several lines with "agfs: line LINE: ".
  */
 int cli_fail(struct cli *cli, const char *what, const struct pfs_error *e);
 int cli_fail_change(struct cli *cli, const char *what, const struct pfs_error *e);

@@ -41,7 +41,8 @@ void cli_unlock_err(void)
     pthread_mutex_unlock(&err_lock);
 }
 
-/* "agfs: ls: " with whatever was printed before it in place; the line is ours until end_error. */
+/* "agfs: ls: " or "script:3: ls: " with whatever was printed before it in place; the line is ours
+ * until end_error. */
 static void begin_error(struct cli *cli)
 {
     /* What goes to a file needs no order, and may be just being written: then it calls us. */
@@ -51,7 +52,14 @@ static void begin_error(struct cli *cli)
     if (cli->together)
         progress_hide(cli->together);
     cli->n_errors++;
-    fputs("agfs: ", cli->err);
+    if (cli->script) {
+        cli_put_escaped(cli->err, cli->script);
+        fprintf(cli->err, ":%zu: ", cli->line);
+    } else {
+        fputs("agfs: ", cli->err);
+        if (cli->line)
+            fprintf(cli->err, "line %zu: ", cli->line);
+    }
     if (cli->command)
         fprintf(cli->err, "%s: ", cli->command);
 }

@@ -116,13 +116,16 @@ static void script_line(struct cli *cli, char *line, size_t n)
 
 int shell_text(struct cli *cli, const char *text)
 {
+    bool several = strcspn(text, "\n") < strlen(text);
     while (!cli->quit && !cancel_asked() && *text) {
         size_t n = strcspn(text, "\n");
         char *line = xstrndup(text, n);
+        cli->line += several;
         script_line(cli, line, n);
         free(line);
         text += n + (text[n] == '\n');
     }
+    cli->line = 0;
     return cli->status;
 }
 
@@ -131,8 +134,13 @@ int shell_script(struct cli *cli, FILE *f, const char *name)
     char *line = NULL;
     size_t cap = 0;
     ssize_t n;
-    while (!cli->quit && !cancel_asked() && (n = getline(&line, &cap, f)) >= 0)
+    cli->script = strcmp(name, "-") == 0 ? NULL : name;
+    while (!cli->quit && !cancel_asked() && (n = getline(&line, &cap, f)) >= 0) {
+        cli->line++;
         script_line(cli, line, (size_t)n);
+    }
+    cli->script = NULL;
+    cli->line = 0;
     if (ferror(f))
         cli->status = cli_fail_local(cli, name, errno);
     free(line);

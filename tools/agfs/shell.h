@@ -12,8 +12,8 @@
  */
 int shell_line(struct cli *cli, const char *line);
 /*
- * Runs every line of a text or of `f`, which is called `name` where it cannot be read; with
- * cli->echo each is shown as on a terminal before it runs.
+ * Runs every line of a text or of `f`, which is called `name` in error lines ("-": standard input);
+ * with cli->echo each is shown as on a terminal before it runs.
  */
 int shell_text(struct cli *cli, const char *text);
 int shell_script(struct cli *cli, FILE *f, const char *name);

@@ -156,8 +156,34 @@ Test(shell, a_text_of_several_lines)
     fclose(r.cli.out);
     fclose(r.cli.err);
     cr_assert_str_eq(r.out, "a\nb.txt\n2\n");
-    cr_assert_str_eq(r.err, "agfs: a ' is not closed\n");
+    cr_assert_str_eq(r.err, "agfs: line 4: a ' is not closed\n");
     cr_assert(fake_exists(r.client, "/m1/a"));
+    run_end(&r);
+}
+
+Test(shell, errors_of_a_script_name_its_lines)
+{
+    static const char script[] = "ls /m1\n# a comment\n\nls /none; rm /none\necho 'x\ncat\n";
+    static const char *const begins[] = {
+        "do\\x0ait:4: ls: /none: ", "do\\x0ait:4: rm: /none: ", "do\\x0ait:5: a ' is not closed",
+        "do\\x0ait:6: cat: an argument is missing; "};
+    struct run r;
+    run_begin(&r);
+    FILE *in = fmemopen((char *)(uintptr_t)script, sizeof(script) - 1, "r");
+    r.cli.out = open_memstream(&r.out, &r.out_len);
+    r.cli.err = open_memstream(&r.err, &r.err_len);
+    shell_script(&r.cli, in, "do\nit");
+    fclose(r.cli.out);
+    fclose(r.cli.err);
+    fclose(in);
+    const char *at = r.err;
+    for (size_t i = 0; i < sizeof(begins) / sizeof(begins[0]); i++) {
+        cr_assert(strncmp(at, begins[i], strlen(begins[i])) == 0, "%s", r.err);
+        at = strchr(at, '\n') + 1;
+    }
+    cr_assert_eq(*at, '\0');
+    /* What comes after it, and one line alone, have none. */
+    expect_fail(&r, "cat", 2, "agfs: cat: an argument is missing");
     run_end(&r);
 }
 
