@@ -425,6 +425,20 @@ def test_completion_of_other_alphabets(world):
         t.end()
 
 
+def test_completion_of_files_of_this_machine(world):
+    server, api = start(world)
+    with open(world.path("some file"), "w") as f:
+        f.write("from here\n")
+    t = Terminal(world, server.clear)
+    at = t.expect("agfs:/> ")
+    for typed, printed in (("upload so\t/m/x; cat /m/x", "from here\r\n"), ('cat "/m/x\t', "from here\r\n"), ("cat local:so\t", "from here\r\n"),
+                           ("help dig\t", "usage: digest "), ("mount mem\t/n; mounts", "memfs on /n")):
+        wait_for("the shell to take keys", t.edits)
+        t.type(typed + "\n")
+        at = t.expect("agfs:/> ", t.expect(printed, at))
+    t.end()
+
+
 def test_words_that_would_be_ignored(world):
     """They are refused before anything is done."""
     server, _ = start(world)
@@ -444,4 +458,5 @@ run([test_ctrl_c_ends_the_line, test_ctrl_c_while_the_prompt_is_printed, test_ct
      test_text_of_several_lines, test_names_that_look_like_local_files, test_long_output_that_cannot_be_written, test_reload,
      test_output_that_is_lost, test_the_password_of_the_server_is_not_shown,
      test_a_variable_that_is_wrong_is_named, test_a_server_that_is_not_there, test_passwords_are_not_in_the_history, test_closed_descriptors,
-     test_a_script_that_cannot_be_read, test_completion_of_other_alphabets, test_words_that_would_be_ignored])
+     test_a_script_that_cannot_be_read, test_completion_of_other_alphabets,
+     test_completion_of_files_of_this_machine, test_words_that_would_be_ignored])

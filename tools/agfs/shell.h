@@ -25,9 +25,11 @@ char *shell_prompt(const struct cli *cli);
 
 /*
  * What may stand in place of the unfinished word that ends at the end of `line`: commands for the
- * first word, names of AGFS (directories with '/') for others; each as the whole word, quoted. A
- * name with a control character is left out: no line could hold it.
- * *ret_word is where the word begins in line. Reads one listing of the remote.
+ * first word and for help, options behind "-", types behind mount, files of this machine behind
+ * "local:" and where upload and download have them, names of AGFS for others (directories with
+ * '/'); each as the whole word, quoted with backslashes, whatever quotes were typed. A name with a
+ * control character is left out: no line could hold it.
+ * *ret_word is where the word begins in line. Asks the remote once.
  */
 void shell_complete(struct cli *cli, const char *line, size_t *ret_word, struct strings *ret);
 /* How many bytes all words (one at least) begin with: whole characters, with what quotes them. */

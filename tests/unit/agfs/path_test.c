@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
+#include "files.h"
 #include "path.h"
 #include "run.h"
 #include "shell.h"
 #include <locale.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 Test(path, resolve)
 {
@@ -133,6 +135,10 @@ static char *complete(struct run *r, const char *line)
     return all;
 }
 
+#define ALL_COMMANDS                                                                               \
+    "capabilities cat cd chmod cp digest download echo exit grep health help ln ls mkdir mount "   \
+    "mounts mv plugins pwd readlink reload rm stat touch tree truncate unmount upload"
+
 Test(path, completion)
 {
     static const char *const rows[][2] = {
@@ -145,6 +151,18 @@ Test(path, completion)
         {"pwd; ca", "ca: capabilities cat"},
         {"cat /none/", "/none/:"},
         {"cat 'open", "'open:"},
+        {"cat \"/m1/a", "\"/m1/a: /m1/a"},
+        {"cat '/m1/with b", "'/m1/with b: /m1/with\\ blank"},
+        {"cat \"/m1/\\\"", "\"/m1/\\\":"},
+        {"cat /m1/\"with b\"l", "/m1/\"with b\"l: /m1/with\\ blank"},
+        {"help dig", "dig: digest"},
+        {"help ", ": " ALL_COMMANDS},
+        {"mount m", "m: memfs"},
+        {"mount memfs /m", "/m: /m1/ /m2/"},
+        {"ls -", "-: --json -a -l"},
+        {"pwd; cp -r -", "-: -R -j -r"},
+        {"cat --s", "--s: --stream"},
+        {"echo -", "-:"},
     };
     struct run r;
     run_begin(&r);
@@ -162,7 +180,7 @@ Test(path, completion)
     static const char *const relative[][2] = {
         {"cat ", ": ./-x ./local:secret a b.txt sub/ with\\ blank"},
         {"cat loc", "loc: ./local:secret"},
-        {"cat local:s", "local:s:"},
+        {"cat local:secr", "local:secr:"},
         {"cat ./local:s", "./local:s: ./local:secret"},
     };
     for (size_t i = 0; i < sizeof(relative) / sizeof(relative[0]); i++) {
@@ -170,6 +188,46 @@ Test(path, completion)
         cr_assert_str_eq(got, relative[i][1], "%s", got);
         free(got);
     }
+    run_end(&r);
+}
+
+Test(path, completion_of_files_of_this_machine, .init = files_begin, .fini = files_end)
+{
+    static const char *const rows[][2] = {
+        {"upload ", ": ./-x dir/ one two\\ words"},
+        {"upload o", "o: one"},
+        {"upload -r 'two", "'two: two\\ words"},
+        {"upload dir/", "dir/: dir/in"},
+        {"upload ./o", "./o: ./one"},
+        {"upload .h", ".h: .hidden"},
+        {"upload one /m", "/m: /m1/ /m2/"},
+        {"download /m", "/m: /m1/ /m2/"},
+        {"download /m1/a d", "d: dir/"},
+        {"cat local:", "local:: local:./-x local:dir/ local:one local:two\\ words"},
+        {"cp /m1/a local:dir/i", "local:dir/i: local:dir/in"},
+        {"ls > local:o", "local:o: local:one"},
+        {"cat local:none/", "local:none/:"},
+    };
+    struct run r;
+    run_begin(&r);
+    put_file("one", "");
+    put_file("two words", "");
+    put_file("-x", "");
+    put_file("new\nline", "");
+    put_file(".hidden", "");
+    cr_assert_eq(mkdir("dir", 0755), 0);
+    put_file("dir/in", "");
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char *got = complete(&r, rows[i][0]);
+        cr_assert_str_eq(got, rows[i][1], "%s: %s", rows[i][0], got);
+        free(got);
+    }
+    char line[128], expected[256];
+    snprintf(line, sizeof(line), "upload %s/on", files_dir);
+    snprintf(expected, sizeof(expected), "%s/on: %s/one", files_dir, files_dir);
+    char *got = complete(&r, line);
+    cr_assert_str_eq(got, expected, "%s", got);
+    free(got);
     run_end(&r);
 }
 

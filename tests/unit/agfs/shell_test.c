@@ -125,7 +125,8 @@ Test(shell, usage)
 {
     struct run r;
     run_begin(&r);
-    expect_fail(&r, "cat", 2, "agfs: cat: an argument is missing; usage: cat [-f] PATH...");
+    expect_fail(&r, "cat", 2,
+                "agfs: cat: an argument is missing; usage: cat [-f | --stream] PATH...");
     expect_fail(&r, "pwd x", 2, "too many arguments");
     expect_fail(&r, "ls -z", 2, "-z: no such option");
     expect_fail(&r, "truncate -s", 2, "-s: no such option, or its value is missing");
