@@ -2,6 +2,7 @@
  * Copyright the ProxyFS authors */
 #include "path.h"
 #include "cancel.h"
+#include <errno.h>
 #include <fnmatch.h>
 #include <glob.h>
 #include <stdlib.h>
@@ -222,14 +223,33 @@ static int expand(struct cli *cli, const char *prefix, const char *rest, struct 
     return code;
 }
 
-static void expand_local(const char *pattern, struct strings *ret)
+/* Of the directory that glob(3) could not list; main thread. */
+static char *unlisted;
+static int unlisted_errno;
+
+static int cannot_list(const char *path, int eno)
+{
+    if (eno == ENOENT || eno == ENOTDIR)
+        return 0; /* there are no names in it */
+    free(unlisted);
+    unlisted = xstrdup(path);
+    unlisted_errno = eno;
+    return -1;
+}
+
+static int expand_local(struct cli *cli, const char *pattern, struct strings *ret)
 {
     glob_t g;
-    if (glob(pattern, 0, NULL, &g) == 0)
-        for (size_t i = 0; i < g.gl_pathc; i++)
-            strings_add(ret, xasprintf(LOCAL_PREFIX "%s%s", g.gl_pathv[i][0] == '-' ? "./" : "",
-                                       g.gl_pathv[i])); /* "-" alone is standard input */
+    int rc = glob(pattern, 0, cannot_list, &g), code = 0;
+    for (size_t i = 0; rc == 0 && i < g.gl_pathc; i++)
+        strings_add(ret, xasprintf(LOCAL_PREFIX "%s%s", g.gl_pathv[i][0] == '-' ? "./" : "",
+                                   g.gl_pathv[i])); /* "-" alone is standard input */
+    if (rc == GLOB_ABORTED && unlisted)
+        code = cli_fail_local(cli, unlisted, unlisted_errno);
     globfree(&g);
+    free(unlisted);
+    unlisted = NULL;
+    return code;
 }
 
 int glob_expand(struct cli *cli, const struct word *w, struct strings *ret)
@@ -237,7 +257,7 @@ int glob_expand(struct cli *cli, const struct word *w, struct strings *ret)
     struct strings found = {0};
     int code = 0;
     if (w->pattern && path_is_local(w->pattern))
-        expand_local(path_of_local(w->pattern), &found);
+        code = expand_local(cli, path_of_local(w->pattern), &found);
     else if (w->pattern)
         code = expand(cli, "", w->pattern, &found);
     strings_sort(&found);

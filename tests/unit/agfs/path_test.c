@@ -7,6 +7,7 @@
 #include <locale.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 Test(path, resolve)
 {
@@ -100,6 +101,25 @@ Test(path, a_pattern_that_cannot_be_looked_up)
         expect_out(&r, "rm -f /none/*; echo /none/*", "/none/*\n");
         run_end(&r);
     }
+}
+
+Test(path, a_local_pattern_that_cannot_be_looked_up, .init = files_begin, .fini = files_end)
+{
+    struct run r;
+    run_begin(&r);
+    cr_assert_eq(mkdir("closed", 0700), 0);
+    put_file("closed/one", "1");
+    chmod(".", 0755);
+    chmod("closed", 0);
+    uid_t me = geteuid();
+    cr_assert(me != 0 || seteuid(65534) == 0);
+    expect_fail(&r, "cp local:closed/* /m2", 5, "agfs: cp: local:closed: Permission denied\n");
+    cr_assert_eq(seteuid(me), 0);
+    chmod("closed", 0700);
+    expect_out(&r, "cp local:closed/* /m2; echo local:none/* local:closed/one/*",
+               "local:none/* local:closed/one/*\n");
+    cr_assert(fake_exists(r.client, "/m2/one"));
+    run_end(&r);
 }
 
 /* What a pattern finds is a path of the server, whatever it is called. */
