@@ -2,13 +2,12 @@
  * Copyright the ProxyFS authors */
 #include "cancel.h"
 #include "commands.h"
+#include "descriptors.h"
 #include "interrupt.h"
 #include "options.h"
 #include "shell.h"
 #include "stop.h"
 #include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -36,19 +35,6 @@ static void set_log(struct options *o)
                    o->verbose > 1   ? PFS_LOG_DEBUG
                    : o->verbose > 0 ? PFS_LOG_INFO
                                     : PFS_LOG_WARN);
-}
-
-/*
- * A descriptor 0 to 2 that is closed would become a socket or a file, into which messages then go.
- * Opened the wrong way round, so that who uses it gets an error, not silence.
- */
-static void fill_descriptors(void)
-{
-    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
-        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF &&
-            open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
-            abort(); /* there is nowhere to say why */
-    }
 }
 
 /* The script words[0]; n: of words. */

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "certs.h"
+#include "descriptors.h"
 #include "mounter.h"
 #include "process.h"
 #include "server.h"
@@ -357,6 +358,7 @@ int main(int argc, char **argv)
 {
     struct args a;
 
+    fill_descriptors();
     keep_buffers();
     set_log_level(NULL);
     int rc = args_read(&a, argc, argv);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
 #include "compare.h"
+#include "descriptors.h"
 #include "interrupt.h"
 #include "options.h"
 #include "output.h"
@@ -116,6 +117,7 @@ int main(int argc, char **argv)
     struct options o;
     struct report command = {.knee = -1};
 
+    fill_descriptors();
     keep_command(&command, argc, argv); /* before getopt changes the order */
     int code = options_parse(argc, argv, &o);
     if (code == 0 && (o.help || o.version || o.compare[0])) {

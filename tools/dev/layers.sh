@@ -17,6 +17,7 @@ declare -A may=(
     [lib/conn]='base/ net/ http/ h2/ h1/'
     [lib/fs]='base/ http/ wire/ conn/'
     [plugin]='base/ wire/json'
+    [tools/common]=''
     [tools/agfs]=''
     [tools/bench]=''
     [tools/bench/limits]='base/ net/ wire/' # servers and loads to compare with
