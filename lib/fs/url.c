@@ -4,6 +4,7 @@
 #include "fs/url.h"
 #include "base/alloc.h"
 #include "base/err.h"
+#include "base/mask.h"
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <stdio.h>
@@ -24,41 +25,9 @@ static size_t scheme_length(const char *url)
     return strncasecmp(url, "https://", 8) == 0 ? 8 : strncasecmp(url, "http://", 7) == 0 ? 7 : 0;
 }
 
-/*
- * Where a URL is wrong nobody knows where its user and password end, which may hold any character
- * that should have been encoded: all before the last '@' is hidden.
- */
 static enum pfs_class bad(struct pfs_error *err, const struct options *o, const char *what)
 {
-    const char *at = strrchr(o->base_url, '@');
-
-    return pfs_refuse(err, PFS_CONFIG, "invalid base_url '%.*s%s%s': %s; " EXAMPLE,
-                      at ? (int)scheme_length(o->base_url) : 0, o->base_url, at ? "***" : "",
-                      at ? at : o->base_url, what);
-}
-
-/* A good URL with what stands before '@' hidden: for messages and remote-url. */
-static char *mask(const char *url)
-{
-    const char *scheme_end = strstr(url, "://");
-    const char *start = scheme_end ? scheme_end + 3 : url;
-    size_t authority = strcspn(start, "/?#");
-    const char *at = NULL;
-
-    for (size_t i = 0; i < authority; i++) {
-        if (start[i] == '@') {
-            at = start + i;
-        }
-    }
-    if (!at) {
-        return pfs_strdup(url);
-    }
-    size_t n = (size_t)(start - url) + 3 + strlen(at) + 1;
-    char *masked = pfs_malloc(n);
-    if (masked) {
-        snprintf(masked, n, "%.*s***%s", (int)(start - url), url, at);
-    }
-    return masked;
+    return pfs_refuse(err, PFS_CONFIG, "invalid base_url '%s': %s; " EXAMPLE, o->masked_url, what);
 }
 
 #define LETTERS_AND_DIGITS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
@@ -250,7 +219,7 @@ enum pfs_class url_parse(struct options *o, struct pfs_error *err)
     if (!o->base_url || !*o->base_url) {
         return pfs_refuse(err, PFS_CONFIG, "base_url is required in configuration; " EXAMPLE);
     }
-    o->masked_url = mask(o->base_url);
+    o->masked_url = pfs_mask_url(o->base_url);
     if (!o->masked_url) {
         return pfs_nomem(err, "base_url");
     }

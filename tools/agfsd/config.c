@@ -218,7 +218,7 @@ static void put_mounts(struct jout *j, const struct config *c)
                 jo_member(j, "path", c->mounts[k].path);
                 if (c->mounts[k].config) {
                     jo_key(j, "config");
-                    jo_raw(j, c->mounts[k].config);
+                    jo_raw_masked(j, c->mounts[k].config);
                 }
                 jo_end(j, '}');
             }

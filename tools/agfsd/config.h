@@ -60,7 +60,8 @@ bool config_add(struct config_list *l, const char *value);
 bool config_set_client_cert(struct config *c, const char *value);
 /* Checks what belongs together. Errors: CONFIG. */
 enum pfs_class config_check(const struct config *c, struct pfs_error *err);
-/* The whole configuration as YAML-compatible JSON text for --print-config (malloc'ed). */
+/* The whole configuration as YAML-compatible JSON text for --print-config, secrets masked
+ * (malloc'ed). */
 char *config_to_text(const struct config *c);
 
 #endif

@@ -76,24 +76,6 @@ void jo_raw(struct jout *j, const char *json)
     j->comma = true;
 }
 
-void jo_raw_masked(struct jout *j, const char *json)
-{
-    separate(j);
-    for (const char *url; (url = strstr(json, "://")) != NULL;) {
-        const char *start = url + 3;
-        size_t n = strcspn(start, "/?#\"\\ ");
-        const char *at = memrchr(start, '@', n);
-
-        add(j, json, (size_t)(start - json));
-        if (at) {
-            add(j, "***", 3);
-        }
-        json = at ? at : start;
-    }
-    add(j, json, strlen(json));
-    j->comma = true;
-}
-
 void jo_int(struct jout *j, int64_t v)
 {
     separate(j);

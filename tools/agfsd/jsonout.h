@@ -33,7 +33,8 @@ void jo_bool(struct jout *j, bool v);
 void jo_null(struct jout *j);
 /* A value that is JSON text already. */
 void jo_raw(struct jout *j, const char *json);
-/* The same, with the user and password of every URL in it shown as "***". */
+/* A configuration as JSON text, with the user, password and query of every URL in it, and values
+ * named token, password and the like, shown as "***". */
 void jo_raw_masked(struct jout *j, const char *json);
 /* Time since 1970 UTC as RFC 3339 with up to 9 fractional digits. */
 void jo_time(struct jout *j, int64_t ns);

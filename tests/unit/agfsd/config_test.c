@@ -166,6 +166,32 @@ Test(config, limits_are_printed_with_their_units)
     config_fini(&config);
 }
 
+Test(config, secrets_are_not_printed)
+{
+    cr_assert_eq(
+        read_text("plugins:\n  proxyfs: {enabled: true, path: /r, config: {\n"
+                  "    base_url: \"http://u:s3c/ret@h.test/api/v1?t=s3cret\", timeout: 5,\n"
+                  "    token: s3cret, token_file: /etc/t, client_key: k.pem}}\n"
+                  "  sqlfs: {enabled: true, path: /s, config: {Api-Key: [s3cret], dsn: s3cret,\n"
+                  "    max_tokens: 7, nested: [{password: s3cret, base_url: u:s3c@h, on: true, no: "
+                  "~}]}}\n"),
+        PFS_OK, "%s", err.text);
+    char *text = config_to_text(&config);
+
+    cr_assert_null(strstr(text, "s3c"), "%s", text);
+    cr_assert_not_null(strstr(text, "{\"base_url\":\"http://***@h.test/api/v1?***\",\"timeout\":5,"
+                                    "\"token\":\"***\",\"token_file\":\"/etc/t\","
+                                    "\"client_key\":\"k.pem\"}"),
+                       "%s", text);
+    cr_assert_not_null(
+        strstr(text, "{\"Api-Key\":\"***\",\"dsn\":\"***\",\"max_tokens\":7,"
+                     "\"nested\":[{\"password\":\"***\",\"base_url\":\"***@h\",\"on\":true,"
+                     "\"no\":null}]}"),
+        "%s", text);
+    pfs_free(text);
+    config_fini(&config);
+}
+
 /* A small file must not become a huge tree. */
 Test(config, limits_and_their_mistakes)
 {

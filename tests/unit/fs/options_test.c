@@ -241,6 +241,18 @@ Test(options, secrets_do_not_show)
     }
 }
 
+Test(options, a_query_does_not_show)
+{
+    struct pfs_option o1 = {"base_url", "http://h.test/api/v1?token=s3cret"};
+    struct pfs_error err;
+    struct options o;
+
+    cr_assert_eq(client_options_parse(&o1, 1, &o, &err), PFS_CONFIG);
+    cr_assert_null(strstr(err.text, "s3c"), "%s", err.text);
+    cr_assert_not_null(strstr(err.text, "'http://h.test/api/v1?***': it has a query"), "%s",
+                       err.text);
+}
+
 Test(options, key_tells_connections_apart)
 {
     static const struct {
