@@ -49,8 +49,14 @@ static enum pfs_class read_token(const char *file, char token[TOKEN_MAX + 1], st
     ssize_t n = read_regular(file, token);
 
     if (n < 0) {
-        return pfs_refuse(err, PFS_CONFIG, "token_file '%s': %s", file,
-                          errno ? strerror(errno) : "not a regular file");
+        int eno = errno;
+
+        pfs_refuse(err, PFS_CONFIG, "token_file '%s': %s", file,
+                   eno ? strerror(eno) : "not a regular file");
+        if (err) {
+            err->sys_errno = eno;
+        }
+        return PFS_CONFIG;
     }
     while (n > 0 && (token[n - 1] == '\n' || token[n - 1] == '\r' || token[n - 1] == ' ')) {
         n--;

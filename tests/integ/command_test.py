@@ -7,9 +7,10 @@ told to end.
 usage: command_test.py BUILDDIR [TEST...]
 """
 import os
+import signal
 import subprocess
 
-from agfs_world import Api, run
+from agfs_world import Api, free_port, run, wait_for
 
 
 def redirected(how):
@@ -32,5 +33,90 @@ def test_closed_descriptors(world):
         assert server.stop() == 0, (closed, open(server.log_path).read())
 
 
+def agfsd(world, *words, how=""):
+    return subprocess.run(redirected(how) + [os.path.abspath(world.agfsd), *words], capture_output=True, text=True,
+                          timeout=60, cwd=world.dir)
+
+
+def check(world, text, *words):
+    """What --check-config says about a configuration: (exit code, messages)."""
+    with open(world.path("agfsd.yaml"), "w") as f:
+        f.write(text)
+    p = agfsd(world, "-c", "agfsd.yaml", "--check-config", *words)
+    assert p.stdout == "", p
+    return p.returncode, p.stderr
+
+
+def test_check_config_tries_each_driver(world):
+    """What can never work is not approved; nothing is started, connected to or made on the way."""
+    os.mkdir(world.path("data"))
+    instance = "plugins: {%s: {enabled: true, path: /m, config: {%s}}}"
+    for fstype, config in (("memfs", "max_bytes: 1048576"), ("kvfs", ""), ("streamfs", "ring_buffer_size: 1KB"),
+                           ("queuefs", "backend: sqlite, db_path: q.db"), ("hellofs", ""), ("serverinfofs", ""),
+                           ("devfs", ""), ("localfs", "local_dir: data"),
+                           ("proxyfs", "base_url: 'http://127.0.0.1:1'"),
+                           ("proxyfs", "base_url: 'http://127.0.0.1:1', lazy: false")):
+        assert check(world, instance % (fstype, config)) == (0, ""), (fstype, config)
+    for fstype, config, words in (
+            ("ramfs", "", "unknown filesystem type: ramfs"),
+            ("memfs", "size: 1", "unknown configuration parameter(s) 'size'"),
+            ("memfs", "max_bytes: lots", "max_bytes"),
+            ("queuefs", "backend: sqlite, db_path: none/q.db", "db_path: none/q.db: No such file or directory"),
+            ("queuefs", "backend: redis", "unsupported backend: redis"),
+            ("localfs", "", "local_dir is required"),
+            ("localfs", "local_dir: none", "base path does not exist: none"),
+            ("proxyfs", "", "base_url is required"),
+            ("proxyfs", "base_url: 'http://127.0.0.1:1', timeout: soon", "invalid timeout 'soon'"),
+            ("proxyfs", "base_url: 'https://127.0.0.1:1', ca_file: none.pem", "none.pem")):
+        code, said = check(world, instance % (fstype, config))
+        assert code == 2 and words in said and said.startswith("agfsd: /m (%s): " % fstype), (fstype, config, code, said)
+    code, said = check(world, instance % ("memfs", ""), "--mount", "a:/a", "--mount", "b:/b", "--plugin", "none.so")
+    assert code == 2 and said.count("\n") == 3 and "none.so" in said and "/a (a)" in said and "/b (b)" in said, said
+    assert sorted(os.listdir(world.dir)) == ["agfsd.yaml", "data", "pki"]
+
+
+def test_check_config_reads_all_of_the_file(world):
+    good = "server: {address: ':0'}\nplugins: {memfs: {name: m, enabled: true, path: /m, config: {}}}\n"
+    assert check(world, good) == (0, "")
+    code, said = check(world, good.replace("config: {}", "max_bytes: 5"))
+    assert (code, said) == (0, "agfsd: warn: configuration line 2: unknown key plugins.memfs.max_bytes is ignored\n")
+    code, said = check(world, "server:\n  address: ':0'\n  loops: 1\n  address: ':1'\n")
+    assert (code, said) == (2, "agfsd: agfsd.yaml: line 4: address: is given twice\n")
+    tls = "server: {tls: {address: ':0', cert: pki/server.pem, key: pki/server.key, client_ca: pki/ca.pem, clients: [%s]}}"
+    assert check(world, tls % "'dns:a', 'uri:b', 'email:c', 'cn:d'") == (0, "")
+    for name in ("foo", "dns:", "DNS:a"):
+        code, said = check(world, tls % ("'dns:a', '%s'" % name))
+        assert code == 2 and "'%s' names nobody" % name in said and "dns:" in said, said
+
+
+def test_a_mount_that_cannot_work_is_not_tried_for_ever(world):
+    """It is said once, and again when SIGHUP asks for another try; what may come up by itself is tried meanwhile."""
+    token, data = world.path("token"), world.path("data")
+    open(token, "w").close()
+    os.chmod(token, 0o600)
+    nobody = "base_url=http://127.0.0.1:%d" % free_port()
+    server = world.start("s", ["--mount", "proxyfs:/t:%s,lazy=true,token_file=%s" % (nobody, token),
+                               "--mount", "proxyfs:/none:%s,lazy=true,token_file=%s.none" % (nobody, token),
+                               "--mount", "localfs:/l:local_dir=" + data, "--mount", "proxyfs:/r:" + nobody])
+    api = Api(server.clear)
+
+    def said(words):
+        return open(server.log_path).read().count(words)
+
+    for mount in "/none (proxyfs)", "/l (localfs)", "/r (proxyfs)":
+        wait_for("the second try", lambda: said("mount %s failed, will be tried again" % mount) >= 2)
+    assert said("mount /t (proxyfs)") == said("it is not tried again before SIGHUP") == 1, open(server.log_path).read()
+    health = api.get("ready")
+    assert health.status == 503 and health.json()["mounts"]["failed"] >= 1
+    with open(token, "w") as f:
+        f.write("secret")
+    os.mkdir(data)
+    wait_for("the mount", lambda: said("mount /l (localfs) is up") == 1)
+    assert said("mount /t (proxyfs)") == 1
+    server.process.send_signal(signal.SIGHUP)
+    wait_for("the mount", lambda: said("mount /t (proxyfs) is up") == 1)
+
+
 if __name__ == "__main__":
-    run([test_closed_descriptors])
+    run([test_closed_descriptors, test_check_config_tries_each_driver, test_check_config_reads_all_of_the_file,
+         test_a_mount_that_cannot_work_is_not_tried_for_ever])

@@ -120,6 +120,31 @@ enum pfs_class config_add_mount(struct config *c, const char *type, const char *
                                                                      : pfs_nomem(err, "a mount");
 }
 
+/* Of who may: a name without the kind that identities begin with would lock everybody out. */
+static enum pfs_class check_names(const struct config_list *l, const char *key,
+                                  struct pfs_error *err)
+{
+    static const char *const kinds[] = {"uri:", "dns:", "email:", "cn:"};
+
+    for (size_t i = 0; i < l->n; i++) {
+        const char *name = l->items[i];
+        bool known = false;
+
+        for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+            size_t n = strlen(kinds[k]);
+
+            known |= strncmp(name, kinds[k], n) == 0 && name[n] != '\0';
+        }
+        if (!known) {
+            return pfs_refuse(err, PFS_CONFIG,
+                              "%s: '%s' names nobody: it begins with uri:, dns:, email: or cn:, "
+                              "and the name of a certificate follows",
+                              key, name);
+        }
+    }
+    return PFS_OK;
+}
+
 enum pfs_class config_check(const struct config *c, struct pfs_error *err)
 {
     bool asks = c->client_cert_set && c->client_cert != TLS_CLIENT_CERT_NONE;
@@ -147,7 +172,9 @@ enum pfs_class config_check(const struct config *c, struct pfs_error *err)
     if (!c->address && !c->tls_address) {
         return pfs_refuse(err, PFS_CONFIG, "no address to listen at");
     }
-    return PFS_OK;
+    enum pfs_class cls = check_names(&c->clients, "tls.clients", err);
+
+    return cls == PFS_OK ? check_names(&c->admins, "server.admin_clients", err) : cls;
 }
 
 static void put_optional(struct jout *j, const char *key, const char *value)

@@ -25,6 +25,57 @@ static enum pfs_class wrong(struct reader *r, const yaml_node_t *at, const char 
     return pfs_refuse(r->err, PFS_CONFIG, "line %zu: %s: %s", at->start_mark.line + 1, key, what);
 }
 
+static int by_text(const void *a, const void *b)
+{
+    const yaml_node_t *const *x = a, *const *y = b;
+    int order = strcmp(yaml_text(*x), yaml_text(*y));
+
+    return order ? order : (*x > *y) - (*x < *y); /* nodes lie in the order of the text */
+}
+
+/* As the stock server: of two values nobody knows which is meant. */
+static enum pfs_class refuse_twins(struct reader *r, const yaml_node_t *node)
+{
+    const yaml_node_pair_t *first = node->data.mapping.pairs.start;
+    size_t n = (size_t)(node->data.mapping.pairs.top - first);
+    const yaml_node_t **keys = pfs_malloc((n + 1) * sizeof *keys);
+    enum pfs_class cls = keys ? PFS_OK : pfs_nomem(r->err, "the configuration");
+
+    for (size_t i = 0; i < n && keys; i++) {
+        keys[i] = yaml_document_get_node(&r->doc, first[i].key);
+    }
+    if (keys) {
+        qsort(keys, n, sizeof *keys, by_text);
+    }
+    for (size_t i = 1; i < n && cls == PFS_OK; i++) {
+        if (keys[i]->type == YAML_SCALAR_NODE && keys[i - 1]->type == YAML_SCALAR_NODE &&
+            strcmp(yaml_text(keys[i - 1]), yaml_text(keys[i])) == 0) {
+            cls = wrong(r, keys[i], yaml_text(keys[i]), "is given twice");
+        }
+    }
+    pfs_free(keys);
+    return cls;
+}
+
+/* names ends with NULL. */
+static void warn_of_others(struct reader *r, const char *what, const yaml_node_t *node,
+                           const char *const *names)
+{
+    for (yaml_node_pair_t *p = node->data.mapping.pairs.start; p < node->data.mapping.pairs.top;
+         p++) {
+        const yaml_node_t *key = yaml_document_get_node(&r->doc, p->key);
+        size_t i = 0;
+
+        while (names[i] && strcmp(names[i], yaml_text(key)) != 0) {
+            i++;
+        }
+        if (!names[i]) {
+            log_warn("configuration line %zu: unknown key %s.%s is ignored",
+                     key->start_mark.line + 1, what, yaml_text(key));
+        }
+    }
+}
+
 /* One member of a mapping: what it is called and what reads it. */
 struct key {
     const char *name;
@@ -273,14 +324,17 @@ static yaml_node_t *member(struct reader *r, yaml_node_t *node, const char *name
 /* One instance {name, enabled, path, config}. */
 static enum pfs_class read_instance(struct reader *r, const char *type, yaml_node_t *node)
 {
+    static const char *const names[] = {"name", "enabled", "path", "config", NULL};
     bool enabled = false;
     enum pfs_class cls = PFS_OK;
     struct jout j = {0};
-    char *json = NULL;
+    char *json = NULL, what[128];
 
     if (node->type != YAML_MAPPING_NODE) {
         return wrong(r, node, type, "must be a mapping with enabled, path and config");
     }
+    snprintf(what, sizeof what, "plugins.%.80s", type);
+    warn_of_others(r, what, node, names);
     yaml_node_t *on = member(r, node, "enabled"), *path = member(r, node, "path");
     yaml_node_t *config = member(r, node, "config"), *name = member(r, node, "name");
 
@@ -342,6 +396,7 @@ static enum pfs_class read_plugins(struct reader *r, const char *name, yaml_node
 
 static enum pfs_class read_external(struct reader *r, const char *name, yaml_node_t *value)
 {
+    static const char *const names[] = {"enabled", "auto_load", "plugin_dir", "plugin_paths", NULL};
     bool enabled = false, auto_load = false;
     enum pfs_class cls = PFS_OK;
 
@@ -351,6 +406,7 @@ static enum pfs_class read_external(struct reader *r, const char *name, yaml_nod
     if (value->type != YAML_MAPPING_NODE) {
         return wrong(r, value, name, "must be a mapping");
     }
+    warn_of_others(r, name, value, names);
     yaml_node_t *on = member(r, value, "enabled"), *load = member(r, value, "auto_load");
     yaml_node_t *dir = member(r, value, "plugin_dir"), *paths = member(r, value, "plugin_paths");
 
@@ -380,8 +436,14 @@ static enum pfs_class read_document(struct reader *r)
                                       {"external_plugins", read_external},
                                       {NULL, NULL}};
     yaml_node_t *root = yaml_document_get_root_node(&r->doc);
+    enum pfs_class cls = PFS_OK;
 
-    return root ? read_mapping(r, "configuration", root, keys, UNKNOWN_WARN) : PFS_OK;
+    for (yaml_node_t *n = r->doc.nodes.start; n < r->doc.nodes.top && cls == PFS_OK; n++) {
+        if (n->type == YAML_MAPPING_NODE) {
+            cls = refuse_twins(r, n);
+        }
+    }
+    return cls == PFS_OK && root ? read_mapping(r, "configuration", root, keys, UNKNOWN_WARN) : cls;
 }
 
 enum pfs_class config_read(struct config *c, const char *file, struct pfs_error *err)

@@ -385,12 +385,17 @@ enum pfs_class localfs_open(const struct pfs_option *options, size_t n, struct p
     struct localfs *fs = fd >= 0 ? pfs_calloc(1, sizeof *fs) : NULL;
 
     if (!fs) {
-        cls = pfs_class_of_errno(errno);
+        int eno = errno;
+
+        cls = pfs_class_of_errno(eno);
         cls = pfs_refuse(err, cls == PFS_NOFILE || cls == PFS_NOMEM ? cls : PFS_CONFIG, "%s: %s",
-                         errno == ENOENT    ? "base path does not exist"
-                         : errno == ENOTDIR ? "base path is not a directory"
-                                            : strerrordesc_np(errno),
+                         eno == ENOENT    ? "base path does not exist"
+                         : eno == ENOTDIR ? "base path is not a directory"
+                                          : strerrordesc_np(eno),
                          dir);
+        if (err) {
+            err->sys_errno = eno;
+        }
         free(name);
         if (fd >= 0) {
             close(fd);

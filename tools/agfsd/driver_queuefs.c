@@ -418,40 +418,27 @@ static const struct pfs_driver_ops queuefs_ops = {
     .close = op_close,
 };
 
-static enum pfs_class open_backend(const struct pfs_option *options, size_t n,
+static enum pfs_class open_backend(const struct queue_limits *limits, const char *db,
                                    struct queue_backend **ret, struct pfs_error *err)
 {
-    struct queue_limits limits = QUEUE_LIMITS_INIT;
-    const char *backend = option_value(options, n, "backend");
-    const char *db_path = option_value(options, n, "db_path");
-
-    if (option_size(options, n, "max_message_bytes", 1, &limits.max_message_bytes, err) != PFS_OK ||
-        option_size(options, n, "max_bytes", 1, &limits.max_bytes, err) != PFS_OK ||
-        option_size(options, n, "max_queues", 1, &limits.max_queues, err) != PFS_OK) {
-        return PFS_CONFIG;
-    }
-    if (!backend || strcmp(backend, "memory") == 0) {
-        *ret = queue_mem_open(&limits);
+    if (!db) {
+        *ret = queue_mem_open(limits);
         return *ret ? PFS_OK : pfs_nomem(err, "queuefs");
     }
-    if (strcmp(backend, "sqlite") == 0 || strcmp(backend, "sqlite3") == 0) {
-        enum pfs_class cls = queue_sqlite_open(db_path ? db_path : "queue.db", &limits, ret, err);
+    enum pfs_class cls = queue_sqlite_open(db, limits, ret, err);
 
-        if (cls != PFS_OK) {
-            pfs_err_prefix(err, "failed to initialize sqlite backend");
-        }
-        return cls;
+    if (cls != PFS_OK) {
+        pfs_err_prefix(err, "failed to initialize sqlite backend");
     }
-    return pfs_refuse(err, PFS_CONFIG, "unsupported backend: %s (valid options: memory, sqlite)",
-                      backend);
+    return cls;
 }
 
 enum pfs_class queuefs_open(const struct pfs_option *options, size_t n, struct pfs_driver **ret,
                             struct pfs_error *err)
 {
-    static const char *const allowed[] = {"backend",   "db_path",    "max_message_bytes",
-                                          "max_bytes", "max_queues", NULL};
-    enum pfs_class cls = options_check(options, n, allowed, err);
+    struct queue_limits limits;
+    const char *db;
+    enum pfs_class cls = queuefs_options(options, n, &limits, &db, err);
     struct queuefs *q = cls == PFS_OK ? pfs_calloc(1, sizeof *q) : NULL;
 
     if (!q) {
@@ -463,7 +450,7 @@ enum pfs_class queuefs_open(const struct pfs_option *options, size_t n, struct p
     }
     q->ops = queuefs_ops;
     q->base.ops = &q->ops;
-    cls = open_backend(options, n, &q->backend, err);
+    cls = open_backend(&limits, db, &q->backend, err);
     if (cls != PFS_OK) {
         op_close(&q->base);
         return cls;

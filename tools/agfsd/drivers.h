@@ -13,6 +13,10 @@
 typedef enum pfs_class driver_open_fn(const struct pfs_option *options, size_t n,
                                       struct pfs_driver **ret, struct pfs_error *err);
 
+/* The same checks, with nothing made or connected to. */
+typedef enum pfs_class driver_check_fn(const struct pfs_option *options, size_t n,
+                                       struct pfs_error *err);
+
 /* Files in memory. Options: init_dirs (JSON array of names), max_bytes (default 1 GiB). */
 driver_open_fn memfs_open;
 /* A directory of this host. Options: local_dir. */
@@ -25,6 +29,7 @@ driver_open_fn devfs_open;
  * max_queues.
  */
 driver_open_fn queuefs_open;
+driver_check_fn queuefs_check;
 /* Keys and values in memory. Options: max_bytes, max_value_bytes. */
 driver_open_fn kvfs_open;
 /*

@@ -153,24 +153,26 @@ static enum pfs_class announce(const struct agfsd *d, const struct args *a, stru
 
 /* ---- the tree ---- */
 
-static void load_plugin(struct agfsd *d, const char *path)
+static bool load_plugin(struct registry *r, const char *path)
 {
     struct registry_type t;
     struct pfs_error err;
 
-    if (registry_load(d->registry, path, &t, &err) == PFS_OK) {
-        log_info("plugin %s loaded from %s", t.name, path);
-    } else {
+    if (registry_load(r, path, &t, &err) != PFS_OK) {
         log_error("plugin %s is not there: %s", path, err.text);
+        return false;
     }
+    log_info("plugin %s loaded from %s", t.name, path);
+    return true;
 }
 
-static void load_plugins(struct agfsd *d)
+/* False: one of them is not there. */
+static bool load_plugins(struct registry *r, const struct config *c)
 {
-    const struct config *c = d->config;
     DIR *dir = c->auto_load ? opendir(c->plugin_dir) : NULL;
+    bool all = dir || !c->auto_load;
 
-    if (c->auto_load && !dir) {
+    if (!all) {
         log_error("plugin_dir %s: %s", c->plugin_dir, strerrordesc_np(errno));
     }
     for (struct dirent *e; dir && (e = readdir(dir));) {
@@ -179,15 +181,16 @@ static void load_plugins(struct agfsd *d)
 
         if (n > 3 && strcmp(e->d_name + n - 3, ".so") == 0) {
             snprintf(path, sizeof path, "%s/%s", c->plugin_dir, e->d_name);
-            load_plugin(d, path);
+            all &= load_plugin(r, path);
         }
     }
     if (dir) {
         closedir(dir);
     }
     for (size_t i = 0; i < c->plugin_paths.n; i++) {
-        load_plugin(d, c->plugin_paths.items[i]);
+        all &= load_plugin(r, c->plugin_paths.items[i]);
     }
+    return all;
 }
 
 static enum pfs_class make_tree(struct agfsd *d, struct pfs_error *err)
@@ -208,7 +211,7 @@ static enum pfs_class make_tree(struct agfsd *d, struct pfs_error *err)
     d->api.admin = d->config->admin;
     d->api.admins = (const char *const *)d->config->admins.items;
     d->api.limits = &d->config->limits;
-    load_plugins(d);
+    load_plugins(d->registry, d->config);
     for (size_t i = 0; i < d->config->n_mounts; i++) {
         if (strcmp(d->config->mounts[i].path, dev.path) == 0) {
             return PFS_OK; /* somebody else's /dev */
@@ -258,6 +261,7 @@ static bool serve_until_signal(struct agfsd *d, const sigset_t *signals)
 
     while ((sig = next_signal(d, signals)) == SIGHUP) {
         reload_tls(d, "SIGHUP");
+        mounter_retry(d->mounter);
     }
     log_info("%s: no new connections; waiting for what is in flight", sigabbrev_np(sig));
     /* A second signal ends the process at once. */
@@ -330,18 +334,35 @@ static int run(struct args *a)
     return cls != PFS_OK ? complain(&err) : clean ? 0 : EXIT_CUT;
 }
 
-/* What the configuration names can be read. Returns an exit code. */
+/* What the configuration names is there, and can be mounted as far as that shows without doing it:
+ * nothing is started, made or connected to. All that is wrong is said. Returns an exit code. */
 static int check_files(const struct config *c)
 {
     struct tls_ctx *tls = NULL;
     struct certs certs;
     struct pfs_error err;
+    struct registry *r = registry_new();
+    int rc = r ? 0 : 1;
 
     if (c->tls_address && certs_read(&certs, c, &tls, &err) != PFS_OK) {
-        return complain(&err);
+        rc = complain(&err);
     }
     tls_ctx_unref(tls);
-    return 0;
+    if (r && !load_plugins(r, c)) {
+        rc = 2;
+    }
+    for (size_t i = 0; r && i < c->n_mounts; i++) {
+        const struct mount_spec *m = &c->mounts[i];
+
+        if (registry_check(r, m->type, m->config, m->path, &err) != PFS_OK) {
+            pfs_err_prefix(&err, "%s (%s)", m->path, m->type);
+            int code = complain(&err);
+
+            rc = rc > code ? rc : code;
+        }
+    }
+    registry_free(r);
+    return rc;
 }
 
 /*

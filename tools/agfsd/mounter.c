@@ -44,6 +44,7 @@ struct wanted {
     struct mount *mount; /* reserved: to be tried now; NULL: failed before, or up */
     bool tried;          /* once; under mounter.mu, as are: */
     bool busy, up;
+    bool given_up; /* the configuration is wrong: until mounter_retry */
     int64_t retry_at;
     int64_t delay_ms;
 };
@@ -61,18 +62,28 @@ struct mounter {
     bool stopping;
 };
 
+/* What is not there, a directory or a file, may come; a wrong option stays one. */
+static bool is_hopeless(const struct pfs_error *err)
+{
+    return err->cls == PFS_CONFIG && err->sys_errno == 0;
+}
+
 static void try_job(void *arg)
 {
     struct wanted *w = arg;
     struct mounter *m = w->mounter;
-    struct pfs_error err;
+    struct pfs_error err = {.cls = PFS_OK};
     enum pfs_class cls = PFS_OK;
     bool mine = w->mount || vfs_retry(m->vfs, w->path, &w->mount);
 
     if (mine) {
         cls = bring_up(m->vfs, m->registry, w->mount, w->type, w->path, w->config, &err);
     }
-    if (cls != PFS_OK) {
+    if (is_hopeless(&err)) {
+        log_error("mount %s (%s) cannot be as it is configured, and it is not tried again before "
+                  "SIGHUP: %s",
+                  w->path, w->type, err.text);
+    } else if (cls != PFS_OK) {
         log_warn("mount %s (%s) failed, will be tried again: %s", w->path, w->type, err.text);
     } else if (mine) {
         log_info("mount %s (%s) is up", w->path, w->type);
@@ -82,6 +93,7 @@ static void try_job(void *arg)
     w->busy = false;
     w->tried = true;
     pthread_cond_broadcast(&m->wake);
+    w->given_up = is_hopeless(&err);
     w->up = cls == PFS_OK; /* or somebody unmounted it: then it is not wanted any more */
     w->retry_at = pfs_after(pfs_now(), w->delay_ms * PFS_MS);
     w->delay_ms = w->delay_ms * 16 / 10 < RETRY_MAX_MS ? w->delay_ms * 16 / 10 : RETRY_MAX_MS;
@@ -93,7 +105,7 @@ static void start_if_due(struct wanted *w, int64_t now)
     struct mounter *m = w->mounter;
 
     pthread_mutex_lock(&m->mu);
-    bool due = !w->busy && !w->up && w->retry_at <= now;
+    bool due = !w->busy && !w->up && !w->given_up && w->retry_at <= now;
 
     w->busy |= due;
     pthread_mutex_unlock(&m->mu);
@@ -223,6 +235,15 @@ void mounter_await_own(struct mounter *m)
 
     pthread_mutex_lock(&m->mu);
     while (awaits_own_locked(m) && pfs_cond_wait_until(&m->wake, &m->mu, end)) {
+    }
+    pthread_mutex_unlock(&m->mu);
+}
+
+void mounter_retry(struct mounter *m)
+{
+    pthread_mutex_lock(&m->mu);
+    for (size_t i = 0; i < m->n_wanted; i++) {
+        m->wanted[i].given_up = false;
     }
     pthread_mutex_unlock(&m->mu);
 }

@@ -5,7 +5,8 @@
 
 /*
  * Bringing mounts up: by request, and those of the configuration in the background, again and again
- * until they are up. Its thread also ends the leases of handles.
+ * until they are up, or fail with CONFIG and no sys_errno: what is configured wrongly stays so. Its
+ * thread also ends the leases of handles.
  */
 #include "registry.h"
 #include "vfs.h"
@@ -31,6 +32,8 @@ enum pfs_class mounter_start(struct vfs *v, struct registry *r, const struct mou
  * uses it finds its own files; for OWN_MOUNTS_MAX_MS at most (a file system may hang).
  */
 void mounter_await_own(struct mounter *m);
+/* Those that were given up are tried again. */
+void mounter_retry(struct mounter *m);
 /* Waits for a mount that is being tried right now. NULL allowed. */
 void mounter_stop(struct mounter *m);
 

@@ -208,7 +208,8 @@ static void unmount(struct native *n)
     pthread_mutex_unlock(&n->life);
 }
 
-static enum pfs_class mount_locked(struct native *n, const char *config_json, struct pfs_error *err)
+static enum pfs_class validate_locked(struct native *n, const char *config_json,
+                                      struct pfs_error *err)
 {
     enum pfs_class cls = PFS_OK;
 
@@ -221,6 +222,22 @@ static enum pfs_class mount_locked(struct native *n, const char *config_json, st
             }
         }
     }
+    return cls;
+}
+
+enum pfs_class native_validate(struct native *n, const char *config_json, struct pfs_error *err)
+{
+    pthread_mutex_lock(&n->life);
+    enum pfs_class cls = validate_locked(n, config_json, err);
+
+    pthread_mutex_unlock(&n->life);
+    return cls;
+}
+
+static enum pfs_class mount_locked(struct native *n, const char *config_json, struct pfs_error *err)
+{
+    enum pfs_class cls = validate_locked(n, config_json, err);
+
     if (cls == PFS_OK && n->abi.PluginInitialize) {
         cls = check_text(n->abi.PluginInitialize(n->instance, config_json), "initialize", err);
     }

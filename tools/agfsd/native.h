@@ -43,6 +43,10 @@ const char *native_path(const struct native *n);
 PFS_MUST_CHECK enum pfs_class native_driver_open(struct native *n, const char *config_json,
                                                  struct pfs_driver **ret, struct pfs_error *err);
 
+/* PluginValidate only. Errors: CONFIG "failed to validate plugin: ...". */
+PFS_MUST_CHECK enum pfs_class native_validate(struct native *n, const char *config_json,
+                                              struct pfs_error *err);
+
 /*
  * Shuts the instance down once more, as the stock host does, and forgets the library: n is freed.
  * The code stays mapped; loading the same path again finds it with its static data as left.

@@ -44,6 +44,12 @@ struct queue_path {
     char name[PFS_PATH_MAX + 1]; /* of the queue */
 };
 
+/* What the options say; *ret_db: the file of the durable backend, borrowed, NULL: in memory.
+ * Errors: CONFIG. */
+enum pfs_class queuefs_options(const struct pfs_option *options, size_t n,
+                               struct queue_limits *limits, const char **ret_db,
+                               struct pfs_error *err);
+
 /* Errors: BADARG (a control file without a queue). */
 enum pfs_class queuefs_parse(const char *path, struct queue_path *ret, struct pfs_error *err);
 

@@ -13,15 +13,23 @@
 #define LIBRARIES_MAX 256 /* loading maps code for ever */
 #define OPTIONS_MAX 64    /* of one mount */
 
+static enum pfs_class check_proxyfs(const struct pfs_option *options, size_t n,
+                                    struct pfs_error *err);
+
 static const struct builtin {
     const char *name;
     driver_open_fn *open;
+    driver_check_fn *check; /* NULL: opening and closing one makes nothing */
 } builtins[] = {
-    {"devfs", devfs_open},       {"hellofs", hellofs_open},
-    {"kvfs", kvfs_open},         {"localfs", localfs_open},
-    {"memfs", memfs_open},       {"proxyfs", pfs_proxyfs_open},
-    {"queuefs", queuefs_open},   {"serverinfofs", serverinfofs_open},
-    {"streamfs", streamfs_open},
+    {"devfs", devfs_open, NULL},
+    {"hellofs", hellofs_open, NULL},
+    {"kvfs", kvfs_open, NULL},
+    {"localfs", localfs_open, NULL},
+    {"memfs", memfs_open, NULL},
+    {"proxyfs", pfs_proxyfs_open, check_proxyfs},
+    {"queuefs", queuefs_open, queuefs_check},
+    {"serverinfofs", serverinfofs_open, NULL},
+    {"streamfs", streamfs_open, NULL},
 };
 
 struct registry {
@@ -135,6 +143,49 @@ static enum pfs_class options_read(struct json_value config, struct options *o,
     return PFS_OK;
 }
 
+/* As a lazy mount, which connects to nothing: options and files. */
+static enum pfs_class check_proxyfs(const struct pfs_option *options, size_t n,
+                                    struct pfs_error *err)
+{
+    struct pfs_option rows[OPTIONS_MAX + 1];
+    struct pfs_driver *d = NULL;
+    bool lazy = false;
+
+    memcpy(rows, options, n * sizeof *rows);
+    for (size_t i = 0; i < n && !lazy; i++) {
+        lazy = strcmp(rows[i].key, "lazy") == 0;
+        if (lazy && strcasecmp(rows[i].value, "false") == 0) {
+            rows[i].value = "true";
+        }
+    }
+    if (!lazy) {
+        rows[n++] = (struct pfs_option){"lazy", "true"};
+    }
+    enum pfs_class cls = pfs_proxyfs_open(rows, n, &d, err);
+
+    if (cls == PFS_OK) {
+        d->ops->close(d);
+    }
+    return cls;
+}
+
+static enum pfs_class check_builtin(const struct builtin *b, const struct options *o,
+                                    struct pfs_error *err)
+{
+    struct pfs_driver *d = NULL;
+
+    if (b->check) {
+        return b->check(o->rows, o->n, err);
+    }
+    enum pfs_class cls = b->open(o->rows, o->n, &d, err);
+
+    if (cls == PFS_OK) {
+        d->ops->close(d);
+    }
+    return cls;
+}
+
+/* ret NULL: only to see whether it can be. */
 static enum pfs_class open_builtin(const struct builtin *b, struct json_value config,
                                    struct pfs_driver **ret, struct pfs_error *err)
 {
@@ -142,7 +193,7 @@ static enum pfs_class open_builtin(const struct builtin *b, struct json_value co
     enum pfs_class cls = o ? options_read(config, o, err) : pfs_nomem(err, "options");
 
     if (cls == PFS_OK) {
-        cls = b->open(o->rows, o->n, ret, err);
+        cls = ret ? b->open(o->rows, o->n, ret, err) : check_builtin(b, o, err);
     }
     if (cls != PFS_OK) {
         pfs_err_prefix(err, cls == PFS_CONFIG ? "failed to validate plugin"
@@ -165,7 +216,7 @@ static enum pfs_class open_native(struct registry *r, const char *type, const ch
     pthread_mutex_lock(&r->mu);
     struct native *n = find_native_locked(r, type);
 
-    cls = n ? native_driver_open(n, config, ret, err)
+    cls = n ? ret ? native_driver_open(n, config, ret, err) : native_validate(n, config, err)
             : pfs_refuse(err, PFS_CONFIG, "unknown filesystem type: %s", type);
     pthread_mutex_unlock(&r->mu);
     return cls;
@@ -271,8 +322,10 @@ char *registry_config_text(struct json_value config, const char *mount_path)
     return jo_take_bare(&j, NULL);
 }
 
-enum pfs_class registry_open(struct registry *r, const char *type, const char *config,
-                             const char *mount_path, struct pfs_driver **ret, struct pfs_error *err)
+/* ret NULL: only to see whether it can be. */
+static enum pfs_class open_any(struct registry *r, const char *type, const char *config,
+                               const char *mount_path, struct pfs_driver **ret,
+                               struct pfs_error *err)
 {
     const struct builtin *b = find_builtin(type);
     struct json_value tree = {0};
@@ -294,4 +347,16 @@ enum pfs_class registry_open(struct registry *r, const char *type, const char *c
     }
     json_fini(&tree);
     return cls;
+}
+
+enum pfs_class registry_open(struct registry *r, const char *type, const char *config,
+                             const char *mount_path, struct pfs_driver **ret, struct pfs_error *err)
+{
+    return open_any(r, type, config, mount_path, ret, err);
+}
+
+enum pfs_class registry_check(struct registry *r, const char *type, const char *config,
+                              const char *mount_path, struct pfs_error *err)
+{
+    return open_any(r, type, config, mount_path, NULL, err);
 }

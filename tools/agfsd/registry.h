@@ -28,6 +28,12 @@ bool registry_is_own(const char *type);
 enum pfs_class registry_open(struct registry *r, const char *type, const char *config,
                              const char *mount_path, struct pfs_driver **ret,
                              struct pfs_error *err);
+/*
+ * Whether registry_open has a chance: options and files are looked at as it does, but nothing is
+ * connected to and nothing made. Errors as there.
+ */
+enum pfs_class registry_check(struct registry *r, const char *type, const char *config,
+                              const char *mount_path, struct pfs_error *err);
 
 /*
  * A configuration as plugins get it (plugin-abi.md 5.1): compact, keys sorted; mount_path is ours,
