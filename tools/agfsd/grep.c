@@ -79,7 +79,10 @@ static enum pfs_class push(struct grep *g, char *path, bool is_dir, struct pfs_e
 {
     if (path && g->n_todo >= GREP_PENDING_MAX) {
         pfs_free(path);
-        return pfs_refuse(err, PFS_OVERLOAD, "more than %d files to search", GREP_PENDING_MAX);
+        return pfs_refuse(err, PFS_TOOBIG,
+                          "more than %d files and directories to search at once below %s: search "
+                          "its directories one by one",
+                          GREP_PENDING_MAX, g->root);
     }
     if (path && g->n_todo == g->cap_todo) {
         size_t cap = g->cap_todo ? g->cap_todo * 2 : 64;

@@ -13,7 +13,7 @@
 #define GREP_LINE_MAX 65535        /* as the stock server's scanner */
 #define GREP_MATCHES_MAX 100000    /* of one search: the clients' own limit (WIRE_ENTRIES_MAX) */
 #define GREP_BYTES_MAX (16u << 20) /* of the matching lines together, if they are collected */
-#define GREP_PENDING_MAX 100000    /* files and directories still to be searched */
+#define GREP_PENDING_MAX 100000    /* files and directories still to be searched; beyond: TOOBIG */
 
 struct grep;
 

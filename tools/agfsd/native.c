@@ -271,7 +271,8 @@ enum pfs_class native_unload(struct native *n, struct pfs_error *err)
     pthread_mutex_lock(&loader);
     pthread_mutex_lock(&n->life);
     if (n->n_mounts > 0) {
-        cls = pfs_refuse(err, PFS_BUSY, "plugin %s is still mounted (%u)", n->name, n->n_mounts);
+        cls = pfs_refuse(err, PFS_EXISTS, "plugin %s is mounted (%u): unmount it first", n->name,
+                         n->n_mounts);
     } else {
         shutdown_locked(n);
         list_remove(&n->link);

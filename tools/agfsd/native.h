@@ -50,7 +50,7 @@ PFS_MUST_CHECK enum pfs_class native_validate(struct native *n, const char *conf
 /*
  * Shuts the instance down once more, as the stock host does, and forgets the library: n is freed.
  * The code stays mapped; loading the same path again finds it with its static data as left.
- * Errors: BUSY (mounts are left; n stays as it is).
+ * Errors: EXISTS (mounts are left; n stays as it is).
  */
 PFS_MUST_CHECK enum pfs_class native_unload(struct native *n, struct pfs_error *err);
 

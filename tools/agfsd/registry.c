@@ -235,7 +235,7 @@ enum pfs_class registry_load(struct registry *r, const char *path, struct regist
 
     pthread_mutex_lock(&r->mu);
     if (r->n_libraries == LIBRARIES_MAX) {
-        cls = pfs_refuse(err, PFS_OVERLOAD, "too many plugins: %d are allowed", LIBRARIES_MAX);
+        cls = pfs_refuse(err, PFS_TOOBIG, "too many plugins: %d are allowed", LIBRARIES_MAX);
     } else {
         cls = native_load(path, is_builtin, NULL, &n, err);
     }

@@ -48,7 +48,7 @@ struct registry_type {
 /* Loads a library. *ret is valid until it is unloaded. Errors: of native_load. */
 enum pfs_class registry_load(struct registry *r, const char *path, struct registry_type *ret,
                              struct pfs_error *err);
-/* Forgets a library by the path it was opened from. Errors: NOTFOUND, BUSY. */
+/* Forgets a library by the path it was opened from. Errors: NOTFOUND, EXISTS (mounted). */
 enum pfs_class registry_unload(struct registry *r, const char *path, struct pfs_error *err);
 /* Calls fn for each type, under the registry's lock. */
 void registry_each(struct registry *r, void (*fn)(void *arg, const struct registry_type *t),

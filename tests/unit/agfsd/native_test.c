@@ -225,7 +225,9 @@ Test(native, mounts_share_the_instance_and_loads_do_not)
     cr_expect_str_neq(native_path(b), GOOD_SO);
     cr_expect(reads(one, "/calls", "new 1 init 2 shutdown 0 free 0"));
     cr_expect(reads(other, "/calls", "new 1 init 1 shutdown 0 free 0"));
-    cr_expect_eq(native_unload(a, &e), PFS_BUSY);
+    cr_expect_eq(native_unload(a, &e), PFS_EXISTS, "waiting and trying again would not help");
+    cr_expect_not_null(strstr(e.text, "plugin good is mounted (2): unmount it first"), "%s",
+                       e.text);
     one->ops->close(one);
     cr_expect(reads(two, "/calls", "new 1 init 2 shutdown 1 free 0"));
     two->ops->close(two);

@@ -2,6 +2,7 @@
  * Copyright the ProxyFS authors */
 /* Work that nobody wants any more: the deadline passed, the client has gone, the server ends. */
 #include "base/clock.h"
+#include "driver_util.h"
 #include "grep.h"
 #include "vfs_rig.h"
 #include <criterion/criterion.h>
@@ -260,6 +261,48 @@ Test(vfs_over, a_search_below_goes_past_lines_that_are_too_long)
     r = grep("/m/a", "needle", 0);
     cr_assert_eq(r.err.cls, PFS_TOOBIG, "of this file nothing is known");
     cr_assert_str_eq(r.err.text, "grep failed: bufio.Scanner: token too long");
+    pfs_reply_fini(&r);
+}
+
+/* A directory of WIDE files, which are not there, and one directory such as itself. */
+#define WIDE 60000
+
+static void wide_stat(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
+{
+    reply->stat.is_dir = true;
+    cr_assert(stat_fill(&reply->stat, "/", "wide", "directory"));
+}
+
+static void wide_readdir(struct pfs_driver *d, const struct pfs_request *req,
+                         struct pfs_reply *reply)
+{
+    size_t cap = 0;
+
+    for (int i = 0; i <= WIDE; i++) {
+        struct pfs_stat *st = reply_add_entry(reply, &cap);
+
+        cr_assert(st && stat_fill(st, i ? "f" : "d", "wide", i ? "file" : "directory"));
+        st->is_dir = i == 0;
+    }
+}
+
+static void wide_close(struct pfs_driver *d)
+{
+}
+
+Test(vfs_over, a_search_of_too_much_says_what_to_do_and_is_not_made_again)
+{
+    static const struct pfs_driver_ops ops = {
+        .name = "wide",
+        .op = {[PFS_OP_STAT] = wide_stat, [PFS_OP_READDIR] = wide_readdir},
+        .close = wide_close};
+    static struct pfs_driver wide = {.ops = &ops};
+
+    vfs_rig_publish("/w", "wide", &wide);
+    struct pfs_reply r = grep("/w", "needle", PFS_GREP_RECURSIVE);
+
+    cr_assert_eq(r.err.cls, PFS_TOOBIG, "busy would be tried again at each hop: %s", r.err.text);
+    cr_assert_not_null(strstr(r.err.text, "search its directories one by one"), "%s", r.err.text);
     pfs_reply_fini(&r);
 }
 
