@@ -6,8 +6,10 @@ told to end.
 
 usage: command_test.py BUILDDIR [TEST...]
 """
+import http.client
 import os
 import signal
+import socket
 import subprocess
 
 from agfs_world import Api, free_port, run, wait_for
@@ -117,6 +119,28 @@ def test_a_mount_that_cannot_work_is_not_tried_for_ever(world):
     wait_for("the mount", lambda: said("mount /t (proxyfs) is up") == 1)
 
 
+def test_the_end_does_not_wait_for_live_streams(world):
+    """Who follows a stream sees its end when the drain begins; who is in the middle of something may finish."""
+    server = world.start("s", ["--mount", "streamfs:/s", "--mount", "memfs:/m"])
+    api = Api(server.clear)
+    assert api.put("/s/x", b"one").status == 200
+    follower = http.client.HTTPConnection(server.clear[7:], timeout=60)
+    follower.request("GET", "/api/v1/files?path=/s/x&stream=true")
+    stream = follower.getresponse()
+    assert stream.status == 200 and stream.read1() == b"one"
+    host, port = server.clear[7:].split(":")
+    with socket.create_connection((host, port), timeout=60) as upload:
+        upload.sendall(b"PUT /api/v1/files?path=/m/f HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n"
+                       b"Expect: 100-continue\r\n\r\n")
+        assert upload.recv(1000).startswith(b"HTTP/1.1 100 ")  # the server is at it
+        server.process.send_signal(signal.SIGTERM)
+        assert stream.read() == b"", "an end, not a cut"
+        upload.sendall(b"abcdef")
+        reply = b"".join(iter(lambda: upload.recv(1000), b""))
+        assert reply.startswith(b"HTTP/1.1 200 ") and b"Written 6 bytes" in reply, reply
+    assert server.process.wait(60) == 0 and "cut" not in open(server.log_path).read()
+
+
 if __name__ == "__main__":
     run([test_closed_descriptors, test_check_config_tries_each_driver, test_check_config_reads_all_of_the_file,
-         test_a_mount_that_cannot_work_is_not_tried_for_ever])
+         test_a_mount_that_cannot_work_is_not_tried_for_ever, test_the_end_does_not_wait_for_live_streams])

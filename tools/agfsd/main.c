@@ -268,6 +268,7 @@ static bool serve_until_signal(struct agfsd *d, const sigset_t *signals)
     signal(SIGTERM, SIG_DFL);
     signal(SIGINT, SIG_DFL);
     pthread_sigmask(SIG_UNBLOCK, signals, NULL);
+    vfs_end_live(d->vfs); /* nobody waits for what has no end */
     server_stop(d->server, DRAIN_MS);
     bool clean = server_join(d->server);
 

@@ -79,6 +79,8 @@ void vfs_give_up(struct vfs *v, struct vfs_fate *f);
 bool vfs_is_over(struct vfs *v, const struct pfs_request *req, struct pfs_error *err);
 /* From now on vfs_is_over. Any thread, any number of times. */
 void vfs_stop(struct vfs *v);
+/* The server ends: what follows live data is to end now, as at its end. Any thread. */
+void vfs_end_live(struct vfs *v);
 /* May the operation change anything, or take anything out? */
 bool vfs_changes(enum pfs_op op);
 

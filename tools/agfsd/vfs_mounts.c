@@ -313,6 +313,27 @@ static void tell_driver(const struct mount *m, bool unmounting)
     }
 }
 
+void vfs_end_live(struct vfs *v)
+{
+    size_t n = 0;
+
+    pthread_rwlock_rdlock(&v->lock);
+    struct mount **up = pfs_malloc((v->n_mounts + 1) * sizeof(struct mount *));
+
+    for (size_t i = 0; up && i < v->n_mounts; i++) {
+        if (v->mounts[i]->state == MOUNT_MOUNTED) {
+            atomic_fetch_add(&v->mounts[i]->in_flight, 1);
+            up[n++] = v->mounts[i];
+        }
+    }
+    pthread_rwlock_unlock(&v->lock);
+    for (size_t i = 0; i < n; i++) {
+        tell_driver(up[i], true);
+        vfs_release(up[i]);
+    }
+    pfs_free(up);
+}
+
 /* Waits until no call is in flight; false: UNMOUNT_WAIT_MS passed. */
 static bool wait_idle(struct vfs *v, struct mount *m)
 {
