@@ -30,6 +30,7 @@ struct tls {
     bool is_up;       /* the handshake is done here */
     unsigned n_steps; /* of the handshake protocol since: tickets, key updates */
     char host[256];   /* for messages */
+    char *unwanted;   /* identity that tls_options.clients has not; mostly NULL */
 };
 
 /* A ticket or key update takes one to three; who sends hundreds only wants work done. */
@@ -168,6 +169,7 @@ void tls_free(struct tls *t)
     if (t) {
         SSL_free(t->ssl);
         tls_ctx_unref(t->ctx);
+        pfs_free(t->unwanted);
         pfs_buf_fini(&t->in);
         pfs_buf_fini(&t->out);
         pfs_free(t);
@@ -233,6 +235,24 @@ static bool is_certificate_alert(int reason)
     }
 }
 
+void tls_unwanted(SSL *ssl, const char *identity)
+{
+    struct tls *t = SSL_get_app_data(ssl);
+
+    pfs_free(t->unwanted);
+    t->unwanted = pfs_strdup(identity);
+}
+
+/* What a certificate alert means to a client. */
+static enum pfs_class refused_by_peer(struct tls *t, const char *why, struct pfs_error *err)
+{
+    bool given = SSL_get_certificate(t->ssl) != NULL;
+
+    return pfs_fail(err, PFS_TLS_AUTH, PFS_OUTCOME_NA, PFS_PHASE_TLS, "%s refuses %s: %s%s",
+                    t->host, given ? "our client certificate" : "us", why ? why : "alert",
+                    given ? "" : " (give client_cert and client_key)");
+}
+
 static enum pfs_class handshake_failed(struct tls *t, struct pfs_error *err)
 {
     unsigned long code = ERR_peek_error();
@@ -243,17 +263,25 @@ static enum pfs_class handshake_failed(struct tls *t, struct pfs_error *err)
     enum pfs_class cls = PFS_TLS;
 
     ERR_clear_error();
+    if (t->unwanted) {
+        return pfs_fail(err, PFS_TLS_VERIFY, PFS_OUTCOME_NA, PFS_PHASE_TLS,
+                        "client %s is not in tls.clients", t->unwanted);
+    }
     if (verify != X509_V_OK && last == SSL_R_CERTIFICATE_VERIFY_FAILED) {
         return pfs_fail(err, PFS_TLS_VERIFY, PFS_OUTCOME_NA, PFS_PHASE_TLS,
                         "certificate of %s refused: %s (X509 error %ld)", who,
                         X509_verify_cert_error_string(verify), verify);
     }
-    if (is_certificate_alert(reason) || reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE) {
-        cls = t->ctx->server && reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE ? PFS_TLS_VERIFY
-                                                                                  : PFS_TLS_AUTH;
-        return pfs_fail(err, cls, PFS_OUTCOME_NA, PFS_PHASE_TLS,
-                        "%s refuses the certificate shown: %s",
-                        cls == PFS_TLS_AUTH ? who : "server", why ? why : "alert");
+    if (is_certificate_alert(reason) && !t->ctx->server) {
+        return refused_by_peer(t, why, err);
+    }
+    if (is_certificate_alert(reason)) {
+        return pfs_fail(err, PFS_TLS_AUTH, PFS_OUTCOME_NA, PFS_PHASE_TLS,
+                        "client refuses the certificate shown: %s", why ? why : "alert");
+    }
+    if (reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE) {
+        return pfs_fail(err, PFS_TLS_VERIFY, PFS_OUTCOME_NA, PFS_PHASE_TLS,
+                        "client shows no certificate, and one is required");
     }
     if (reason == SSL_R_TLSV1_ALERT_NO_APPLICATION_PROTOCOL) {
         return pfs_fail(err, PFS_ALPN, PFS_OUTCOME_NA, PFS_PHASE_TLS,
@@ -303,9 +331,7 @@ static ssize_t read_ended(struct tls *t, bool *ret_clean, struct pfs_error *err)
     }
     /* TLS 1.3 says so only after the client's handshake is done; once content came, it is late. */
     if (is_certificate_alert(reason) && !t->has_data) {
-        pfs_fail(err, PFS_TLS_AUTH, PFS_OUTCOME_NA, PFS_PHASE_TLS,
-                 "%s refuses the client certificate: %s (give client_cert and client_key)", t->host,
-                 why ? why : "alert");
+        refused_by_peer(t, why, err);
     } else {
         pfs_fail(err, PFS_CONN_LOST, PFS_OUTCOME_UN, PFS_PHASE_WAIT,
                  "TLS session with %s broke: %s", t->host, why ? why : "unknown reason");

@@ -163,6 +163,7 @@ static int on_verify(int ok, X509_STORE_CTX *store)
         who++;
     }
     if (!*who) {
+        tls_unwanted(ssl, identity);
         X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_REJECTED);
     }
     return *who != NULL;

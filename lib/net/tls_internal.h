@@ -17,6 +17,9 @@ struct tls_ctx {
     size_t alpn_len;
 };
 
+/* The verification of this server's session refuses the client, whose certificate is good, for its
+ * name (copied). */
+void tls_unwanted(SSL *ssl, const char *identity);
 /* As tls_peer_identity. */
 void tls_cert_identity(X509 *cert, char *dst, size_t cap);
 /* CONFIG error "OPTION 'FILE': REASON" with OpenSSL's last reason, whose queue is emptied. */

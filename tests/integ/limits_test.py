@@ -328,6 +328,8 @@ def test_D01_D20_who_may_connect_and_administrate(world):
     options = world.mtls(client_cert=world.pki("revoked-client.pem"), client_key=world.pki("revoked-client.key"))
     r = Api(near.clear).mount("/r", "proxyfs", base_url=server.tls, **options)
     assert r.json()["class"] == "tls_auth" and r.json()["outcome"] == "NA", r.body
+    assert "refuses our client certificate" in r.error and "give client_cert" not in r.error, r.body
+    assert "client dns:revoked-client is not in tls.clients" in open(server.log_path).read()
     assert subprocess.run([world.agfsd, "-c", config], capture_output=True, timeout=20).returncode == 2, "no CA to know them by"
 
 

@@ -306,6 +306,47 @@ Test(tls, A030_the_server_refuses_our_certificate)
         cr_assert_eq(tls_read(e.client, buf, sizeof buf, &clean, &e.client_err), TLS_READ_ERROR);
         cr_assert_eq(e.client_err.cls, PFS_TLS_AUTH, "case %u: %s", i, e.client_err.text);
         cr_assert_eq(e.client_err.outcome, PFS_OUTCOME_NA);
+        cr_assert_eq(!names[i], strstr(e.client_err.text, "give client_cert") != NULL, "%s",
+                     e.client_err.text);
+        end(&e);
+    }
+    pki_close(&p);
+}
+
+Test(tls, a_client_that_is_not_named)
+{
+    static const char *const names[] = {"uri:x", "dns:wanted", NULL};
+    struct pki p;
+    char ca[128], buf[64];
+
+    pki_open(&p);
+    strcpy(ca, pki_path(&p, "ca.crt"));
+    pki_make(&p, &(struct pki_cert){.name = "s", .issuer = "ca", .san = "DNS:files.test"});
+    pki_make(&p, &(struct pki_cert){.name = "wanted", .issuer = "ca", .san = "DNS:wanted"});
+    pki_make(&p, &(struct pki_cert){.name = "other", .issuer = "ca", .san = "DNS:other"});
+    for (unsigned i = 0; i < 2; i++) {
+        bool named = i == 0, clean;
+        struct tls_options server = identity(&p, "s", true);
+        struct tls_options client = identity(&p, named ? "wanted" : "other", false);
+        struct ends e;
+
+        client.ca_file = server.ca_file = ca;
+        server.client_cert = TLS_CLIENT_CERT_REQUIRED;
+        server.clients = names;
+        shake(&e, &client, &server, "files.test");
+        if (named) {
+            cr_assert(e.server_rc == 1 && e.client_rc == 1, "%s", e.server_err.text);
+        } else {
+            cr_assert_eq(e.server_rc, -1);
+            cr_assert_eq(e.server_err.cls, PFS_TLS_VERIFY);
+            cr_assert_not_null(strstr(e.server_err.text, "client dns:other is not in tls.clients"),
+                               "%s", e.server_err.text);
+            cr_assert_eq(tls_read(e.client, buf, sizeof buf, &clean, &e.client_err),
+                         TLS_READ_ERROR);
+            cr_assert_eq(e.client_err.cls, PFS_TLS_AUTH, "%s", e.client_err.text);
+            cr_assert_not_null(strstr(e.client_err.text, "refuses our client certificate: "), "%s",
+                               e.client_err.text);
+        }
         end(&e);
     }
     pki_close(&p);
