@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "net/tls_internal.h"
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -13,18 +14,29 @@
 /* Reliability bar A2: deeper chains are refused, and by default those of more than 100 KiB. */
 #define MAX_CHAIN_DEPTH 8
 
-enum pfs_class tls_refuse_config(struct pfs_error *err, const char *option, const char *file)
+/* OpenSSL says so where it finds nothing of the kind it looks for. */
+static bool is_nothing_found(unsigned long code)
 {
-    unsigned long code = ERR_peek_last_error();
-    const char *reason = code ? ERR_reason_error_string(code) : NULL;
-    const char *system = code && ERR_SYSTEM_ERROR(code) ? strerror(ERR_GET_REASON(code)) : NULL;
+    int lib = ERR_GET_LIB(code), reason = ERR_GET_REASON(code);
 
-    pfs_refuse(err, PFS_CONFIG, "%s '%s': %s", option, file ? file : "",
-               system   ? system
-               : reason ? reason
-                        : "cannot be used");
+    return (lib == ERR_LIB_PEM && reason == PEM_R_NO_START_LINE) ||
+           (lib == ERR_LIB_X509 && (reason == X509_R_NO_CERTIFICATE_OR_CRL_FOUND ||
+                                    reason == X509_R_NO_CRL_FOUND)) ||
+           reason == ERR_R_UNSUPPORTED;
+}
+
+enum pfs_class tls_refuse_config(struct pfs_error *err, const char *option, const char *value,
+                                 const char *content)
+{
+    unsigned long code = ERR_peek_error(); /* all others only name who had called whom */
+    const char *reason = code ? ERR_reason_error_string(code) : NULL;
+
     ERR_clear_error();
-    return PFS_CONFIG;
+    if (code && content && is_nothing_found(code)) {
+        return pfs_refuse(err, PFS_CONFIG, "%s '%s': there is no %s in it", option, value, content);
+    }
+    return pfs_refuse(err, PFS_CONFIG, "%s '%s': %s", option, value,
+                      reason ? reason : "cannot be used");
 }
 
 static enum pfs_class load_trust(SSL_CTX *ssl, const struct tls_options *o, struct pfs_error *err)
@@ -35,7 +47,7 @@ static enum pfs_class load_trust(SSL_CTX *ssl, const struct tls_options *o, stru
         /* Only what the file holds: a pinned CA must not be widened by the system's. */
         return tls_read_trust(ssl, option, o->ca_file, o->server, err);
     } else if (!o->server && SSL_CTX_set_default_verify_paths(ssl) != 1) {
-        return tls_refuse_config(err, option, "system certificates");
+        return tls_refuse_config(err, option, "system certificates", NULL);
     } else if (o->server && o->client_cert != TLS_CLIENT_CERT_NONE) {
         return pfs_refuse(err, PFS_CONFIG,
                           "client_ca is needed when client certificates are asked for");
@@ -48,7 +60,7 @@ static enum pfs_class load_crl(SSL_CTX *ssl, const struct tls_options *o, struct
     if (!o->crl_file) {
         return PFS_OK;
     }
-    enum pfs_class cls = tls_read_crl(ssl, "crl_file", o->crl_file, err);
+    enum pfs_class cls = tls_read_crl(ssl, o->server ? "tls crl" : "crl_file", o->crl_file, err);
     if (cls != PFS_OK) {
         return cls;
     }
@@ -79,7 +91,7 @@ static enum pfs_class load_identity(SSL_CTX *ssl, const struct tls_options *o,
         cls = tls_read_key(ssl, key_option, o->key_file, err);
     }
     if (cls == PFS_OK && SSL_CTX_check_private_key(ssl) != 1) {
-        cls = tls_refuse_config(err, key_option, o->key_file);
+        cls = tls_refuse_config(err, key_option, o->key_file, "private key");
     }
     return cls;
 }
@@ -135,7 +147,7 @@ static enum pfs_class set_protocol(struct tls_ctx *ctx, const struct tls_options
         SSL_CTX_set_ciphersuites(ctx->ssl, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:"
                                            "TLS_CHACHA20_POLY1305_SHA256") != 1 ||
         SSL_CTX_set_cipher_list(ctx->ssl, "ECDHE+AESGCM:ECDHE+CHACHA20") != 1) {
-        return tls_refuse_config(err, "min_tls", min);
+        return tls_refuse_config(err, "min_tls", min, NULL);
     }
     /* No tickets, no session cache: a resumed session would bypass a trust that was reloaded. */
     SSL_CTX_set_options(ctx->ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |

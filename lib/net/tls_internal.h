@@ -22,8 +22,13 @@ struct tls_ctx {
 void tls_unwanted(SSL *ssl, const char *identity);
 /* As tls_peer_identity. */
 void tls_cert_identity(X509 *cert, char *dst, size_t cap);
-/* CONFIG error "OPTION 'FILE': REASON" with OpenSSL's last reason, whose queue is emptied. */
-enum pfs_class tls_refuse_config(struct pfs_error *err, const char *option, const char *file);
+
+/*
+ * CONFIG error "OPTION 'VALUE': REASON" with the first reason in OpenSSL's queue, which is emptied.
+ * content: what a file should have in it; NULL: value names none.
+ */
+enum pfs_class tls_refuse_config(struct pfs_error *err, const char *option, const char *value,
+                                 const char *content);
 
 /*
  * tls_pem.c: put what a file holds into a context. It must be a regular file, or a symlink to one;

@@ -26,7 +26,10 @@ static BIO *open_pem(const char *option, const char *file, bool is_secret, struc
     int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 
     if (fd < 0 || fstat(fd, &st) != 0) {
-        pfs_refuse(err, PFS_CONFIG, "%s '%s': %s", option, file, strerror(errno));
+        int eno = errno;
+
+        pfs_refuse(err, PFS_CONFIG, "%s '%s': %s", option, file, strerror(eno));
+        err->sys_errno = eno;
     } else if (!S_ISREG(st.st_mode)) {
         pfs_refuse(err, PFS_CONFIG, "%s '%s' is not a regular file", option, file);
     } else if (is_secret && st.st_mode & 077) {
@@ -103,7 +106,7 @@ enum pfs_class tls_read_trust(SSL_CTX *ssl, const char *option, const char *file
     }
     bool ok = read_trust(ssl, in, names);
     BIO_free(in);
-    return ok ? PFS_OK : tls_refuse_config(err, option, file);
+    return ok ? PFS_OK : tls_refuse_config(err, option, file, "certificate");
 }
 
 enum pfs_class tls_read_crl(SSL_CTX *ssl, const char *option, const char *file,
@@ -123,7 +126,7 @@ enum pfs_class tls_read_crl(SSL_CTX *ssl, const char *option, const char *file,
     }
     ok = ok && is_end() && has_some(n, X509_R_NO_CRL_FOUND);
     BIO_free(in);
-    return ok ? PFS_OK : tls_refuse_config(err, option, file);
+    return ok ? PFS_OK : tls_refuse_config(err, option, file, "list of revoked certificates");
 }
 
 /* The certificate, and those of the CAs above it as far as the file has them. */
@@ -152,7 +155,7 @@ enum pfs_class tls_read_chain(SSL_CTX *ssl, const char *option, const char *file
     }
     bool ok = read_chain(ssl, in);
     BIO_free(in);
-    return ok ? PFS_OK : tls_refuse_config(err, option, file);
+    return ok ? PFS_OK : tls_refuse_config(err, option, file, "certificate");
 }
 
 enum pfs_class tls_read_key(SSL_CTX *ssl, const char *option, const char *file,
@@ -167,5 +170,5 @@ enum pfs_class tls_read_key(SSL_CTX *ssl, const char *option, const char *file,
     bool ok = key && SSL_CTX_use_PrivateKey(ssl, key) == 1;
     EVP_PKEY_free(key);
     BIO_free(in);
-    return ok ? PFS_OK : tls_refuse_config(err, option, file);
+    return ok ? PFS_OK : tls_refuse_config(err, option, file, "private key");
 }

@@ -4,6 +4,7 @@
 #include "net/tls.h"
 #include "support/pki.h"
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -22,6 +23,9 @@ static void expect(const struct tls_options *o, enum pfs_class cls, const char *
     } else {
         cr_assert_not_null(strstr(err.text, word), "'%s' is not in '%s'", word, err.text);
         cr_assert_eq(err.outcome, PFS_OUTCOME_NA);
+        cr_assert_eq(err.sys_errno, strstr(err.text, "No such file") ? ENOENT
+                                    : strstr(err.text, "Is a dir")   ? EISDIR
+                                                                     : 0);
     }
 }
 
@@ -58,7 +62,7 @@ Test(tls_files, A031_keys_and_certificates)
     expect(&(struct tls_options){.ca_file = ca, .cert_file = cert, .key_file = junk}, PFS_CONFIG,
            "client_key");
     expect(&(struct tls_options){.ca_file = ca, .cert_file = cert, .key_file = other}, PFS_CONFIG,
-           "client_key");
+           "d.key': key values mismatch");
     expect(&(struct tls_options){.ca_file = ca, .cert_file = cert, .key_file = p.dir}, PFS_CONFIG,
            "not a regular file");
     expect(&(struct tls_options){.min_tls = "1.1"}, PFS_CONFIG, "min_tls");
@@ -107,6 +111,63 @@ Test(tls_files, A031_what_is_no_regular_file_is_not_waited_for, .timeout = 20)
             o[k].server = true;
             expect(&o[k], PFS_CONFIG, "not a regular file");
         }
+    }
+    pki_close(&p);
+}
+
+/* What OpenSSL says last is only which of its parts had called the one that failed. */
+Test(tls_files, the_reason_is_the_first_one)
+{
+    static const char none[] = "/nonexistent", missing[] = "'/nonexistent': No such file or";
+    struct pki p;
+    char ca[128], cert[128], key[128], junk[128], empty[128];
+
+    pki_open(&p);
+    pki_make(&p, &(struct pki_cert){.name = "c", .issuer = "ca"});
+    strcpy(ca, pki_path(&p, "ca.crt"));
+    strcpy(cert, pki_path(&p, "c.crt"));
+    strcpy(key, pki_path(&p, "c.key"));
+    strcpy(junk, pki_path(&p, "junk"));
+    strcpy(empty, pki_path(&p, "empty"));
+    FILE *f = fopen(junk, "w");
+    fputs("no PEM\n", f);
+    fclose(f);
+    fclose(fopen(empty, "w"));
+    chmod(junk, 0600);
+    for (int server = 0; server <= 1; server++) {
+        struct tls_options good = {.server = server,
+                                   .ca_file = ca,
+                                   .cert_file = cert,
+                                   .key_file = key,
+                                   .client_cert = TLS_CLIENT_CERT_REQUIRED};
+        const char *files[] = {none, junk, empty, p.dir};
+        const char *reasons[] = {missing, "junk': there is no certificate in it",
+                                 "empty': there is no certificate in it", "is not a regular file"};
+
+        for (size_t i = 0; i < 4; i++) {
+            struct tls_options o = good;
+
+            o.ca_file = files[i];
+            expect(&o, PFS_CONFIG, reasons[i]);
+            o = good;
+            o.cert_file = files[i];
+            expect(&o, PFS_CONFIG, reasons[i]);
+        }
+        struct tls_options o = good;
+
+        o.crl_file = none;
+        expect(&o, PFS_CONFIG, missing);
+        o.crl_file = junk;
+        expect(&o, PFS_CONFIG, "junk': there is no list of revoked certificates in it");
+        o.crl_file = cert;
+        expect(&o, PFS_CONFIG, "c.crt': there is no list of revoked certificates in it");
+        o = good;
+        o.key_file = junk;
+        expect(&o, PFS_CONFIG, "junk': there is no private key in it");
+        o = good;
+        o.ca_file = key;
+        expect(&o, PFS_CONFIG, "c.key': there is no certificate in it");
+        expect(&good, PFS_OK, "");
     }
     pki_close(&p);
 }
