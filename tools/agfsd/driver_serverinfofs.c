@@ -25,8 +25,18 @@
 struct serverinfofs {
     struct pfs_driver base;
     char *version;
-    int64_t started_ns, started_wall_ns;
 };
+
+/* When the process began; the clocks of pfs_now and pfs_wall_now. */
+static struct {
+    int64_t ns, wall_ns;
+} started;
+
+__attribute__((constructor)) static void note_start(void)
+{
+    started.ns = pfs_now();
+    started.wall_ns = pfs_wall_now();
+}
 
 static struct serverinfofs *of(struct pfs_driver *d)
 {
@@ -58,9 +68,9 @@ static int count_threads(void)
 }
 
 /* As Go prints a duration: "1h2m3.5s". */
-static void add_uptime(const struct serverinfofs *s, struct pfs_buf *b)
+static void add_uptime(struct pfs_buf *b)
 {
-    int64_t ns = pfs_now() - s->started_ns;
+    int64_t ns = pfs_now() - started.ns;
     int64_t total = ns / PFS_SEC;
     char seconds[32];
 
@@ -103,29 +113,29 @@ static void make_stats(const struct serverinfofs *s, struct pfs_buf *b)
 
 static void make_server_info(const struct serverinfofs *s, struct pfs_buf *b)
 {
-    time_t t = (time_t)(s->started_wall_ns / PFS_SEC);
+    time_t t = (time_t)(started.wall_ns / PFS_SEC);
     struct jout version = {0};
     struct tm tm;
-    char started[40] = "";
+    char begin[40] = "";
 
     gmtime_r(&t, &tm);
-    strftime(started, sizeof started, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    strftime(begin, sizeof begin, "%Y-%m-%dT%H:%M:%SZ", &tm);
     jo_str(&version, s->version);
     char *quoted = jo_take_bare(&version, NULL);
 
     pfs_buf_add_str(b, "{\n  \"goVersion\": \"none: written in C\",\n");
     add_memory(b, "  ");
     pfs_buf_printf(b, ",\n  \"numCPU\": %ld,\n  \"numGoroutine\": %d,\n  \"startTime\": \"%s\",\n",
-                   sysconf(_SC_NPROCESSORS_ONLN), count_threads(), started);
+                   sysconf(_SC_NPROCESSORS_ONLN), count_threads(), begin);
     pfs_buf_add_str(b, "  \"uptime\": \"");
-    add_uptime(s, b);
+    add_uptime(b);
     pfs_buf_printf(b, "\",\n  \"version\": %s\n}\n", quoted ? quoted : "\"\"");
     pfs_free(quoted);
 }
 
 static void make_uptime(const struct serverinfofs *s, struct pfs_buf *b)
 {
-    add_uptime(s, b);
+    add_uptime(b);
     pfs_buf_add_str(b, "\n");
 }
 
@@ -303,8 +313,6 @@ enum pfs_class serverinfofs_open(const struct pfs_option *options, size_t n,
         return pfs_nomem(err, "serverinfofs");
     }
     s->base.ops = &serverinfofs_ops;
-    s->started_ns = pfs_now();
-    s->started_wall_ns = pfs_wall_now();
     *ret = &s->base;
     return PFS_OK;
 }

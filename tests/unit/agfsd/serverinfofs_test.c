@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
+#include "base/clock.h"
 #include "driver_rig.h"
 #include "wire/json.h"
+#include <stdlib.h>
 
 /* Every content ends in a line feed; the JSON ones parse. */
 static void check_json(const char *text, const char *const *keys)
@@ -51,5 +53,17 @@ Test(serverinfofs, contents)
     d->ops->close(d);
     d = rig_open(serverinfofs_open, NULL);
     cr_assert_str_eq(rig_cat(d, "/version"), "1.0.0\n");
+    d->ops->close(d);
+}
+
+Test(serverinfofs, the_server_is_older_than_the_mount)
+{
+    int64_t begin = pfs_now(), elapsed;
+
+    while ((elapsed = pfs_now() - begin) < 2 * PFS_MS) {
+    }
+    struct pfs_driver *d = rig_open(serverinfofs_open, NULL);
+
+    cr_expect_geq(strtod(rig_cat(d, "/uptime"), NULL), (double)elapsed / PFS_SEC, "of this test");
     d->ops->close(d);
 }
