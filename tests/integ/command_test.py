@@ -141,6 +141,16 @@ def test_the_end_does_not_wait_for_live_streams(world):
     assert server.process.wait(60) == 0 and "cut" not in open(server.log_path).read()
 
 
+def test_output_that_is_lost(world):
+    """Who asked for a text and did not get it is told."""
+    for words in (["--help"], ["--version"], ["--print-config", "--check-config"]):
+        assert agfsd(world, *words).returncode == 0, words
+        for how, told in ((">/dev/full", "No space left on device"), (">&-", "Bad file descriptor")):
+            p = agfsd(world, *words, how=how)
+            assert p.returncode == 1 and p.stderr == "agfsd: standard output: %s\n" % told, (words, how, p)
+
+
 if __name__ == "__main__":
     run([test_closed_descriptors, test_check_config_tries_each_driver, test_check_config_reads_all_of_the_file,
-         test_a_mount_that_cannot_work_is_not_tried_for_ever, test_the_end_does_not_wait_for_live_streams])
+         test_a_mount_that_cannot_work_is_not_tried_for_ever, test_the_end_does_not_wait_for_live_streams,
+         test_output_that_is_lost])

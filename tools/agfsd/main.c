@@ -366,6 +366,20 @@ static int check_files(const struct config *c)
     return rc;
 }
 
+/* rc, unless that is success and what was printed is lost. */
+static int flush_output(int rc)
+{
+    bool lost = ferror(stdout);
+    int eno = fflush(stdout) == 0 ? 0 : errno;
+
+    if (rc > 0 || (!lost && eno == 0)) {
+        return rc;
+    }
+    fprintf(stderr, "agfsd: standard output: %s\n",
+            eno ? strerrordesc_np(eno) : "a part could not be written");
+    return 1;
+}
+
 /*
  * Buffers of streams come and go: below these sizes their memory stays with the process instead of
  * being cleared by the kernel anew for every 64 KiB that pass through.
@@ -404,5 +418,5 @@ int main(int argc, char **argv)
         rc = run(&a);
     }
     config_fini(&a.config);
-    return rc;
+    return flush_output(rc);
 }
