@@ -72,7 +72,7 @@ SCHEMA = {
              "planned_rate_per_s": number_or_null, "reached_rate_per_s": is_number, "seconds": is_number,
              "calls": is_number, "errors": dict, "outcomes": dict, "first_error": text_or_null,
              "bytes_read": is_number, "bytes_written": is_number, "wire_in_bytes": is_number,
-             "wire_out_bytes": is_number, "connections": is_number, "streams_peak": is_number, "connects": is_number,
+             "wire_out_bytes": is_number, "connections": is_number, "streams_peak": number_or_null, "connects": is_number,
              "cpu_client_s": is_number, "cpu_server_s": number_or_null, "context_switches_per_call": number_or_null,
              "instructions_per_call": number_or_null, "rates_per_round": numbers, "ops": list, "timeline": list},
     "op": {"op": text, "calls": is_number, "errors": is_number, "min_us": number_or_null, "mean_us": number_or_null,

@@ -51,7 +51,8 @@ struct step {
     uint64_t backed_off;          /* closed loop: times that a caller waited after failures */
     struct hist *late;            /* open loop: how late a waiting caller started; NULL */
     uint64_t bytes_read, bytes_written, wire_in, wire_out, connects;
-    unsigned connections, streams_peak;
+    unsigned connections;
+    unsigned streams_peak; /* seen now and then; 0: never looked while a call was under way */
     double cpu_client_s, cpu_server_s, instructions;
     double switches;
     struct per_round rates;

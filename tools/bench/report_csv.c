@@ -55,7 +55,7 @@ static void write_op(FILE *f, const struct report_target *t, const struct step *
     number(f, (double)s->wire_in);
     number(f, (double)s->wire_out);
     number(f, s->connections);
-    number(f, s->streams_peak);
+    number(f, s->streams_peak ? s->streams_peak : NAN);
     number(f, s->cpu_client_s);
     number(f, s->cpu_server_s);
     number(f, s->switches / calls);

@@ -166,7 +166,7 @@ static void write_step(struct json_out *j, const struct step *s)
     json_count(j, "wire_in_bytes", s->wire_in);
     json_count(j, "wire_out_bytes", s->wire_out);
     json_count(j, "connections", s->connections);
-    json_count(j, "streams_peak", s->streams_peak);
+    json_number(j, "streams_peak", s->streams_peak ? s->streams_peak : NAN);
     json_count(j, "connects", s->connects);
     json_number(j, "cpu_client_s", s->cpu_client_s);
     json_number(j, "cpu_server_s", s->cpu_server_s);

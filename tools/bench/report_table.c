@@ -92,10 +92,11 @@ static void write_details(FILE *f, const struct step *s, bool is_limit)
                 (double)(s->bytes_read + s->bytes_written) / (double)s->calls * s->reached_rate /
                     1e6);
     if (!is_limit)
-        fprintf(f, "; wire %s in, %s out; %u connection%s (%llu new), at most %u streams",
+        fprintf(f, "; wire %s in, %s out; %u connection%s (%llu new)",
                 format_bytes(a, (double)s->wire_in), format_bytes(b, (double)s->wire_out),
-                s->connections, s->connections == 1 ? "" : "s", (unsigned long long)s->connects,
-                s->streams_peak);
+                s->connections, s->connections == 1 ? "" : "s", (unsigned long long)s->connects);
+    if (!is_limit && s->streams_peak)
+        fprintf(f, ", %u stream%s at once seen", s->streams_peak, s->streams_peak == 1 ? "" : "s");
     fprintf(f, "\n%14s CPU ", "");
     write_cpu(f, "client", s->cpu_client_s, s);
     write_cpu(f, ", server", s->cpu_server_s, s);

@@ -114,6 +114,34 @@ Test(bench_report, json_says_null_for_what_is_not_known)
     report_fini(&r);
 }
 
+Test(bench_report, streams_that_were_not_seen_are_left_out)
+{
+    for (unsigned peak = 0; peak <= 2; peak++) {
+        struct report r = make(20, 5);
+        const char *const shown[] = {NULL, ", 1 stream at once seen\n",
+                                     ", 2 streams at once seen\n"};
+
+        r.targets[0].steps[0].streams_peak = peak;
+        char *text = written(report_write_json, &r);
+        json_object *o = json_tokener_parse(text),
+                    *seen = at(first(first(o, "targets"), "steps"), "streams_peak");
+        cr_assert_eq(seen == NULL, peak == 0);
+        cr_assert_eq(json_object_get_int(seen), (int)peak);
+        json_object_put(o);
+        free(text);
+        text = written(report_write_table, &r);
+        cr_assert(peak ? strstr(text, shown[peak]) != NULL : !strstr(text, "stream"), "%s", text);
+        free(text);
+        text = written(report_write_csv, &r);
+        char field[32];
+        cr_assert(strstr(text, "connections,streams_peak,cpu_client_s,"));
+        snprintf(field, sizeof field, peak ? ",0,%u,0,," : ",0,,0,,", peak);
+        cr_assert(strstr(text, field), "%s: %s", field, text);
+        free(text);
+        report_fini(&r);
+    }
+}
+
 /* Few carry p50 alone, for p10 ten must lie below it. */
 Test(bench_report, the_curve_of_few_samples_has_what_they_carry)
 {
