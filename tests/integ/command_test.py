@@ -8,6 +8,7 @@ usage: command_test.py BUILDDIR [TEST...]
 """
 import http.client
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -150,7 +151,27 @@ def test_output_that_is_lost(world):
             assert p.returncode == 1 and p.stderr == "agfsd: standard output: %s\n" % told, (words, how, p)
 
 
+def test_what_the_readmes_in_the_tree_say_works(world):
+    types = ("memfs", "kvfs", "queuefs", "streamfs", "serverinfofs")
+    server = world.start("s", [w for t in types for w in ("--mount", "%s:/%s" % (t, t))])
+    commands = 0
+    for fstype in types:
+        for line in Api(server.clear).read("/%s/README" % fstype).body.decode().splitlines():
+            words = re.split("  +", line.strip())[0]  # what it does stands after it
+            if not re.match("  (agfs|mkdir|echo|cat|ls|rm) ", line):
+                continue
+            agfs = [os.path.abspath(world.agfs), "--server", server.clear]
+            for_sh = ["sh", "-c", '%s --server %s %s' % (*agfs[::2], words[5:])]
+            p = subprocess.run(for_sh if words.startswith("agfs ") else agfs + ["-c", words],
+                               capture_output=True, text=True, timeout=60)
+            assert p.returncode == 0, (fstype, words, p)
+            commands += 1
+            if "dequeue" in words:
+                assert '"data":"hello"' in p.stdout, p
+    assert commands >= 10, commands
+
+
 if __name__ == "__main__":
     run([test_closed_descriptors, test_check_config_tries_each_driver, test_check_config_reads_all_of_the_file,
          test_a_mount_that_cannot_work_is_not_tried_for_ever, test_the_end_does_not_wait_for_live_streams,
-         test_output_that_is_lost])
+         test_output_that_is_lost, test_what_the_readmes_in_the_tree_say_works])

@@ -29,7 +29,7 @@ static const char readme[] =
     "  clear     write: removes all messages\n"
     "\n"
     "  agfs mkdir /queuefs/jobs\n"
-    "  agfs write /queuefs/jobs/enqueue 'hello'\n"
+    "  agfs -c 'echo -n hello > /queuefs/jobs/enqueue'\n"
     "  agfs cat /queuefs/jobs/dequeue\n"
     "\n"
     "A message goes to exactly one reader: {\"id\":UUIDv7,\"data\":text,\"timestamp\":time}.\n"
