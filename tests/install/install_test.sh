@@ -21,9 +21,15 @@ prefix=$dir/root$(sed -n 's/^prefix=//p' "$pc")
 lib=$(dirname "$(dirname "$pc")")
 for f in "$prefix"/bin/{agfs,agfsd,agfs-bench} "$prefix"/include/proxyfs/{proxyfs,error,driver,host,agfs_plugin}.h \
     "$prefix"/share/man/man1/{agfs,agfs-bench}.1 "$prefix"/share/man/man8/agfsd.8 "$lib"/libproxyfs.so \
-    "$lib"/libproxyfs.so.0 "$lib"/proxyfs/proxyfs-h2.so; do
+    "$lib"/libproxyfs.so.0; do
     [ -s "$f" ] || fail "not installed: ${f#"$dir"/root}"
 done
+
+# Where the texts say that the plugin is: with the default prefix, whatever the platform's libdir.
+texts=("$source/README.md" "$source/tools/agfsd/agfsd.8")
+named=$(grep -ohE '/usr/local/[^ "]*/proxyfs-h2\.so' "${texts[@]}" | sort -u)
+[ -s "$prefix/${named#/usr/local/}" ] ||
+    fail "the texts name $named, installed is $(find "$dir/root" -name proxyfs-h2.so)"
 
 cat >"$dir/p.c" <<'C'
 #include <proxyfs/agfs_plugin.h>
