@@ -56,6 +56,10 @@ for compile in "cc -std=c99 $dir/p.c" "cc -std=c11 $dir/p.c" "c++ -std=c++11 $di
     $compile "${warn[@]}" -o "$dir/p" "${flags[@]}" || fail "does not compile: ${compile% *}"
     LD_LIBRARY_PATH=$lib "$dir/p" | grep -q libproxyfs || fail "does not run: ${compile% *}"
 done
+# Before it is installed, too.
+read -ra flags < <(env -u PKG_CONFIG_SYSROOT_DIR PKG_CONFIG_PATH="$build/meson-uninstalled" pkg-config --cflags --libs proxyfs)
+cc -std=c11 "$dir/p.c" "${warn[@]}" -o "$dir/p" "${flags[@]}" || fail 'does not compile with proxyfs-uninstalled.pc'
+LD_LIBRARY_PATH=$build/lib "$dir/p" | grep -q libproxyfs || fail 'does not run with proxyfs-uninstalled.pc'
 
 cat "$prefix"/include/proxyfs/{proxyfs,error,driver,host}.h | tr '\n' ' ' |
     grep -oE 'PFS_API [^;(]*[ *]pfs_[a-z0-9_]+ *\(' | grep -oE 'pfs_[a-z0-9_]+ *\($' | tr -d ' (' |
