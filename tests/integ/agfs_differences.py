@@ -50,6 +50,8 @@ QUIRKS = [
     ("unlisted_differences", "removing the root of a localfs mount removes its host directory", "403, and everything stays"),
     ("unlisted_differences", "a search of a file with a line of more than 65535 bytes is 500", "413"),
     ("unlisted_differences", "a search as a stream of a directory, without `recursive`, is 200 and an error", "the same; through a mount 400"),
+    ("unlisted_differences", "has gptfs, heartbeatfs, httpfs, s3fs, sqlfs, sqlfs2, streamrotatefs and vectorfs, and queues in MySQL, TiDB and PostgreSQL",
+     "400, with the types that there are; load a plugin for others"),
     ("unlisted_differences", "errors have `error` only", "also class, outcome, phase, origin, hop"),
 ]
 

@@ -142,7 +142,7 @@ ENDPOINTS = {
         ("POST handles/open?path={w}/a&flags=x", None, 400, "^invalid flags parameter: must be a number$"),
         ("POST mount", {"path": "/n"}, 400, "^fstype is required$"),
         ("POST mount", {"fstype": "memfs"}, 400, "^path is required$"),
-        ("POST mount", {"fstype": "nofs", "path": "/n"}, 400, "^unknown filesystem type: nofs$"),
+        ("POST mount", {"fstype": "nofs", "path": "/n"}, 400, "^unknown filesystem type: nofs; there are [a-z, ]*memfs"),
         ("POST mount", {"fstype": "memfs", "path": "/n", "config": 3}, 400, "^invalid request body$"),
         ("POST mount", {"fstype": "memfs", "path": "/n", "config": {"foo": 1}}, 400, "unknown configuration parameter.*foo"),
         ("POST unmount", {}, 400, "^path is required$"),
@@ -254,6 +254,9 @@ def unlisted_differences(v):
     assert r.status == 413 and "token too long" in r.error, r.body
     r = v.raw("POST grep", {"path": "{p}/memfs", "pattern": "y", "stream": True})
     assert r.status == (200 if v.direct else 400) and "path is a directory" in r.error, r.body
+    for fstype in ("s3fs", "sqlfs", "heartbeatfs"):
+        r = v.raw("POST mount", {"fstype": fstype, "path": "/n"})
+        assert r.status == 400 and "there are" in r.error and "queuefs" in r.error, r.body
     r = v.raw("GET files?path={p}/memfs/none")
     said = json.loads(r.body)
     assert said["class"] == "notfound" and said["outcome"] == "NA" and (v.direct or said["hop"] == 1 and said["origin"]), said

@@ -13,7 +13,7 @@ import signal
 import socket
 import subprocess
 
-from agfs_world import Api, free_port, run, wait_for
+from agfs_world import Api, SOURCE, free_port, run, wait_for
 
 
 def redirected(how):
@@ -171,7 +171,29 @@ def test_what_the_readmes_in_the_tree_say_works(world):
     assert commands >= 10, commands
 
 
+def test_the_manual_has_all_types_and_options(world):
+    with open(os.path.join(SOURCE, "tools/agfsd/agfsd.8")) as f:
+        manual = f.read().split(".Sh FILE SYSTEMS")[1].split("\n.Sh ")[0]
+    api = Api(world.start("s", []).clear)
+    types = [p["name"] for p in api.get("plugins").json()["plugins"]]
+    assert len(types) >= 9
+    for fstype in types:
+        part = manual.split(".It Ic %s\n" % fstype)[1].split("\n.It Ic ")[0]
+        said = api.mount("/m", fstype, no_such_option=1).error
+        if fstype != "proxyfs":  # README.md has its options, and a test for them
+            allowed = set(re.findall("'([a-z_]+)'", said.split("allowed parameters are")[1])) - {"mount_path"}
+            assert allowed == set(re.findall(r"^\.It Va ([a-z_]+)", part, re.M)), (fstype, allowed, part)
+    said = api.mount("/m", "sqlfs").error
+    assert said == "unknown filesystem type: sqlfs; there are " + ", ".join(types), said
+    library = os.path.join(world.build, "tests/unit/agfsd/good.so")
+    assert api.post("plugins/load", {"library_path": os.path.abspath(library)}).status == 200
+    assert api.mount("/m", "sqlfs").error.endswith(", good")
+    assert api.mount("/m", "memfs", max_bytes="2MiB").status == 200, "sizes are written as elsewhere"
+    assert "max_bytes" in api.mount("/n", "memfs", max_bytes="1").error
+
+
 if __name__ == "__main__":
     run([test_closed_descriptors, test_check_config_tries_each_driver, test_check_config_reads_all_of_the_file,
          test_a_mount_that_cannot_work_is_not_tried_for_ever, test_the_end_does_not_wait_for_live_streams,
-         test_output_that_is_lost, test_what_the_readmes_in_the_tree_say_works])
+         test_output_that_is_lost, test_what_the_readmes_in_the_tree_say_works,
+         test_the_manual_has_all_types_and_options])

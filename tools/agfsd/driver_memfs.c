@@ -378,8 +378,9 @@ enum pfs_class memfs_open(const struct pfs_option *options, size_t n, struct pfs
     uint64_t max_bytes = MAX_BYTES_DEFAULT;
     enum pfs_class cls = options_check(options, n, allowed, err);
 
-    cls = cls == PFS_OK ? option_size(options, n, "max_bytes", MAX_BYTES_LEAST, &max_bytes, err)
-                        : cls;
+    if (cls == PFS_OK) {
+        cls = option_size(options, n, "max_bytes", MAX_BYTES_LEAST, &max_bytes, err);
+    }
     if (cls != PFS_OK) {
         return cls;
     }

@@ -36,7 +36,8 @@ static const char readme[] =
     "Bytes that are not UTF-8 are shown as U+FFFD.\n"
     "\n"
     "Options: backend memory (lost on restart) or sqlite (in the file db_path, safe once\n"
-    "acknowledged); max_message_bytes, max_bytes, max_queues.\n";
+    "acknowledged; by default queue.db in the server's working directory);\n"
+    "max_message_bytes, max_bytes, max_queues.\n";
 
 /* The files of a queue, in the order in which a listing shows them. */
 static const struct control {

@@ -322,6 +322,30 @@ char *registry_config_text(struct json_value config, const char *mount_path)
     return jo_take_bare(&j, NULL);
 }
 
+struct names {
+    char text[PFS_ERROR_TEXT_MAX];
+    size_t n;
+};
+
+static void add_name(void *arg, const struct registry_type *t)
+{
+    struct names *l = arg;
+
+    if (l->n < sizeof l->text) {
+        l->n += (size_t)snprintf(l->text + l->n, sizeof l->text - l->n, "%s%s", l->n ? ", " : "",
+                                 t->name);
+    }
+}
+
+static enum pfs_class refuse_type(struct registry *r, const char *type, struct pfs_error *err)
+{
+    struct names known = {.n = 0};
+
+    registry_each(r, add_name, &known);
+    return pfs_refuse(err, PFS_CONFIG, "unknown filesystem type: %s; there are %s", type,
+                      known.text);
+}
+
 /* ret NULL: only to see whether it can be. */
 static enum pfs_class open_any(struct registry *r, const char *type, const char *config,
                                const char *mount_path, struct pfs_driver **ret,
@@ -332,7 +356,7 @@ static enum pfs_class open_any(struct registry *r, const char *type, const char 
     enum pfs_class cls = PFS_OK;
 
     if (!registry_has(r, type)) {
-        return pfs_refuse(err, PFS_CONFIG, "unknown filesystem type: %s", type);
+        return refuse_type(r, type, err);
     }
     if (config) {
         cls = json_parse(config, strlen(config), JSON_REQUEST, &tree, err);

@@ -22,7 +22,8 @@ bool registry_has(struct registry *r, const char *type);
 bool registry_is_own(const char *type);
 /*
  * Makes a driver. config: a JSON object's text or NULL; mount_path is added to it. Errors: CONFIG
- * "unknown filesystem type: X", "failed to validate plugin: ...", "failed to initialize plugin:
+ * "unknown filesystem type: X; there are ...", "failed to validate plugin: ...", "failed to
+ * initialize plugin:
  * ...", and other classes the driver's start can have.
  */
 enum pfs_class registry_open(struct registry *r, const char *type, const char *config,
