@@ -204,6 +204,7 @@ enum pfs_class remote_get(const struct options *o, struct remote **ret, struct p
     char *key = client_options_key(o);
     enum pfs_class cls = PFS_OK;
     struct remote *r;
+    bool made;
 
     if (!key) {
         return pfs_nomem(err, "a remote");
@@ -212,6 +213,7 @@ enum pfs_class remote_get(const struct options *o, struct remote **ret, struct p
     pthread_mutex_lock(&registry_mu);
     for (r = registry; r && strcmp(r->key, key) != 0; r = r->next) {
     }
+    made = !r;
     if (r) {
         r->n_users++;
         pfs_free(key);
@@ -223,6 +225,9 @@ enum pfs_class remote_get(const struct options *o, struct remote **ret, struct p
         }
     }
     pthread_mutex_unlock(&registry_mu);
+    if (cls == PFS_OK && made) {
+        secret_warn(o);
+    }
     if (cls == PFS_OK) {
         *ret = r;
     }

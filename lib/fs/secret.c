@@ -3,10 +3,13 @@
 #include "fs/secret.h"
 #include "base/alloc.h"
 #include "base/err.h"
+#include "base/log.h"
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -128,4 +131,30 @@ enum pfs_class secret_authorization(const struct options *o, char **ret, struct 
         return PFS_OK;
     }
     return cls != PFS_OK || *ret ? cls : pfs_nomem(err, "an authorization");
+}
+
+static bool is_loopback(const char *host)
+{
+    struct in6_addr a;
+    struct in_addr a4;
+
+    if (inet_pton(AF_INET, host, &a4) == 1) {
+        return ntohl(a4.s_addr) >> 24 == 127;
+    }
+    return strcasecmp(host, "localhost") == 0 ||
+           (inet_pton(AF_INET6, host, &a) == 1 && IN6_IS_ADDR_LOOPBACK(&a));
+}
+
+void secret_warn(const struct options *o)
+{
+    struct stat st;
+
+    if (o->token_file && stat(o->token_file, &st) == 0 && st.st_mode & (S_IROTH | S_IWOTH)) {
+        log_warn("token_file '%s' is everybody's to read or write (mode %03o): chmod 600 it",
+                 o->token_file, (unsigned)(st.st_mode & 0777));
+    }
+    if ((o->token_file || o->userinfo) && !o->use_tls && !is_loopback(o->host)) {
+        log_warn("%s: the %s over the network in clear text: use https", o->masked_url,
+                 o->token_file ? "token goes" : "user and password go");
+    }
 }

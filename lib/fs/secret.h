@@ -13,6 +13,8 @@
  */
 PFS_MUST_CHECK enum pfs_class secret_authorization(const struct options *o, char **ret,
                                                    struct pfs_error *err);
+/* Warns, with no lock held, when others may read the secret: in its file, or on the network. */
+void secret_warn(const struct options *o);
 /* Overwrites and frees. NULL allowed. */
 void secret_free(char *s);
 

@@ -320,6 +320,60 @@ Test(options, A126_a_token_file_that_would_keep_waiting_is_refused, .timeout = 2
     rmdir(dir);
 }
 
+static char said[1024];
+
+static void keep_line(void *arg, enum pfs_log_level level, const char *line)
+{
+    strncat(said, line, sizeof said - strlen(said) - 1);
+}
+
+Test(options, who_may_read_a_secret_is_told_once)
+{
+    static const struct {
+        const char *url;
+        mode_t mode; /* of the token file, 0: none */
+        const char *words[2];
+    } rows[] = {
+        {"http://127.0.0.1:1", 0600, {NULL}},
+        {"http://127.0.0.1:1", 0640, {NULL}},
+        {"http://localhost:1", 0644, {"mode 644): chmod 600 it"}},
+        {"https://h.test:1", 0604, {"mode 604): chmod 600 it"}},
+        {"https://u:s3cret@h.test:1", 0, {NULL}},
+        {"http://u:s3cret@[::1]:1", 0, {NULL}},
+        {"http://h.test:1", 0, {NULL}},
+        {"http://u:s3cret@h.test:1", 0, {"http://***@h.test:1", "in clear text"}},
+        {"http://128.0.0.1:1", 0600, {"http://128.0.0.1:1", "in clear text"}},
+        {"http://localhost.test:1", 0646, {"chmod 600 it", "in clear text"}},
+    };
+    char token[] = "/tmp/pfs-options-XXXXXX";
+    int fd = mkstemp(token);
+
+    cr_assert_eq(write(fd, "s3cret\n", 7), 7);
+    pfs_log_to(keep_line, NULL, PFS_LOG_WARN);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct pfs_option list[] = {{"base_url", rows[i].url}, {"token_file", token}};
+        struct pfs_client *c, *another;
+        struct pfs_error err;
+
+        said[0] = '\0';
+        cr_assert_eq(fchmod(fd, rows[i].mode), 0);
+        cr_assert_eq(pfs_client_new(list, rows[i].mode ? 2 : 1, &c, &err), PFS_OK, "%s", err.text);
+        for (size_t k = 0; k < 2 && rows[i].words[k]; k++) {
+            cr_expect_not_null(strstr(said, rows[i].words[k]), "%s: %s", rows[i].url, said);
+        }
+        cr_expect(rows[i].words[0] || !*said, "%s: %s", rows[i].url, said);
+        cr_expect_null(strstr(said, "s3c"), "%s", said);
+        said[0] = '\0';
+        cr_assert_eq(pfs_client_new(list, rows[i].mode ? 2 : 1, &another, &err), PFS_OK);
+        cr_expect_str_empty(said, "another of the same remote");
+        pfs_client_free(another);
+        pfs_client_free(c);
+    }
+    pfs_log_to(NULL, NULL, PFS_LOG_WARN);
+    close(fd);
+    unlink(token);
+}
+
 Test(options, A110_without_memory)
 {
     struct pfs_option list[] = {{"base_url", "http://u:p@h.test"}, {"remote_path", "/a"}};
