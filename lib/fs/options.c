@@ -167,10 +167,11 @@ static enum pfs_class set_option(struct options *o, const struct option_row *row
         return PFS_OK;
     case DURATION:
         if (!parse_duration(value, &v) || v < row->min || v > row->max) {
-            char form[80];
-            snprintf(form, sizeof form, "a time such as 250ms, 5s or 2m, from %g s to %g s",
-                     row->min >= PFS_MS ? (double)row->min / PFS_SEC : 0,
-                     (double)row->max / PFS_SEC);
+            char form[128];
+            snprintf(form, sizeof form, "a time such as 250ms, 5s or 2m, %s %g s %s %g s",
+                     row->min == 1 ? "more than" : "from",
+                     row->min == 1 ? 0 : (double)row->min / PFS_SEC,
+                     row->min == 1 ? "and at most" : "to", (double)row->max / PFS_SEC);
             return bad_value(err, row->name, value, form);
         }
         *(int64_t *)to = v;

@@ -177,7 +177,8 @@ static enum pfs_class begin_matches(struct decoding *d, const char *key,
         return PFS_OK;
     }
     if (n > WIRE_ENTRIES_MAX) {
-        return pfs_fail(d->err, PFS_LIMIT, PFS_OUTCOME_UN, PFS_PHASE_REPLY, "too many %s", key);
+        return pfs_fail(d->err, PFS_LIMIT, PFS_OUTCOME_UN, PFS_PHASE_REPLY, "more than %d %s",
+                        WIRE_ENTRIES_MAX, key);
     }
     d->reply->matches = pfs_calloc(n, sizeof *d->reply->matches);
     if (!d->reply->matches) {

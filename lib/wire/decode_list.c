@@ -246,7 +246,8 @@ static void listing_fini(struct listing *l)
 static struct pfs_stat *add_entry(struct reader *r, struct listing *l)
 {
     if (l->n == WIRE_ENTRIES_MAX) {
-        json_pull_fail(&r->j, PFS_LIMIT, "too many entries");
+        _Static_assert(WIRE_ENTRIES_MAX == 100000, "as the text says");
+        json_pull_fail(&r->j, PFS_LIMIT, "more than 100,000 entries");
         return NULL;
     }
     if (l->n == l->cap) {

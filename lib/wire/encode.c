@@ -254,10 +254,45 @@ static bool is_plain_write(const struct pfs_request *req)
     return whole && (req->flags & ~(PFS_WRITE_CREATE | PFS_WRITE_TRUNCATE)) == 0;
 }
 
-static enum pfs_class check_config(const struct pfs_request *req, struct pfs_error *err)
+/* As many options as a mount may have, and longer than any name of one: only for a message. */
+#define KEYS_COMPARED 64
+#define KEY_TEXT_MAX 64
+
+/* The first key that one of the first KEYS_COMPARED is again, as text; false: none. */
+static bool find_twin(const struct pfs_request *req, char name[KEY_TEXT_MAX])
 {
+    char seen[KEYS_COMPARED][KEY_TEXT_MAX];
     struct json_pull j;
     struct json_scope scope;
+    struct json_span key;
+    bool found = false;
+
+    json_pull_init(&j, req->data, req->len, JSON_REQUEST);
+    bool is_object = json_pull_open(&j, '{', &scope);
+
+    for (size_t n = 0; is_object && !found && json_pull_key(&j, &scope, &key); n++) {
+        snprintf(name, KEY_TEXT_MAX, "%.*s", (int)(key.n < KEY_TEXT_MAX ? key.n : KEY_TEXT_MAX),
+                 key.s);
+        for (size_t i = 0; i < n && i < KEYS_COMPARED && !found; i++) {
+            found = key.n < KEY_TEXT_MAX && strcmp(seen[i], name) == 0;
+        }
+        if (n < KEYS_COMPARED) {
+            memcpy(seen[n], name, KEY_TEXT_MAX);
+        }
+        if (!json_pull_skip(&j)) {
+            break;
+        }
+    }
+    json_pull_fini(&j);
+    return found;
+}
+
+static enum pfs_class check_config(const struct pfs_request *req, struct pfs_error *err)
+{
+    char name[KEY_TEXT_MAX];
+    struct json_pull j;
+    struct json_scope scope;
+    struct pfs_error why;
     bool is_object;
 
     if (req->len == 0) {
@@ -266,10 +301,15 @@ static enum pfs_class check_config(const struct pfs_request *req, struct pfs_err
     json_pull_init(&j, req->data, req->len, JSON_REPLY);
     is_object = json_pull_open(&j, '{', &scope);
     json_pull_fini(&j);
-    if (!is_object || json_check(req->data, req->len, NULL) != PFS_OK) {
+    if (!is_object) {
         return pfs_refuse(err, PFS_INVALID, "the configuration is no JSON object");
     }
-    return PFS_OK;
+    if (json_check(req->data, req->len, &why) == PFS_OK) {
+        return PFS_OK;
+    }
+    return pfs_utf8_valid(req->data, req->len) && find_twin(req, name)
+               ? pfs_refuse(err, PFS_INVALID, "%s is given twice", name)
+               : pfs_refuse(err, PFS_INVALID, "the configuration: %s", why.text);
 }
 
 static enum pfs_class check_body(const struct pfs_request *req, enum wire_body body,

@@ -241,6 +241,25 @@ Test(options, secrets_do_not_show)
     }
 }
 
+Test(options, the_range_is_told_as_it_is)
+{
+    static const struct {
+        const char *key, *words;
+    } rows[] = {
+        {"timeout", "more than 0 s and at most 3600 s"},
+        {"connect_timeout", "from 0.001 s to 300 s"},
+        {"spin", "from 0 s to 0.001 s"},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct pfs_error err;
+        struct options o;
+
+        cr_assert_eq(parse(rows[i].key, i == 2 ? "1s" : "0", &o, &err), PFS_CONFIG);
+        cr_assert_not_null(strstr(err.text, rows[i].words), "%s", err.text);
+    }
+}
+
 Test(options, a_query_does_not_show)
 {
     struct pfs_option o1 = {"base_url", "http://h.test/api/v1?token=s3cret"};

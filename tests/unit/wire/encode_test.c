@@ -161,6 +161,30 @@ static void expect_refused(struct pfs_request req, enum pfs_class cls)
 #define REFUSED(cls, offset_, size_, ...)                                                          \
     expect_refused((struct pfs_request)REQ(offset_, size_, __VA_ARGS__), cls)
 
+Test(encode, what_is_wrong_with_a_configuration)
+{
+    static const struct {
+        const char *config, *words;
+    } wrong[] = {
+        {"[]", "the configuration is no JSON object"},
+        {"{\"timeout\":\"5\",\"lazy\":true,\"timeout\":\"6\"}", "timeout is given twice"},
+        {"{\"a\":{\"b\":1,\"b\":2}}", "the configuration: JSON: duplicate key at byte "},
+        {"{\"a\":tru}", "the configuration: JSON: "},
+        {"{\"\\u0061\":1,\"a\":2}", "a is given twice"},
+    };
+
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct pfs_request req = REQ(-1, -1, .op = PFS_OP_MOUNT, .path = "/m", .text = "memfs",
+                                     .data = wrong[i].config, .len = strlen(wrong[i].config));
+        struct wire_message m;
+        struct pfs_error err;
+
+        cr_assert_eq(wire_encode(&req, "", false, &m, &err), PFS_INVALID);
+        cr_assert(err.outcome == PFS_OUTCOME_NA && err.phase == PFS_PHASE_LOCAL);
+        cr_assert_eq(strncmp(err.text, wrong[i].words, strlen(wrong[i].words)), 0, "%s", err.text);
+    }
+}
+
 Test(encode, A076_writes_that_a_stock_server_cannot_do)
 {
     REFUSED(PFS_UNSUPPORTED, 5, -1, .op = PFS_OP_WRITE, .path = "/a");

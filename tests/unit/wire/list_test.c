@@ -18,6 +18,8 @@ struct listing {
     size_t n;
 };
 
+static char last_error[PFS_ERROR_TEXT_MAX];
+
 static void listing_fini(struct listing *l)
 {
     for (size_t i = 0; i < l->n; i++) {
@@ -33,6 +35,7 @@ static struct listing decode(const char *body, size_t len)
 
     l.cls = wire_list_decode(body, len, &l.all, &l.n, &err);
     cr_assert_eq(l.cls, err.cls);
+    strcpy(last_error, err.text);
     cr_assert(l.cls == PFS_OK || (!l.all && l.n == 0 && *err.text));
     return l;
 }
@@ -374,6 +377,7 @@ Test(list, A086_limits)
 {
     cr_assert_eq(decode_made(WIRE_ENTRIES_MAX, 0), PFS_OK);
     cr_assert_eq(decode_made(WIRE_ENTRIES_MAX + 1, 0), PFS_LIMIT);
+    cr_assert_not_null(strstr(last_error, "more than 100,000 entries"), "%s", last_error);
     cr_assert_eq(decode_made(10, 1000), PFS_OK);
     cr_assert_eq(decode_made(1000, WIRE_META_MAX / 1000 + 1), PFS_LIMIT);
 
