@@ -20,8 +20,8 @@ static bool is_nothing_found(unsigned long code)
     int lib = ERR_GET_LIB(code), reason = ERR_GET_REASON(code);
 
     return (lib == ERR_LIB_PEM && reason == PEM_R_NO_START_LINE) ||
-           (lib == ERR_LIB_X509 && (reason == X509_R_NO_CERTIFICATE_OR_CRL_FOUND ||
-                                    reason == X509_R_NO_CRL_FOUND)) ||
+           (lib == ERR_LIB_X509 &&
+            (reason == X509_R_NO_CERTIFICATE_OR_CRL_FOUND || reason == X509_R_NO_CRL_FOUND)) ||
            reason == ERR_R_UNSUPPORTED;
 }
 

@@ -2,6 +2,7 @@
  * Copyright the ProxyFS authors */
 #include "base/alloc.h"
 #include "base/err.h"
+#include "driver_options.h"
 #include "drivers.h"
 #include "queuefs.h"
 #include <errno.h>

@@ -2,6 +2,7 @@
  * Copyright the ProxyFS authors */
 /* Work that nobody wants any more: the deadline passed, the client has gone, the server ends. */
 #include "base/clock.h"
+#include "base/reply.h"
 #include "driver_util.h"
 #include "grep.h"
 #include "vfs_rig.h"
@@ -270,7 +271,7 @@ Test(vfs_over, a_search_below_goes_past_lines_that_are_too_long)
 static void wide_stat(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
     reply->stat.is_dir = true;
-    cr_assert(stat_fill(&reply->stat, "/", "wide", "directory"));
+    cr_assert(pfs_stat_fill(&reply->stat, "/", "wide", "directory"));
 }
 
 static void wide_readdir(struct pfs_driver *d, const struct pfs_request *req,
@@ -281,7 +282,7 @@ static void wide_readdir(struct pfs_driver *d, const struct pfs_request *req,
     for (int i = 0; i <= WIDE; i++) {
         struct pfs_stat *st = reply_add_entry(reply, &cap);
 
-        cr_assert(st && stat_fill(st, i ? "f" : "d", "wide", i ? "file" : "directory"));
+        cr_assert(st && pfs_stat_fill(st, i ? "f" : "d", "wide", i ? "file" : "directory"));
         st->is_dir = i == 0;
     }
 }
