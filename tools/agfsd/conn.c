@@ -87,7 +87,7 @@ static void conn_close(struct conn *c)
         c->proto->close(c);
         c->session = NULL;
     }
-    conn_report_sent(c, false);
+    conn_report_sent(c, SIZE_MAX, false);
     list_remove(&c->node);
     list_remove(&c->touched);
     wheel_remove(&c->loop->wheel, &c->timer);
@@ -149,21 +149,24 @@ void conn_touch(struct conn *c)
     }
 }
 
-void conn_sending(struct conn *c, struct http_req *r)
+void conn_sending(struct conn *c, struct http_req *r, const char *end)
 {
     if (r->sent) {
+        r->sent->end = (size_t)(end - c->loop->wbuf);
         list_append(&c->sending, &r->sent->node);
         r->sent = NULL;
     }
 }
 
-void conn_report_sent(struct conn *c, bool sent)
+void conn_report_sent(struct conn *c, size_t n, bool sent)
 {
-    struct list *node;
+    while (!list_is_empty(&c->sending)) {
+        struct http_sent *s = list_entry(c->sending.next, struct http_sent, node);
 
-    while ((node = list_take_first(&c->sending))) {
-        struct http_sent *s = list_entry(node, struct http_sent, node);
-
+        if (s->end > n) {
+            break;
+        }
+        list_remove(&s->node);
         s->fn(s, sent);
     }
 }

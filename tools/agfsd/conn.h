@@ -90,7 +90,8 @@ struct conn {
     int64_t active_ms;      /* last time something came in */
     int64_t old_ms;         /* when its age goes on to the next step */
     enum conn_age age;
-    struct list sending; /* of struct http_sent: on their way to the socket */
+    struct list sending; /* of struct http_sent, as their ends follow: on their way to the socket */
+    size_t taken;        /* by the socket, since nothing waited for it; encrypted, where that is */
     size_t lingered;
 };
 
@@ -112,8 +113,8 @@ void conn_reset(struct conn *c);
 /* It has hit a limit: counts it, and writes the first one to the log. */
 void conn_trip(struct conn *c, enum meter m);
 
-/* The head of r's response is among the bytes that the protocol puts out now. */
-void conn_sending(struct conn *c, struct http_req *r);
+/* r's response ends at `end` in the loop's buffer, which the protocol fills now. */
+void conn_sending(struct conn *c, struct http_req *r, const char *end);
 
 /* A line about what its peer did, unless there have been too many of that address. */
 #define conn_log(c, format, ...)                                                                   \
@@ -132,8 +133,8 @@ void conn_shut(struct conn *c, enum conn_shut how);
 bool conn_begin_handshake(struct conn *c);
 void conn_end_handshake(struct conn *c);
 
-/* Some of what was on its way has left, or none of it ever will. */
-void conn_report_sent(struct conn *c, bool sent);
+/* What was on its way and ends within the first n bytes has left, or none of it ever will. */
+void conn_report_sent(struct conn *c, size_t n, bool sent);
 
 /* conn_io.c, for conn.c: each may set c->broken. */
 void conn_read(struct conn *c);

@@ -38,9 +38,8 @@ static size_t send_some(struct conn *c, const char *p, size_t n)
         return 0;
     }
     c->wrote_ms = loop_now_ms(c->loop);
-    if (sent > 0) {
-        conn_report_sent(c, true);
-    }
+    c->taken += (size_t)sent; /* encrypted bytes are more than what is in them: never too few */
+    conn_report_sent(c, c->taken, true);
     return (size_t)sent;
 }
 
@@ -70,10 +69,12 @@ static bool send_waiting(struct conn *c)
     return true;
 }
 
+/* What the loop's buffer holds; all before it has left. */
 static void conn_write(struct conn *c, const char *p, size_t n)
 {
     struct pfs_error err;
 
+    c->taken = 0;
     if (c->tls) {
         if (tls_write(c->tls, p, n, &err) != PFS_OK) {
             c->broken = true;

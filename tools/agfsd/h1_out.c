@@ -181,14 +181,22 @@ static size_t put_body(struct h1 *h, char *dst, size_t cap, size_t ready)
     return n;
 }
 
+/* The response may be complete with what has been put out up to `end`. */
+static void note_end(struct conn *c, const char *end)
+{
+    struct h1 *h = c->session;
+
+    if (h->responding && h->r->resp == RESP_END && pfs_buf_len(&h->out) == 0) {
+        conn_sending(c, h->r, end);
+    }
+}
+
 size_t h1_drain(struct conn *c, char *dst, size_t cap)
 {
     struct h1 *h = c->session;
     size_t n = drain_out(h, dst, cap);
 
-    if (n && h->r && h->r->answered) {
-        conn_sending(c, h->r);
-    }
+    note_end(c, dst + n);
     while (h->responding && pfs_buf_len(&h->out) == 0 && cap - n > 2 * CHUNK_OVERHEAD) {
         bool end;
         ssize_t ready = req_ready(h->r, &end);
@@ -199,6 +207,7 @@ size_t h1_drain(struct conn *c, char *dst, size_t cap)
         }
         if (ready > 0) {
             n += put_body(h, dst + n, cap - n, (size_t)ready);
+            note_end(c, dst + n);
             continue;
         }
         if (!end) {
@@ -208,6 +217,7 @@ size_t h1_drain(struct conn *c, char *dst, size_t cap)
             memcpy(dst + n, "0\r\n\r\n", 5);
             n += 5;
         }
+        note_end(c, dst + n);
         h1_finish(c);
     }
     return n;

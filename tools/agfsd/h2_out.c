@@ -56,6 +56,9 @@ static int on_send_data(nghttp2_session *s, nghttp2_frame *frame, const uint8_t 
         h->n += n;
         req_took(r, n);
     }
+    if (r->resp == RESP_END) {
+        conn_sending(h->c, r, h->dst + h->n);
+    }
     return 0;
 }
 
@@ -105,8 +108,8 @@ static int on_frame_send(nghttp2_session *s, const nghttp2_frame *frame, void *u
     if (frame->hd.type == NGHTTP2_HEADERS) {
         struct http_req *r = nghttp2_session_get_stream_user_data(s, frame->hd.stream_id);
 
-        if (r && r->answered) {
-            conn_sending(h->c, r);
+        if (r && r->answered && end) { /* it is put out when this returns */
+            conn_sending(h->c, r, h->dst + h->n + FRAME_HEAD + frame->hd.length);
         }
     } else if (frame->hd.type == NGHTTP2_RST_STREAM) {
         h2_note(h, H2_EV_OWN_RESET);

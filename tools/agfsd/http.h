@@ -103,7 +103,8 @@ bool http_was_reset(const struct http_req *r);
 /* Tells whether a response has gone anywhere. The owner's; the layer below has it until fn. */
 struct http_sent {
     struct list node;
-    /* Called once, on the loop. False: surely none of the response's bytes have left. */
+    size_t end; /* of the response, in what its connection puts out; the layer's below */
+    /* Called once, on the loop. False: surely it has not left as a whole. */
     void (*fn)(struct http_sent *s, bool sent);
 };
 /* To be called before the response is given. */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 atomic_int fake_streams, fake_hanging, fake_requests, fake_gone, fake_cuts, fake_body_class;
+atomic_int fake_sent, fake_unsent;
 atomic_int fake_held = 1;
 char fake_hung_client[64];
 
@@ -208,6 +209,27 @@ static void serve_fields(struct http_req *r)
     http_respond(r, 200, "text/plain", text, (size_t)n, NULL, 0);
 }
 
+static void on_told(struct http_sent *s, bool sent)
+{
+    atomic_fetch_add(sent ? &fake_sent : &fake_unsent, 1);
+    free(s);
+}
+
+static void serve_told(struct http_req *r)
+{
+    struct http_sent *s = calloc(1, sizeof *s);
+    size_t n = (size_t)query_number(r, "n=", 0);
+    char *body = malloc(n);
+
+    for (size_t i = 0; i < n; i++) {
+        body[i] = fake_pattern(i);
+    }
+    list_init(&s->node);
+    s->fn = on_told;
+    http_on_sent(r, s);
+    http_respond(r, 200, NULL, body, n, NULL, 0);
+}
+
 /* ---- /hang ---- */
 
 static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER;
@@ -289,6 +311,8 @@ void api_on_request(struct http_req *r)
         serve_fields(r);
     } else if (strcmp(path, "/source") == 0) {
         http_respond_stream(r, 200, "application/octet-stream", &pattern_new(r)->s, NULL, 0);
+    } else if (strcmp(path, "/told") == 0) {
+        serve_told(r);
     } else if (strcmp(path, "/follow") == 0) {
         struct pattern *p = pattern_new(r);
 

@@ -14,6 +14,7 @@
  *             count, or 4xx/5xx and the class of the error
  *   /follow   a stream that never has data and never ends
  *   /hang     answered by fake_release
+ *   /told?n=N N bytes of the pattern; counts whether they have left
  *   /late     answered before its body, which is never asked for
  *   /hold     holds the loop up until fake_held is set to 0 (10 s at most)
  */
@@ -28,6 +29,8 @@ extern atomic_int fake_held;
 extern atomic_int fake_gone;
 /* Who asked for the last /hang that was answered, "-" without certificate. Once none hangs. */
 extern char fake_hung_client[64];
+/* Answers to /told that may have left as a whole, and those that surely have not. */
+extern atomic_int fake_sent, fake_unsent;
 /* How often a graceful end was over. */
 extern atomic_int fake_cuts;
 /* The class with which the last /echo or /sink ended. */
