@@ -20,9 +20,8 @@
 
 /* Written at once, never changed. */
 struct chunk {
-    struct list link; /* in live.chunks; unlinked: only readers have it */
-    unsigned refs;    /* under streamfs.mu: the stream's, and one per reader inside it */
-    uint64_t number;  /* of the stream, from 1 */
+    unsigned refs; /* under streamfs.mu: the stream's, and one per reader inside it */
+    uint64_t at;   /* of the stream: bytes before it */
     size_t len;
     char data[];
 };
@@ -32,7 +31,9 @@ struct live {
     unsigned refs;    /* the table's, and one per reader */
     bool removed;     /* readers end when they have read what is there */
     char *name;
-    struct list chunks;
+    struct chunk **ring; /* those kept: number n, from 1, at n & (cap - 1); NULL: none yet */
+    size_t cap;          /* a power of two */
+    uint64_t first;      /* number of the first one kept; n_chunks + 1: there is none */
     struct list readers;
     size_t kept;        /* bytes of chunks */
     uint64_t n_written; /* bytes */

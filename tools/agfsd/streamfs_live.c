@@ -8,6 +8,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#define RING_MIN 16
+
 struct reader {
     struct pfs_stream base;
     struct streamfs *fs;
@@ -39,13 +41,43 @@ static void chunk_unref_locked(struct chunk *c)
     }
 }
 
+static struct chunk *chunk_locked(const struct live *l, uint64_t number)
+{
+    return l->ring[number & (l->cap - 1)];
+}
+
+static size_t n_kept_locked(const struct live *l)
+{
+    return (size_t)(l->n_chunks + 1 - l->first);
+}
+
+/* For `cap` chunks, a power of two. False: no memory. */
+static bool resize_locked(struct live *l, size_t cap)
+{
+    struct chunk **ring = pfs_malloc(cap * sizeof *ring);
+
+    if (!ring) {
+        return false;
+    }
+    for (uint64_t i = l->first; i <= l->n_chunks; i++) {
+        ring[i & (cap - 1)] = chunk_locked(l, i);
+    }
+    pfs_free(l->ring);
+    l->ring = ring;
+    l->cap = cap;
+    return true;
+}
+
 static void drop_first_locked(struct streamfs *f, struct live *l)
 {
-    struct chunk *c = list_entry(list_take_first(&l->chunks), struct chunk, link);
+    struct chunk *c = chunk_locked(l, l->first++);
 
     l->kept -= c->len;
     f->kept -= c->len;
     chunk_unref_locked(c);
+    if (l->cap > RING_MIN && n_kept_locked(l) < l->cap / 4) {
+        resize_locked(l, l->cap / 2); /* else it stays as large as it was */
+    }
 }
 
 /* ---- streams ---- */
@@ -53,9 +85,10 @@ static void drop_first_locked(struct streamfs *f, struct live *l)
 static void live_unref_locked(struct streamfs *f, struct live *l)
 {
     if (--l->refs == 0) {
-        while (!list_is_empty(&l->chunks)) {
+        while (n_kept_locked(l) > 0) {
             drop_first_locked(f, l);
         }
+        pfs_free(l->ring);
         pfs_free(l->name);
         pfs_free(l);
     }
@@ -92,7 +125,7 @@ enum pfs_class live_need_locked(struct streamfs *f, const char *path, struct liv
     }
     l->refs = 1;
     l->mtime_ns = pfs_wall_now();
-    list_init(&l->chunks);
+    l->first = 1;
     list_init(&l->readers);
     list_append(&f->lives, &l->link);
     f->n_lives++;
@@ -105,28 +138,22 @@ enum pfs_class live_need_locked(struct streamfs *f, const char *path, struct liv
 /* The chunk that the reader reads next, held; NULL: it has read all there is. */
 static struct chunk *next_chunk_locked(struct reader *r)
 {
-    struct list *chunks = &r->live->chunks;
+    const struct live *l = r->live;
 
-    if (r->chunk || list_is_empty(chunks)) {
+    if (r->chunk || r->next > l->n_chunks) {
         return r->chunk;
     }
-    /* Readers are mostly at the end: looked for from there. */
-    struct list *it = chunks->prev;
+    uint64_t number = r->next > l->first ? r->next : l->first;
 
-    if (list_entry(it, struct chunk, link)->number < r->next) {
-        return NULL;
+    if (number > l->n_chunks) {
+        return NULL; /* all have been dropped */
     }
-    while (it->prev != chunks && list_entry(it->prev, struct chunk, link)->number >= r->next) {
-        it = it->prev;
-    }
-    struct chunk *c = list_entry(it, struct chunk, link);
-
-    r->n_skipped += c->number - r->next;
-    r->next = c->number + 1;
-    r->chunk = c;
+    r->n_skipped += number - r->next;
+    r->next = number + 1;
+    r->chunk = chunk_locked(l, number);
     r->at = 0;
-    c->refs++;
-    return c;
+    r->chunk->refs++;
+    return r->chunk;
 }
 
 /* Moves what there is into buf; 0: nothing. */
@@ -293,21 +320,32 @@ static struct reader *reader_new_locked(struct streamfs *f, struct live *l, stru
     return r;
 }
 
+/* Number of the first chunk that a new reader gets: the last one is always part of the history. */
+static uint64_t history_locked(const struct streamfs *f, const struct live *l)
+{
+    uint64_t low = l->first, high = l->n_chunks;
+
+    while (low < high) {
+        uint64_t mid = low + (high - low) / 2;
+
+        if (l->n_written - chunk_locked(l, mid)->at > f->history) {
+            low = mid + 1;
+        } else {
+            high = mid;
+        }
+    }
+    return low;
+}
+
 struct pfs_stream *live_open_locked(struct streamfs *f, struct live *l, struct pfs_error *err)
 {
     struct reader *r = reader_new_locked(f, l, err);
-    size_t n = 0;
 
-    for (struct list *it = l->chunks.prev; r && it != &l->chunks; it = it->prev) {
-        struct chunk *c = list_entry(it, struct chunk, link);
-
-        n += c->len;
-        if (n > f->history && r->next <= l->n_chunks) {
-            break; /* the last chunk is always part of the history */
-        }
-        r->next = c->number;
+    if (!r) {
+        return NULL;
     }
-    return r ? &r->base : NULL;
+    r->next = history_locked(f, l);
+    return &r->base;
 }
 
 struct pfs_stream *live_clone_locked(struct streamfs *f, struct pfs_stream *s,
@@ -381,7 +419,7 @@ static void evict_locked(struct streamfs *f)
     list_for_each (it, &f->lives) {
         struct live *l = list_entry(it, struct live, link);
 
-        while (f->kept > f->max_kept && !list_is_empty(&l->chunks)) {
+        while (f->kept > f->max_kept && n_kept_locked(l) > 0) {
             drop_first_locked(f, l);
         }
     }
@@ -400,19 +438,21 @@ enum pfs_class live_write_locked(struct streamfs *f, struct live *l, const void 
     }
     struct chunk *c = pfs_malloc(sizeof *c + len);
 
-    if (!c) {
+    if (!c ||
+        (n_kept_locked(l) == l->cap && !resize_locked(l, l->cap > 0 ? 2 * l->cap : RING_MIN))) {
+        pfs_free(c);
         return pfs_nomem(err, "a chunk");
     }
     c->refs = 1;
-    c->number = ++l->n_chunks;
+    c->at = l->n_written;
     c->len = len;
     memcpy(c->data, data, len);
-    list_append(&l->chunks, &c->link);
+    l->ring[++l->n_chunks & (l->cap - 1)] = c;
     l->n_written += len;
     l->kept += len;
     f->kept += len;
     collect_locked(l, ready);
-    while (l->kept > f->retention && l->chunks.next != l->chunks.prev) {
+    while (l->kept > f->retention && n_kept_locked(l) > 1) {
         drop_first_locked(f, l);
     }
     list_remove(&l->link);

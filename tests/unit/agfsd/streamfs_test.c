@@ -174,6 +174,77 @@ Test(streamfs, slow_readers_are_bounded)
     d->ops->close(d);
 }
 
+#define MANY 400000
+
+/* What many chunks cost is to follow from their number: a search for each takes minutes. */
+Test(streamfs, a_long_history_is_read_in_one_go, .timeout = 30)
+{
+    const char *const pairs[] = {"ring_buffer_size=12MB", "channel_buffer_size=16MB", NULL};
+    struct pfs_driver *d = rig_open(streamfs_open, pairs);
+    char text[9];
+    struct pending a;
+    size_t n = 0;
+
+    for (int i = 0; i < MANY; i++) {
+        snprintf(text, sizeof text, "%08d", i);
+        rig_put(d, "/s", text);
+    }
+    for (int i = 0; i < MANY / 100; i++) {
+        struct pfs_stream *s = follow(d, "/s");
+
+        s->ops->close(s);
+    }
+    struct pfs_stream *all = follow(d, "/s");
+
+    for (int i = 0; i < MANY; i++) {
+        snprintf(text, sizeof text, "%08d", i);
+        start(all, &a, 8);
+        cr_assert(got(&a, text), "%d", i);
+        n += a.n;
+    }
+    start(all, &a, 8);
+    cr_assert_eq(a.n_calls, 0);
+    rig_put(d, "/s", "new");
+    cr_assert(got(&a, "new"));
+    cr_assert_eq(n, MANY * 8);
+    all->ops->close(all);
+    d->ops->close(d);
+}
+
+Test(streamfs, who_has_fallen_behind_goes_on_with_the_first_that_is_kept)
+{
+    const char *const pairs[] = {"ring_buffer_size=40", "channel_buffer_size=400", NULL};
+    struct pfs_driver *d = rig_open(streamfs_open, pairs);
+    struct pfs_stream *behind = follow(d, "/s"), *late;
+    char text[9];
+    struct pending a;
+
+    for (int i = 0; i < 200; i++) {
+        snprintf(text, sizeof text, "%04d", i);
+        rig_put(d, "/s", text);
+    }
+    late = follow(d, "/s");
+    for (int i = 100; i < 200; i++) {
+        snprintf(text, sizeof text, "%04d", i);
+        start(behind, &a, 4);
+        cr_assert(got(&a, text), "%d", i);
+    }
+    start(late, &a, 63);
+    cr_assert(got(&a, "0190019101920193019401950196019701980199"));
+    static const char large[500];
+    struct pfs_reply r = rig_write(d, "/s", large, sizeof large); /* not one of the others stays */
+
+    cr_assert_eq(r.count, sizeof large);
+    do {
+        start(late, &a, 63);
+    } while (a.n_calls > 0);
+    rig_put(d, "/s", "x"); /* the ring has become smaller meanwhile */
+    cr_assert(got(&a, "x"));
+    late->ops->close(late);
+    behind->ops->close(behind);
+    d->ops->close(d);
+}
+
 static const char *all_of(struct pfs_driver *d, const char *path)
 {
     static struct pending p;
