@@ -32,9 +32,7 @@ static struct kvfs *of(struct pfs_driver *d)
 
 /* ---- paths ---- */
 
-enum kv_place { KV_ROOT, KV_README, KV_KEYS, KV_KEY, KV_ELSEWHERE };
-
-static enum kv_place parse(const char *path, const char **ret_key)
+enum kv_place kv_parse(const char *path, const char **ret_key)
 {
     if (strcmp(path, "/") == 0) {
         return KV_ROOT;
@@ -54,7 +52,7 @@ static const char *need_key(const char *path, bool for_change, struct pfs_error 
 {
     const char *key = NULL;
 
-    switch (parse(path, &key)) {
+    switch (kv_parse(path, &key)) {
     case KV_ROOT:
     case KV_KEYS:
         pfs_refuse(err, PFS_BADARG, "is a directory: %s", path);
@@ -91,12 +89,15 @@ static void op_read(struct pfs_driver *d, const struct pfs_request *req, struct 
     }
     pthread_rwlock_rdlock(&k->lock);
     struct pair *p = kv_need_locked(k, key, &reply->err);
-    char *copy = p ? pfs_strndup(p->len ? p->value : "", p->len) : NULL;
-    size_t len = p ? p->len : 0;
+    size_t n = p ? kv_part(p, req) : 0;
 
+    if (n > 0) {
+        reply->data = pfs_strndup(p->value + (req->offset > 0 ? req->offset : 0), n);
+        reply->len = reply->data ? n : 0;
+    }
     pthread_rwlock_unlock(&k->lock);
-    if (p) {
-        pfs_reply_take_range(reply, copy, len, req);
+    if (n > 0 && !reply->data) {
+        pfs_nomem(&reply->err, "a read");
     }
 }
 
@@ -298,7 +299,7 @@ static void op_stat(struct pfs_driver *d, const struct pfs_request *req, struct 
 {
     struct kvfs *k = of(d);
     const char *key = NULL;
-    enum kv_place place = parse(req->path, &key);
+    enum kv_place place = kv_parse(req->path, &key);
     bool filled = true;
 
     if (place == KV_ELSEWHERE) {
@@ -321,7 +322,7 @@ static void op_readdir(struct pfs_driver *d, const struct pfs_request *req, stru
 {
     struct kvfs *k = of(d);
     const char *key = NULL;
-    enum kv_place place = parse(req->path, &key);
+    enum kv_place place = kv_parse(req->path, &key);
     size_t cap = 0;
     bool ok = true;
 
@@ -366,6 +367,7 @@ static const struct pfs_driver_ops kvfs_ops = {
     .name = "kvfs",
     .nonblocking = true,
     .plain_reads = true,
+    .is_long = kvfs_is_long,
     .op = {[PFS_OP_CREATE] = op_create,
            [PFS_OP_MKDIR] = op_mkdir,
            [PFS_OP_REMOVE] = op_remove,

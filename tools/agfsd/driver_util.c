@@ -20,6 +20,16 @@ struct pfs_stat *reply_add_entry(struct pfs_reply *reply, size_t *cap)
     return &reply->list[reply->n_list++];
 }
 
+bool lock_soon(pthread_rwlock_t *lock, bool changes)
+{
+    for (int i = 0; i < LOCK_TRIES; i++) {
+        if ((changes ? pthread_rwlock_trywrlock(lock) : pthread_rwlock_tryrdlock(lock)) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 enum pfs_class write_plan_of(const struct pfs_request *req, struct write_plan *ret,
                              struct pfs_error *err)
 {

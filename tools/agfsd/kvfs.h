@@ -3,7 +3,7 @@
 #ifndef AGFSD_KVFS_H
 #define AGFSD_KVFS_H
 
-/* Inside of kvfs: the table of pairs. Its functions want the lock; remove and set for writing. */
+/* Inside of kvfs: paths, and the table of pairs. */
 #include <proxyfs/driver.h>
 #include <pthread.h>
 
@@ -22,6 +22,19 @@ struct kvfs {
     uint64_t total;
 };
 
+enum kv_place { KV_ROOT, KV_README, KV_KEYS, KV_KEY, KV_ELSEWHERE };
+
+/* What a path is; *ret_key: of a KV_KEY. */
+enum kv_place kv_parse(const char *path, const char **ret_key);
+/* pfs_driver_ops.is_long */
+bool kvfs_is_long(struct pfs_driver *d, const struct pfs_request *req);
+
+/* ---- the table: its functions want the lock; remove, rename and set for writing ---- */
+
+/* How many bytes of a value a READ asks for. */
+size_t kv_part(const struct pair *p, const struct pfs_request *req);
+/* Index of the first pair whose key is not before `key`. */
+size_t kv_place_locked(const struct kvfs *k, const char *key);
 /* The pair of a key, NULL: none; the other says so in *err (NOTFOUND). Valid until the next set. */
 struct pair *kv_find_locked(const struct kvfs *k, const char *key);
 struct pair *kv_need_locked(const struct kvfs *k, const char *key, struct pfs_error *err);

@@ -10,8 +10,15 @@
 
 #define ENTRY_COST 64 /* of a key's table entry, counted as bytes */
 
-/* Index of the first pair whose key is not before `key`. */
-static size_t place_locked(const struct kvfs *k, const char *key)
+size_t kv_part(const struct pair *p, const struct pfs_request *req)
+{
+    size_t from = req->offset > 0 ? (size_t)req->offset : 0;
+    size_t left = from < p->len ? p->len - from : 0;
+
+    return req->size >= 0 && (uint64_t)req->size < left ? (size_t)req->size : left;
+}
+
+size_t kv_place_locked(const struct kvfs *k, const char *key)
 {
     size_t low = 0, high = k->n;
 
@@ -29,7 +36,7 @@ static size_t place_locked(const struct kvfs *k, const char *key)
 
 struct pair *kv_find_locked(const struct kvfs *k, const char *key)
 {
-    size_t i = place_locked(k, key);
+    size_t i = kv_place_locked(k, key);
 
     return i < k->n && strcmp(k->pairs[i].key, key) == 0 ? &k->pairs[i] : NULL;
 }
@@ -92,7 +99,7 @@ enum pfs_class kv_rename_locked(struct kvfs *k, struct pair *p, const char *to,
     pfs_free(p->key);
     k->n--;
     memmove(p, p + 1, (size_t)(k->pairs + k->n - p) * sizeof *p);
-    size_t at = place_locked(k, to);
+    size_t at = kv_place_locked(k, to);
 
     memmove(&k->pairs[at + 1], &k->pairs[at], (k->n - at) * sizeof *k->pairs);
     k->pairs[at] = moved;
@@ -121,7 +128,7 @@ enum pfs_class kv_set_locked(struct kvfs *k, const char *key, char *value, size_
             pfs_free(copy);
             return pfs_nomem(err, "a key");
         }
-        size_t at = place_locked(k, key);
+        size_t at = kv_place_locked(k, key);
 
         memmove(&k->pairs[at + 1], &k->pairs[at], (k->n - at) * sizeof *k->pairs);
         k->n++;

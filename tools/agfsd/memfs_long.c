@@ -7,24 +7,6 @@
 #include "base/op.h"
 #include "memfs.h"
 
-#define LONG_BYTES (1u << 20) /* moved in a tenth of a millisecond; with new pages in one */
-#define ENTRY_BYTES 512       /* what an entry of a listing costs, in bytes moved */
-
-#define TRIES 100 /* most owners of the lock have it for less than a microsecond */
-
-/* False: somebody is long at it. */
-static bool try_lock(struct memfs *m, bool changes)
-{
-    for (int i = 0; i < TRIES; i++) {
-        int rc = changes ? pthread_rwlock_trywrlock(&m->lock) : pthread_rwlock_tryrdlock(&m->lock);
-
-        if (rc == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static size_t distance(size_t a, size_t b)
 {
     return a > b ? a - b : b - a;
@@ -99,7 +81,7 @@ bool memfs_is_long(struct pfs_driver *d, const struct pfs_request *req)
     struct memfs *m = memfs_of(d);
     bool changes = req->op != PFS_OP_READ && req->op != PFS_OP_READDIR && req->op != PFS_OP_STAT;
 
-    if (!try_lock(m, changes)) {
+    if (!lock_soon(&m->lock, changes)) {
         return true;
     }
     size_t bytes = has_effort(req->op) ? effort_locked(m, req) : 0;

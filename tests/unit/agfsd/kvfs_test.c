@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
 #include "driver_rig.h"
+#include "kvfs.h"
+#include <malloc.h>
+#include <stdlib.h>
 
 Test(kvfs, keys_and_values)
 {
@@ -91,6 +94,94 @@ Test(kvfs, refusals)
     cr_assert_eq(r.err.cls, PFS_NOSPC);
     rig_put(d, "/keys/b", "");
     cr_assert_str_eq(rig_ls(d, "/keys"), "b z ");
+    d->ops->close(d);
+}
+
+#define BIG (2u << 20)
+
+static void put_big(struct pfs_driver *d, const char *path)
+{
+    char *big = calloc(1, BIG);
+    struct pfs_reply r = rig_write(d, path, big, BIG);
+
+    cr_assert_eq(r.count, BIG);
+    free(big);
+}
+
+Test(kvfs, a_part_of_a_value_is_all_that_is_copied)
+{
+    struct pfs_driver *d = rig_open(kvfs_open, NULL);
+    struct pfs_request req = {.op = PFS_OP_READ, .path = "/keys/big", .offset = 5, .size = 3};
+
+    put_big(d, "/keys/big");
+    struct pfs_reply r = rig_run(d, req);
+
+    cr_assert_eq(r.len, 3);
+    cr_assert_lt(malloc_usable_size(r.data), 1000);
+    pfs_reply_fini(&r);
+    req.offset = BIG - 1;
+    r = rig_run(d, req);
+    cr_assert_eq(r.len, 1);
+    pfs_reply_fini(&r);
+    req.offset = INT64_MAX;
+    r = rig_run(d, req);
+    cr_assert(r.err.cls == PFS_OK && r.len == 0 && !r.data);
+    d->ops->close(d);
+}
+
+static bool is_long(struct pfs_driver *d, enum pfs_op op, const char *path, size_t len,
+                    int64_t offset, int64_t size)
+{
+    const struct pfs_request req = {
+        .op = op, .path = path, .path2 = path, .len = len, .offset = offset, .size = size};
+
+    return d->ops->is_long(d, &req);
+}
+
+static void *ask_while_locked(void *arg)
+{
+    struct pfs_driver *d = arg;
+
+    cr_expect(is_long(d, PFS_OP_STAT, "/keys/a", 0, -1, -1));
+    cr_expect(is_long(d, PFS_OP_WRITE, "/keys/a", 1, -1, -1));
+    cr_expect_not(is_long(d, PFS_OP_STAT, "/", 0, -1, -1));
+    return NULL;
+}
+
+Test(kvfs, says_what_takes_long)
+{
+    struct pfs_driver *d = rig_open(kvfs_open, NULL);
+    char path[40];
+    pthread_t t;
+
+    cr_assert_not_null(d->ops->is_long);
+    put_big(d, "/keys/big");
+    rig_put(d, "/keys/a", "a");
+    cr_assert(is_long(d, PFS_OP_READ, "/keys/big", 0, -1, -1));
+    cr_assert_not(is_long(d, PFS_OP_READ, "/keys/big", 0, 0, 1));
+    cr_assert_not(is_long(d, PFS_OP_READ, "/keys/a", 0, -1, -1));
+    cr_assert_not(is_long(d, PFS_OP_READ, "/keys/none", 0, -1, -1));
+    cr_assert_not(is_long(d, PFS_OP_STAT, "/keys/big", 0, -1, -1));
+    cr_assert_not(is_long(d, PFS_OP_WRITE, "/keys/a", 100, -1, -1));
+    cr_assert(is_long(d, PFS_OP_WRITE, "/keys/a", BIG, -1, -1));
+    cr_assert(is_long(d, PFS_OP_WRITE, "/keys/a", 1, BIG, -1), "the gap is cleared");
+    cr_assert(is_long(d, PFS_OP_WRITE, "/keys/big", 1, 0, -1), "the rest is copied");
+    cr_assert(is_long(d, PFS_OP_TRUNCATE, "/keys/a", 0, -1, BIG));
+    cr_assert(is_long(d, PFS_OP_REMOVE, "/keys/big", 0, -1, -1));
+    cr_assert_not(is_long(d, PFS_OP_READDIR, "/keys", 0, -1, -1));
+    for (int i = 0; i < 40000; i++) {
+        snprintf(path, sizeof path, "/keys/k%05d", i);
+        rig_ok(d, PFS_OP_CREATE, path);
+    }
+    cr_assert(is_long(d, PFS_OP_READDIR, "/keys", 0, -1, -1));
+    cr_assert_not(is_long(d, PFS_OP_READDIR, "/", 0, -1, -1));
+    cr_assert(is_long(d, PFS_OP_CREATE, "/keys/b", 0, -1, -1), "all others move");
+    cr_assert_not(is_long(d, PFS_OP_CREATE, "/keys/z", 0, -1, -1));
+    cr_assert_not(is_long(d, PFS_OP_WRITE, "/keys/a", 1, -1, -1));
+    cr_assert_eq(pthread_rwlock_wrlock(&((struct kvfs *)d)->lock), 0);
+    cr_assert_eq(pthread_create(&t, NULL, ask_while_locked, d), 0);
+    pthread_join(t, NULL);
+    pthread_rwlock_unlock(&((struct kvfs *)d)->lock);
     d->ops->close(d);
 }
 
