@@ -397,6 +397,7 @@ static void op_close(struct pfs_driver *d)
 
 static const struct pfs_driver_ops queuefs_ops = {
     .name = "queuefs",
+    .is_long = queuefs_is_long,
     .op = {[PFS_OP_CREATE] = op_create,
            [PFS_OP_MKDIR] = op_mkdir,
            [PFS_OP_REMOVE] = op_remove,

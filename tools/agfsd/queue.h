@@ -37,6 +37,14 @@ struct queue_message {
     size_t len;
 };
 
+/* What an operation will touch of a queue, for those that look whether it takes long. */
+enum queue_effort {
+    QUEUE_EFFORT_NONE,    /* a little */
+    QUEUE_EFFORT_MESSAGE, /* the first message */
+    QUEUE_EFFORT_ALL,     /* all of them */
+    QUEUE_EFFORT_NAMES    /* the names of queues */
+};
+
 struct queue_state {
     bool exists;
     bool has_below;  /* queues whose names go on after a '/' */
@@ -72,6 +80,9 @@ struct queue_backend_ops {
     enum pfs_class (*children)(struct queue_backend *b, const char *name,
                                bool (*fn)(void *arg, const char *child), void *arg,
                                struct pfs_error *err);
+    /* Bytes that something of that kind has to move, without waiting; SIZE_MAX: it would wait for
+     * another one. NULL where `blocking`. */
+    size_t (*effort)(struct queue_backend *b, const char *name, enum queue_effort what);
     void (*close)(struct queue_backend *b);
 };
 

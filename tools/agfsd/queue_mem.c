@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/list.h"
 #include "base/path.h"
+#include "driver_util.h"
 #include "queue.h"
 #include <inttypes.h>
 #include <pthread.h>
@@ -364,6 +365,37 @@ static enum pfs_class mem_children(struct queue_backend *b, const char *name,
     return PFS_OK;
 }
 
+static bool lock_mutex_soon(pthread_mutex_t *mu)
+{
+    for (int i = 0; i < LOCK_TRIES; i++) {
+        if (pthread_mutex_trylock(mu) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static size_t mem_effort(struct queue_backend *b, const char *name, enum queue_effort what)
+{
+    struct queue_mem *m = of(b);
+    size_t n = 0;
+
+    if (!lock_mutex_soon(&m->mu)) {
+        return SIZE_MAX;
+    }
+    if (what == QUEUE_EFFORT_MESSAGE) {
+        const struct queue *q = find_locked(m, name);
+
+        n = q && q->size > 0 ? list_entry(q->messages.next, struct message, link)->len : 0;
+    } else if (what == QUEUE_EFFORT_ALL) {
+        n = (size_t)m->total + m->n_queues * sizeof(struct queue);
+    } else if (what == QUEUE_EFFORT_NAMES) {
+        n = m->n_queues * ENTRY_BYTES;
+    }
+    pthread_mutex_unlock(&m->mu);
+    return n;
+}
+
 static void mem_close(struct queue_backend *b)
 {
     struct queue_mem *m = of(b);
@@ -386,6 +418,7 @@ static const struct queue_backend_ops mem_ops = {
     .clear = mem_clear,
     .look = mem_look,
     .children = mem_children,
+    .effort = mem_effort,
     .close = mem_close,
 };
 

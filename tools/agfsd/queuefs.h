@@ -68,6 +68,12 @@ pfs_op_fn queuefs_stat;
 
 pfs_op_fn queuefs_hopen, queuefs_hread, queuefs_hwrite, queuefs_hseek, queuefs_hsync, queuefs_hstat,
     queuefs_hclose;
+/* Bytes that a call on a handle has to move, without waiting; SIZE_MAX: it would wait. */
+size_t queuefs_handle_effort(struct queuefs *q, const struct pfs_request *req);
+/* The same for a file of a queue; len: what is written to it. */
+size_t queuefs_effort(struct queuefs *q, const struct queue_path *p, bool write, size_t len);
+/* pfs_driver_ops.is_long, where the backend does not block. */
+bool queuefs_is_long(struct pfs_driver *d, const struct pfs_request *req);
 /* Frees the handles that are left. */
 void queuefs_handles_fini(struct queuefs *q);
 

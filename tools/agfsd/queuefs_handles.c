@@ -193,6 +193,30 @@ void queuefs_hstat(struct pfs_driver *d, const struct pfs_request *req, struct p
     }
 }
 
+size_t queuefs_handle_effort(struct queuefs *q, const struct pfs_request *req)
+{
+    struct pfs_error err;
+    struct qhandle *h = take(&q->base, req->handle, &err);
+    size_t n = 0;
+
+    if (h && pthread_mutex_trylock(&h->mu) != 0) {
+        n = SIZE_MAX; /* another call fetches */
+    } else if (h) {
+        bool read = req->op == PFS_OP_HANDLE_READ;
+
+        if (read && h->fetched) {
+            n = req->size >= 0 && (uint64_t)req->size < h->len ? (size_t)req->size : h->len;
+        } else if (read || req->op == PFS_OP_HANDLE_WRITE) {
+            n = queuefs_effort(q, &h->at, !read, req->len);
+        }
+        pthread_mutex_unlock(&h->mu);
+    }
+    if (h) {
+        let_go(&q->base, h);
+    }
+    return n;
+}
+
 static void drop_locked(struct qhandle *h)
 {
     list_remove(&h->link);
