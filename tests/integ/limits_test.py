@@ -198,14 +198,20 @@ def test_D09_bodies_in_memory_count_both_ways(world):
     in_use = lambda: api.get("limits").json()["in_use"]["body_memory"]
     big = b"x" * (3 << 20)
     assert api.put("/memfs/big", big).status == 200 and in_use() == 0
+    assert api.put("/memfs/half", b"x" * (4 << 20)).status == 200 and in_use() == 0
+    assert api.put("/memfs/more", b"x" * ((4 << 20) + 1)).status == 200 and in_use() == 0
     slow = []
-    for n in range(1, 4):  # the last may pass the limit: by one response a loop at most
+    for n in range(1, 3):
         s = socket.socket()
         s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         s.connect(address(server.clear))
-        s.sendall(b"GET /api/v1/files?path=/memfs/big HTTP/1.1\r\nHost: x\r\n\r\n")
+        s.sendall(b"GET /api/v1/files?path=/memfs/half HTTP/1.1\r\nHost: x\r\n\r\n")
         slow.append(s)
-        wait_for("response %d" % n, lambda: in_use() >= n * len(big))
+        wait_for("response %d" % n, lambda: in_use() == n * (4 << 20))
+        if n == 1:
+            assert api.read("/memfs/big").status == 200, "4 + 3 MiB"
+            wait_for("its end", lambda: in_use() == 4 << 20)
+            assert api.read("/memfs/more").status == 503, "a byte more than there is room for"
     for r in (api.read("/memfs/README"), api.get("directories", path="/memfs"), api.put("/memfs/f", big)):
         assert r.status == 503 and r.headers["not-applied"] == "1" and r.json()["outcome"] == "NA", (r.status, r.body)
     assert api.get("stat", path="/memfs/f").status == 404 and api.get("health").status == 200

@@ -7,6 +7,7 @@
 #include "base/list.h"
 #include "base/path.h"
 #include "base/reply.h"
+#include "body_share.h"
 #include "driver_options.h"
 #include "driver_util.h"
 #include "drivers.h"
@@ -91,12 +92,12 @@ static void op_read(struct pfs_driver *d, const struct pfs_request *req, struct 
     struct pair *p = kv_need_locked(k, key, &reply->err);
     size_t n = p ? kv_part(p, req) : 0;
 
-    if (n > 0) {
+    if (n > 0 && share_take(key, n, &reply->err)) {
         reply->data = pfs_strndup(p->value + (req->offset > 0 ? req->offset : 0), n);
         reply->len = reply->data ? n : 0;
     }
     pthread_rwlock_unlock(&k->lock);
-    if (n > 0 && !reply->data) {
+    if (n > 0 && !reply->data && reply->err.cls == PFS_OK) {
         pfs_nomem(&reply->err, "a read");
     }
 }

@@ -5,10 +5,10 @@
 #include "base/err.h"
 #include "base/path.h"
 #include "base/reply.h"
+#include "body_share.h"
 #include "driver_options.h"
 #include "drivers.h"
 #include "localfs.h"
-#include "meters.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -71,15 +71,10 @@ static void op_mkdir(struct pfs_driver *d, const struct pfs_request *req, struct
     }
 }
 
-/*
- * Reads n bytes into memory, which counts with the bodies of requests, here until they are one's
- * body.
- */
+/* Reads n bytes into memory, which counts (body_share.h). */
 static void read_whole(int fd, const char *path, size_t n, int64_t at, struct pfs_reply *reply)
 {
-    if (!gauge_take(GAUGE_BODY_MEMORY, (int64_t)n + 1)) {
-        meter_hit(METER_BODY_MEMORY, NULL, NULL);
-        pfs_refuse(&reply->err, PFS_OVERLOAD, "%s: too many bodies are in memory", path);
+    if (!share_take(path, n, &reply->err)) {
         return;
     }
     char *buf = pfs_malloc(n + 1);
@@ -94,7 +89,6 @@ static void read_whole(int fd, const char *path, size_t n, int64_t at, struct pf
         reply->data = buf;
         reply->len = (size_t)got;
     }
-    gauge_add(GAUGE_BODY_MEMORY, -((int64_t)n + 1));
 }
 
 static void op_read(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)

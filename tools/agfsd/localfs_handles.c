@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/path.h"
+#include "body_share.h"
 #include "extents.h"
 #include "localfs.h"
 #include <errno.h>
@@ -217,7 +218,7 @@ void lfs_hread(struct pfs_driver *d, const struct pfs_request *req, struct pfs_r
     if (!h) {
         return;
     }
-    if (may(h, PFS_OPEN_RDONLY, &reply->err)) {
+    if (may(h, PFS_OPEN_RDONLY, &reply->err) && share_take(h->path, want, &reply->err)) {
         char *buf = pfs_malloc(want + 1);
         int64_t at = req->offset >= 0 ? req->offset : h->pos;
         ssize_t got = buf ? lfs_pread_all(h->fd, buf, want, at) : -1;

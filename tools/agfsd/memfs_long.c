@@ -5,6 +5,7 @@
  * memory, and any that would wait for one of those to give the lock back.
  */
 #include "base/op.h"
+#include "driver_util.h"
 #include "memfs.h"
 
 static size_t distance(size_t a, size_t b)

@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/path.h"
 #include "base/reply.h"
+#include "body_share.h"
 #include "memfs.h"
 #include <string.h>
 
@@ -311,7 +312,7 @@ void mnode_read_locked(const struct mnode *n, int64_t offset, int64_t size, stru
     size_t left = at < n->len ? n->len - at : 0;
     size_t take = size < 0 || (uint64_t)size > left ? left : (size_t)size;
 
-    if (take > 0) {
+    if (take > 0 && share_take(n->name, take, &reply->err)) {
         reply->data = pfs_malloc(take);
         if (!reply->data) {
             pfs_nomem(&reply->err, "a file's content");

@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/op.h"
 #include "base/reply.h"
+#include "body_share.h"
 #include "vfs_internal.h"
 #include <string.h>
 
@@ -20,8 +21,10 @@ static void deliver(struct post *p)
     struct vcall *c = container_of(p, struct vcall, post);
 
     struct loop *loop = c->loop;
+    size_t share = c->share;
 
     c->done(c->arg, &c->reply);
+    share_give(share); /* the response counts by itself */
     if (loop) {
         http_free(loop, c);
     } else {
@@ -140,6 +143,7 @@ void vfs_finish_here(struct vcall *c)
 static void run_op(struct vcall *c)
 {
     struct pfs_driver *d = c->mount ? c->mount->driver : NULL;
+    size_t outer = share_begin();
 
     if (c->fn) {
         c->fn(d, &c->req, &c->reply);
@@ -155,6 +159,7 @@ static void run_op(struct vcall *c)
     if (c->req.op == PFS_OP_OPEN_READ && !(c->req.flags & PFS_READ_RANGE)) {
         vfs_stream_inline(&c->reply);
     }
+    c->share = share_complete(share_end(outer), &c->reply);
 }
 
 static void job(void *arg)
@@ -176,6 +181,7 @@ static void submitted_done(void *arg, struct pfs_reply *reply)
     struct vcall *c = arg;
 
     c->reply = *reply;
+    c->share = share_complete(0, reply);
     vfs_finish(c);
 }
 
@@ -439,5 +445,6 @@ void vfs_run(struct vfs *v, const struct pfs_request *req, struct pfs_reply *rep
         vfs_release(c->mount);
     }
     *reply = c->reply;
+    share_give(c->share);
     pfs_free(c);
 }

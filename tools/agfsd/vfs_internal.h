@@ -73,6 +73,7 @@ struct vcall {
     pfs_done_fn *done;
     void *arg;
     uint64_t handle;      /* the server's */
+    size_t share;         /* of the memory of bodies, for the reply (body_share.h) */
     struct vhandle *slot; /* while it opens a handle: the place for it */
     bool own_deadline;    /* the request names none: req.deadline_ns is the server's */
     char *full;  /* normalised path in the tree, links resolved; behind the struct, as is: */

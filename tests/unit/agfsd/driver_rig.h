@@ -4,6 +4,7 @@
 #define DRIVER_RIG_H
 
 /* Calls on a driver, with the checks that tests of drivers repeat. */
+#include "body_share.h"
 #include "drivers.h"
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -32,9 +33,11 @@ static inline struct pfs_driver *rig_open(driver_open_fn *open, const char *cons
 static inline struct pfs_reply rig_run(struct pfs_driver *d, struct pfs_request req)
 {
     struct pfs_reply r = {0};
+    size_t outer = share_begin();
 
     cr_assert_not_null(d->ops->op[req.op], "%s", pfs_op_name(req.op));
     d->ops->op[req.op](d, &req, &r);
+    share_give(share_end(outer));
     return r;
 }
 

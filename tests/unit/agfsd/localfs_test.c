@@ -43,11 +43,11 @@ Test(localfs, a_file_is_read_whole_into_memory_only_up_to_a_limit)
     host_put("base/big", "");
     cr_assert_eq(truncate(host("base/big"), (int64_t)3 << 30), 0);
     rig_fails(d, PFS_OP_READ, "/big", PFS_TOOBIG, "/big: at most 67108864 bytes are read at once");
-    gauge_set_limit(GAUGE_BODY_MEMORY, 1000);
+    gauge_set_limit(GAUGE_BODY_MEMORY, 10000);
     host_put("base/small", "small");
     cr_assert_str_eq(rig_cat(d, "/small"), "small");
     cr_assert_eq(gauge_read(GAUGE_BODY_MEMORY), 0);
-    cr_assert_eq(truncate(host("base/small"), 1000), 0);
+    cr_assert_eq(truncate(host("base/small"), 10001), 0);
     rig_fails(d, PFS_OP_READ, "/small", PFS_OVERLOAD, "too many bodies are in memory");
     cr_assert_eq(gauge_read(GAUGE_BODY_MEMORY), 0);
 }

@@ -62,6 +62,25 @@ static struct timespec deadline(void)
     return t;
 }
 
+void vfs_rig_await_posts(int n)
+{
+    struct timespec until = deadline();
+    int rc = 0, there = 0;
+
+    pthread_mutex_lock(&loop.mu);
+    while (there < n && rc == 0) {
+        there = 0;
+        for (struct post *p = loop.first; p; p = p->next) {
+            there++;
+        }
+        if (there < n) {
+            rc = pthread_cond_timedwait(&loop.cond, &loop.mu, &until);
+        }
+    }
+    pthread_mutex_unlock(&loop.mu);
+    cr_assert_eq(there, n);
+}
+
 void vfs_rig_step(void)
 {
     struct timespec until = deadline();

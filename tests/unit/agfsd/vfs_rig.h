@@ -55,6 +55,8 @@ void vfs_rig_submit(struct rig_call *c, const struct pfs_request *req);
 void vfs_rig_step(void);
 /* Runs the loop until the call is done. */
 void vfs_rig_wait(struct rig_call *c);
+/* Waits until so many calls are done, and does not run the loop. */
+void vfs_rig_await_posts(int n);
 /* Both; the reply is the caller's. */
 struct pfs_reply vfs_rig_do(const struct pfs_request *req);
 struct pfs_reply vfs_rig_path(enum pfs_op op, const char *path);
