@@ -194,8 +194,9 @@ static void set_events(struct conn *c)
         (c->state != CONN_OPEN || (c->proto->wants_read(c) && conn_unsent(c) < OUT_QUEUE_MAX));
     int events = (read ? UV_READABLE : 0) | (conn_unsent(c) || c->more ? UV_WRITABLE : 0);
 
-    if (c->eof && c->state == CONN_OPEN && !events) {
-        events = UV_PRIORITIZED; /* none of these comes, but a reset is told with it */
+    if (c->state == CONN_OPEN && !events) {
+        /* No priority data comes, but a reset is told with it. */
+        events = c->eof || c->ended ? UV_PRIORITIZED : UV_DISCONNECT;
     }
     if (events == c->events) {
         return;
@@ -297,6 +298,8 @@ static void on_poll(uv_poll_t *handle, int status, int events)
         c->active_ms = loop_now_ms(c->loop);
         c->warm = true;
         conn_read(c);
+    } else if (events & UV_DISCONNECT) {
+        c->ended = true;
     }
     conn_touch(c);
 }

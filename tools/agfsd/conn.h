@@ -34,7 +34,8 @@ struct proto {
     bool (*wants_read)(const struct conn *c);
     /* Nothing more will be read or sent: close once the output has left. */
     bool (*is_finished)(const struct conn *c);
-    /* The peer sends no more, and what it has sent has been offered. May be called again. */
+    /* The peer sends no more, and (c->eof) what it has sent has been offered. May be called again.
+     */
     void (*on_eof)(struct conn *c);
     /* When tick must be called (loop_now_ms time). */
     int64_t (*deadline)(const struct conn *c);
@@ -71,6 +72,7 @@ struct conn {
     enum conn_state state;
     bool broken;  /* to be closed at once */
     bool eof;     /* the peer has ended its side */
+    bool ended;   /* the same, but not all has been read */
     bool in_turn; /* conn_turn is at work ... */
     bool again;   /* ... and was touched meanwhile */
     bool more;    /* the turn's budget was used up, there is more to send */

@@ -427,8 +427,9 @@ static void pour(struct conn *c)
 void conn_work(struct conn *c)
 {
     pour(c);
-    if (c->eof && c->state == CONN_OPEN && !c->broken && !c->more && !conn_unsent(c)) {
-        c->proto->on_eof(c); /* all input has been offered: what is missing will not come */
+    if ((c->eof || c->ended) && c->state == CONN_OPEN && !c->broken && !c->more &&
+        !conn_unsent(c)) {
+        c->proto->on_eof(c); /* at eof all input has been offered: what is missing will not come */
         pour(c);
     }
 }

@@ -243,9 +243,9 @@ static void h1_on_eof(struct conn *c)
 {
     struct h1 *h = c->session;
 
-    if (h->state == H1_HEAD) {
+    if (h->state == H1_HEAD && c->eof) {
         h->state = H1_CLOSE;
-    } else if (h->state == H1_BODY && may_take(h)) {
+    } else if (h->state == H1_BODY && c->eof && may_take(h)) {
         stop_body(c, "the client ended before its request body was complete");
     } else if (h->state == H1_BUSY && h->minor > 0 && !h->asked) {
         h->tick_at_ms = pfs_earlier(h->tick_at_ms, loop_now_ms(c->loop) + EOF_ASK_MS);
@@ -305,10 +305,12 @@ static void h1_tick(struct conn *c, int64_t now_ms)
         conn_trip(c, METER_BODY_RATE);
         stop_body(c, req_too_slow);
     }
-    if (c->eof && h->state == H1_BUSY && h->r && !h->r->answered && h->minor > 0 && !h->asked) {
+    bool ended = c->eof || c->ended;
+
+    if (ended && h->state == H1_BUSY && h->r && !h->r->answered && h->minor > 0 && !h->asked) {
         ask_whether_there(c);
     }
-    if (c->eof && h->responding && h->r->resp == RESP_STREAM && h->r->n_ready == 0 &&
+    if (ended && h->responding && h->r->resp == RESP_STREAM && h->r->n_ready == 0 &&
         now_ms - h->r->progress_ms >= lim->eof_stall_ms) {
         conn_break(c); /* nobody follows that stream any more */
     }

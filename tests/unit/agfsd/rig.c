@@ -59,6 +59,23 @@ int peer_connect(const struct rig *r)
     return fd;
 }
 
+int rig_other_end(int fd)
+{
+    struct sockaddr_in mine, theirs;
+    socklen_t n = sizeof mine;
+
+    cr_assert_eq(getsockname(fd, (struct sockaddr *)&mine, &n), 0);
+    for (int other = 0; other < 1000; other++) {
+        n = sizeof theirs;
+        if (getpeername(other, (struct sockaddr *)&theirs, &n) == 0 && n == sizeof theirs &&
+            theirs.sin_port == mine.sin_port) {
+            return other;
+        }
+    }
+    cr_assert_fail("the server has not accepted it");
+    return -1;
+}
+
 void peer_send(int fd, const void *p, size_t n)
 {
     const char *c = p;

@@ -42,6 +42,9 @@ char *peer_talk(const struct rig *r, const char *text);
 /* How often `what` is in text. */
 unsigned count_of(const char *text, const char *what);
 
+/* The server's end of the connection that fd is of: it is in this process too. */
+int rig_other_end(int fd);
+
 /* ---- an HTTP/2 client ---- */
 
 #define PEER_STREAMS 300

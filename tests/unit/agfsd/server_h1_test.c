@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
+#include "base/clock.h"
+#include "meters.h"
 #include "rig.h"
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -271,6 +274,75 @@ Test(server_h1, failing_streams_break_the_framing)
     }
     expect(&r, "PUT /sink?fail=2 HTTP/1.1\r\nContent-Length: 3\r\n" END "abc", "HTTP/1.1 500",
            "io");
+    cr_expect(rig_stop(&r));
+}
+
+#define PIPELINED (100 * 1024)
+
+/* Sends so many bytes of requests, and waits until the server reads no more of them; how many. */
+static unsigned pipeline(int fd)
+{
+    static const char one[] = "GET /hello HTTP/1.1\r\nHost: aaaaaaaaaaaaaaaaaaaaaaaaa\r\n\r\n";
+    int64_t end = pfs_now() + 10 * PFS_SEC;
+    int theirs = rig_other_end(fd), waiting = 0;
+    size_t n = 0;
+
+    for (; n < PIPELINED; n += sizeof one - 1) {
+        peer_say(fd, one);
+    }
+    do {
+        cr_assert(pfs_now() < end, "%d of %zu bytes wait", waiting, n);
+        usleep(1000);
+        cr_assert_eq(ioctl(theirs, FIONREAD, &waiting), 0);
+    } while (n - (size_t)waiting < READ_CHUNK);
+    return (unsigned)(n / (sizeof one - 1));
+}
+
+/* While its answer is under way the server has no wish to read or to write. */
+Test(server_h1, who_has_sent_much_ahead_is_seen_to_leave)
+{
+    struct rig r = RIG_INIT;
+
+    r.options.limits.eof_stall_ms = r.options.limits.tick_ms = 100;
+    rig_start(&r, NULL);
+    for (int reset = 0; reset < 2; reset++) {
+        struct linger now = {.l_onoff = reset, .l_linger = 0};
+        int64_t end = pfs_now() + 10 * PFS_SEC;
+        int fd = peer_connect(&r);
+
+        peer_say(fd, "GET /follow HTTP/1.1\r\nHost: a\r\n\r\n");
+        free(peer_read_until(fd, "\r\n\r\n"));
+        pipeline(fd);
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+        close(fd);
+        while (gauge_read(GAUGE_CONNECTIONS) > 0) {
+            cr_assert(pfs_now() < end, "%s: nobody noticed", reset ? "reset" : "close");
+            usleep(1000);
+        }
+    }
+    cr_expect(rig_stop(&r));
+}
+
+Test(server_h1, who_has_sent_much_ahead_and_ended_its_side_gets_all_answers)
+{
+    struct rig r = RIG_INIT;
+
+    rig_start(&r, NULL);
+    int fd = peer_connect(&r);
+
+    peer_say(fd, "GET /hang HTTP/1.1\r\nHost: a\r\n\r\n");
+    cr_expect(fake_wait(&fake_hanging, 1));
+    unsigned n = pipeline(fd);
+
+    shutdown(fd, SHUT_WR);
+    fake_release();
+    char *all = peer_read_all(fd, NULL);
+
+    cr_assert_not_null(all);
+    cr_expect_eq(count_of(all, "released"), 1);
+    cr_expect_eq(count_of(all, "hello"), n);
+    free(all);
+    close(fd);
     cr_expect(rig_stop(&r));
 }
 
