@@ -30,8 +30,22 @@ static bool note_settings(struct h2_guard *g, int64_t now_ms)
     return ++g->n_settings <= H2_SETTINGS_PER_MIN;
 }
 
+static bool note_reset(struct h2_guard *g, int64_t now_ms)
+{
+    return bucket_take(&g->resets, H2_RESET_BURST, H2_RESET_RATE, now_ms);
+}
+
+/*
+ * Who gives a request up asks with a PING whether the connection stands, and with another one when
+ * the server knows of it, before it sends what depends on that. These belong to the reset, which
+ * has a bucket of its own.
+ */
 static bool note_ping(struct h2_guard *g, int64_t now_ms)
 {
+    if (g->reset_pings > 0) {
+        g->reset_pings--;
+        return true;
+    }
     bool soon = g->ping_ms != 0 && now_ms - g->ping_ms < H2_PING_WINDOW_MS;
 
     g->ping_ms = now_ms ? now_ms : 1;
@@ -50,8 +64,10 @@ bool h2_guard_note(struct h2_guard *g, enum h2_event ev, int64_t now_ms)
 {
     switch (ev) {
     case H2_EV_PEER_RESET:
+        g->reset_pings += g->reset_pings < H2_RESET_BURST ? H2_RESET_PINGS : 0;
+        return note_reset(g, now_ms);
     case H2_EV_OWN_RESET: /* what makes us reset a stream costs as much as a reset */
-        return bucket_take(&g->resets, H2_RESET_BURST, H2_RESET_RATE, now_ms);
+        return note_reset(g, now_ms);
     case H2_EV_WINDOW_UPDATE: /* Envoy's formula: windows follow what we send */
         return ++g->n_window_updates <= 5 + 2 * (g->n_streams + 10 * g->n_data_sent) ||
                glitch(g, now_ms);

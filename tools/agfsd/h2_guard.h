@@ -24,6 +24,7 @@ struct h2_guard {
     unsigned n_settings;
     int64_t ping_ms; /* the last one; 0: none, or something useful has happened since */
     unsigned ping_strikes;
+    unsigned reset_pings; /* that go with resets of the peer and have not come yet */
     unsigned n_goaways;
 };
 

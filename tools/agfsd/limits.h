@@ -99,6 +99,7 @@ void limits_each(const struct server_limits *limits, limit_fn *fn, void *arg);
 #define H2_SETTINGS_PER_MIN 10
 #define H2_PING_STRIKES 2     /* PINGs so soon after each other while nothing else happens: */
 #define H2_PING_WINDOW_MS 900 /* who is to find a dead peer fast asks each second */
+#define H2_RESET_PINGS 2      /* with each reset: is the peer there, and does it know by now? */
 #define H2_BOMB_FACTOR 4      /* a header this many times over the limit ends the connection */
 
 #define READ_CHUNK (64 * 1024)

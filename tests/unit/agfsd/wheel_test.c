@@ -121,6 +121,28 @@ Test(h2_guard, pings_and_settings)
     cr_expect(h2_guard_note(&g, H2_EV_SETTINGS, 660000));
 }
 
+Test(h2_guard, pings_that_go_with_resets_belong_to_them)
+{
+    struct h2_guard g = {0};
+
+    for (int i = 0; i < 50; i++) { /* requests that time out one after the other, no answers */
+        cr_expect(h2_guard_note(&g, H2_EV_PING, 1000 + i * 100)); /* overtakes the reset */
+        cr_expect(h2_guard_note(&g, H2_EV_PEER_RESET, 1000 + i * 100));
+        cr_expect(h2_guard_note(&g, H2_EV_PING, 1000 + i * 100));
+    }
+    g = (struct h2_guard){0};
+    for (int i = 0; i < H2_RESET_BURST; i++) {
+        cr_expect(h2_guard_note(&g, H2_EV_PEER_RESET, 1000));
+    }
+    cr_expect_not(h2_guard_note(&g, H2_EV_PEER_RESET, 1000), "as many as ever");
+    unsigned n = 0;
+
+    while (h2_guard_note(&g, H2_EV_PING, 1000)) {
+        n++;
+    }
+    cr_expect_leq(n, H2_RESET_BURST + H2_RESET_PINGS + H2_PING_STRIKES + 1, "%u", n);
+}
+
 Test(h2_guard, window_updates_follow_data)
 {
     struct h2_guard g = {0};
