@@ -13,6 +13,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* '0' comes after '/': what is between them is found in the index. */
+#define BELOW_IT "queue > ?1 || '/' AND queue < ?1 || '0'"
+#define COST_OF_MESSAGES                                                                           \
+    "SELECT coalesce(sum(length(data) + 2 * length(CAST(queue AS BLOB))), 0) + count(*) * ?2 "     \
+    "FROM messages"
+
 /* One row per statement, prepared once: identifier, text. */
 #define STATEMENTS(X)                                                                              \
     X(BEGIN, "BEGIN IMMEDIATE")                                                                    \
@@ -22,7 +28,6 @@
     X(COUNT_QUEUES, "SELECT count(*) FROM queues WHERE name <> ?1")                                \
     X(FORGET, "DELETE FROM queues WHERE name = ?1 OR ?1 = '' OR "                                  \
               "substr(name, 1, length(?1) + 1) = ?1 || '/'")                                       \
-    X(FORGET_MESSAGES, "DELETE FROM messages WHERE queue NOT IN (SELECT name FROM queues)")        \
     X(TOUCH, "UPDATE queues SET last_ns = max(?2, last_ns + 1) WHERE name = ?1 RETURNING last_ns") \
     X(PUSH, "INSERT INTO messages(queue, time_ns, id, data) VALUES(?1, ?2, ?3, ?4)")               \
     X(TAKE, "DELETE FROM messages WHERE seq = (SELECT seq FROM messages WHERE queue = ?1 "         \
@@ -31,14 +36,17 @@
                 "WHERE EXISTS (SELECT 1 FROM queues WHERE name = ?1)")                             \
     X(PEEK, "SELECT id, time_ns, data, seq FROM messages WHERE queue = ?1 ORDER BY seq LIMIT 1")   \
     X(CLEAR, "DELETE FROM messages WHERE queue = ?1")                                              \
+    X(CLEAR_BELOW, "DELETE FROM messages WHERE " BELOW_IT)                                         \
+    X(CLEAR_ALL, "DELETE FROM messages")                                                           \
     X(CLEAR_TIME, "UPDATE queues SET last_ns = 0 WHERE name = ?1")                                 \
     X(LOOK, "SELECT last_ns, (SELECT count(*) FROM messages WHERE queue = ?1) FROM queues "        \
             "WHERE name = ?1")                                                                     \
     X(BELOW, "SELECT name FROM queues WHERE ?1 = '' OR "                                           \
              "substr(name, 1, length(?1) + 1) = ?1 || '/' ORDER BY replace(name, '/', char(0))")   \
     X(FREE, "SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size")      \
-    X(TOTAL, "SELECT coalesce(sum(length(data) + 2 * length(CAST(queue AS BLOB))), 0) + "          \
-             "count(*) * ?1 FROM messages")
+    X(COST, COST_OF_MESSAGES " WHERE queue = ?1")                                                  \
+    X(COST_BELOW, COST_OF_MESSAGES " WHERE " BELOW_IT)                                             \
+    X(COST_ALL, COST_OF_MESSAGES)
 
 enum statement {
 #define X(id, text) S_##id,

@@ -54,33 +54,72 @@ static enum pfs_class sql_make(struct queue_backend *b, const char *name, struct
     return cls;
 }
 
-/* Messages may be many: the total is counted again. */
+/* What messages cost, by one of the three S_COST statements. They may be many. */
+static enum pfs_class cost_locked(struct queue_sqlite *s, enum statement which, const char *name,
+                                  uint64_t *io_cost, struct pfs_error *err)
+{
+    int64_t n = 0;
+
+    sqlite3_bind_int(qdb_prepare(&s->db, which, NULL), 2, QUEUE_MESSAGE_COST);
+    enum pfs_class cls = qdb_ask(&s->db, which, name, &n, err);
+
+    *io_cost += (uint64_t)n;
+    return cls;
+}
+
+/* All are looked at: at the begin, and where it is not known what became of a change. */
 static enum pfs_class recount_locked(struct queue_sqlite *s, struct pfs_error *err)
 {
-    int64_t total = 0;
-
-    sqlite3_bind_int(qdb_prepare(&s->db, S_TOTAL, NULL), 1, QUEUE_MESSAGE_COST);
-    enum pfs_class cls = qdb_ask(&s->db, S_TOTAL, NULL, &total, err);
+    uint64_t total = 0;
+    enum pfs_class cls = cost_locked(s, S_COST_ALL, NULL, &total, err);
 
     if (cls == PFS_OK) {
-        s->total = (uint64_t)total;
+        s->total = total;
     }
     return cls;
+}
+
+/* Ends a transaction in which messages of that cost were deleted. */
+static enum pfs_class end_deletion_locked(struct queue_sqlite *s, enum pfs_class cls, uint64_t gone,
+                                          struct pfs_error *err)
+{
+    cls = qdb_end(&s->db, cls, err);
+    if (cls == PFS_OK) {
+        s->total -= gone < s->total ? gone : s->total;
+    } else {
+        recount_locked(s, NULL);
+    }
+    return cls;
+}
+
+/* The messages of a queue and of all below it, "" all there are. */
+static enum pfs_class forget_messages(struct queue_sqlite *s, const char *name, uint64_t *ret_gone,
+                                      struct pfs_error *err)
+{
+    if (!*name) {
+        *ret_gone = s->total;
+        return qdb_run(&s->db, S_CLEAR_ALL, NULL, err);
+    }
+    enum pfs_class cls = cost_locked(s, S_COST, name, ret_gone, err);
+
+    cls = cls == PFS_OK ? cost_locked(s, S_COST_BELOW, name, ret_gone, err) : cls;
+    cls = cls == PFS_OK ? qdb_run(&s->db, S_CLEAR, name, err) : cls;
+    return cls == PFS_OK ? qdb_run(&s->db, S_CLEAR_BELOW, name, err) : cls;
 }
 
 static enum pfs_class sql_remove(struct queue_backend *b, const char *name, struct pfs_error *err)
 {
     struct queue_sqlite *s = of(b);
+    uint64_t gone = 0;
 
     pthread_mutex_lock(&s->mu);
     enum pfs_class cls = qdb_run(&s->db, S_BEGIN, NULL, err);
 
     if (cls == PFS_OK) {
         cls = qdb_run(&s->db, S_FORGET, name, err);
-        cls = cls == PFS_OK ? qdb_run(&s->db, S_FORGET_MESSAGES, NULL, err) : cls;
-        cls = qdb_end(&s->db, cls, err);
+        cls = cls == PFS_OK ? forget_messages(s, name, &gone, err) : cls;
+        cls = end_deletion_locked(s, cls, gone, err);
     }
-    recount_locked(s, NULL);
     pthread_mutex_unlock(&s->mu);
     return cls;
 }
@@ -210,7 +249,9 @@ static enum pfs_class sql_put_back(struct queue_backend *b, const char *name,
     pthread_mutex_lock(&s->mu);
     enum pfs_class cls = write_row(s, S_PUT_BACK, name, m, err);
 
-    recount_locked(s, NULL);
+    if (cls == PFS_OK && sqlite3_changes(s->db.db) == 1) { /* else its queue is gone */
+        s->total += cost(name, m->len);
+    }
     pthread_mutex_unlock(&s->mu);
     return cls;
 }
@@ -218,16 +259,17 @@ static enum pfs_class sql_put_back(struct queue_backend *b, const char *name,
 static enum pfs_class sql_clear(struct queue_backend *b, const char *name, struct pfs_error *err)
 {
     struct queue_sqlite *s = of(b);
+    uint64_t gone = 0;
 
     pthread_mutex_lock(&s->mu);
     enum pfs_class cls = qdb_run(&s->db, S_BEGIN, NULL, err);
 
     if (cls == PFS_OK) {
-        cls = qdb_run(&s->db, S_CLEAR, name, err);
+        cls = cost_locked(s, S_COST, name, &gone, err);
+        cls = cls == PFS_OK ? qdb_run(&s->db, S_CLEAR, name, err) : cls;
         cls = cls == PFS_OK ? qdb_run(&s->db, S_CLEAR_TIME, name, err) : cls;
-        cls = qdb_end(&s->db, cls, err);
+        cls = end_deletion_locked(s, cls, gone, err);
     }
-    recount_locked(s, NULL);
     pthread_mutex_unlock(&s->mu);
     return cls;
 }
