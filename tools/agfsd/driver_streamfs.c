@@ -24,7 +24,8 @@ static const char readme[] =
     "  Removing /NAME ends its readers.\n"
     "\n"
     "Options: ring_buffer_size (what a new reader gets of the past), channel_buffer_size (how far\n"
-    "a slow reader may fall behind before it loses chunks), both in bytes or like 512KB.\n";
+    "a slow reader may fall behind before it loses chunks), both in bytes or like 512KB. What is\n"
+    "kept for these counts 64 bytes more for each chunk.\n";
 
 static bool is_root(const char *path)
 {

@@ -14,9 +14,11 @@
 #include <pthread.h>
 
 #define STREAMS_MAX 1000                      /* of a mount: clients make them by reading */
-#define STREAM_BYTES_MAX (1ull << 30)         /* kept by all streams of a mount */
+#define STREAM_BYTES_MAX (1ull << 30)         /* cost of what all streams of a mount keep */
 #define STREAM_READERS_MAX 10000              /* of a mount, handles included */
 #define STREAM_RETENTION_DEFAULT (6ull << 20) /* the stock server's 96 chunks of 64 KiB */
+
+#define CHUNK_COST 64 /* of a chunk besides its content, with its place in the ring */
 
 /* Written at once, never changed. */
 struct chunk {
@@ -35,7 +37,7 @@ struct live {
     size_t cap;          /* a power of two */
     uint64_t first;      /* number of the first one kept; n_chunks + 1: there is none */
     struct list readers;
-    size_t kept;        /* bytes of chunks */
+    size_t kept;        /* what the chunks cost */
     uint64_t n_written; /* bytes */
     uint64_t n_chunks;  /* written so far */
     uint64_t n_readers;
@@ -44,7 +46,7 @@ struct live {
 
 struct streamfs {
     struct pfs_driver base;    /* fixed after open, as are: */
-    size_t history, retention; /* bytes that a new reader gets; that are kept */
+    size_t history, retention; /* bytes that a new reader gets; cost of what is kept */
     uint64_t max_kept;         /* of `kept` */
     pthread_mutex_t mu;        /* of everything below; never held across a wait or a callback */
     pthread_cond_t delivered;  /* a reader's callback has returned */
@@ -52,7 +54,7 @@ struct streamfs {
     struct list handles;       /* of streamfs_handles.c */
     struct alarms deadlines;   /* of their reads that wait */
     uint64_t last_handle;
-    uint64_t kept; /* bytes of all streams */
+    uint64_t kept; /* what all streams cost */
     unsigned n_lives, n_readers;
     bool unmounting; /* nobody waits for more */
 };

@@ -41,6 +41,12 @@ static void chunk_unref_locked(struct chunk *c)
     }
 }
 
+/* Small ones are many: what they are in counts. */
+static size_t cost(size_t len)
+{
+    return CHUNK_COST + len;
+}
+
 static struct chunk *chunk_locked(const struct live *l, uint64_t number)
 {
     return l->ring[number & (l->cap - 1)];
@@ -72,8 +78,8 @@ static void drop_first_locked(struct streamfs *f, struct live *l)
 {
     struct chunk *c = chunk_locked(l, l->first++);
 
-    l->kept -= c->len;
-    f->kept -= c->len;
+    l->kept -= cost(c->len);
+    f->kept -= cost(c->len);
     chunk_unref_locked(c);
     if (l->cap > RING_MIN && n_kept_locked(l) < l->cap / 4) {
         resize_locked(l, l->cap / 2); /* else it stays as large as it was */
@@ -396,18 +402,21 @@ void live_end_waits_locked(struct streamfs *f, struct list *ready)
     }
 }
 
-/* Can len bytes be kept, if all that can be dropped is? What was removed stays while it is read. */
-static bool may_keep_locked(const struct streamfs *f, size_t len)
+/*
+ * Can what costs `more` be kept, if all that can be dropped is? What was removed stays while it is
+ * read.
+ */
+static bool may_keep_locked(const struct streamfs *f, size_t more)
 {
     uint64_t stays = f->kept;
 
-    if (len <= f->max_kept - f->kept) {
+    if (more <= f->max_kept - f->kept) {
         return true;
     }
     list_for_each (it, &f->lives) {
         stays -= list_entry(it, struct live, link)->kept;
     }
-    return len <= f->max_kept - stays;
+    return more <= f->max_kept - stays;
 }
 
 /*
@@ -428,7 +437,7 @@ static void evict_locked(struct streamfs *f)
 enum pfs_class live_write_locked(struct streamfs *f, struct live *l, const void *data, size_t len,
                                  struct list *ready, struct pfs_error *err)
 {
-    if (!may_keep_locked(f, len)) {
+    if (!may_keep_locked(f, cost(len))) {
         return pfs_refuse(err, PFS_NOSPC,
                           "no space left for streams: %" PRIu64 " bytes are allowed", f->max_kept);
     }
@@ -449,8 +458,8 @@ enum pfs_class live_write_locked(struct streamfs *f, struct live *l, const void 
     memcpy(c->data, data, len);
     l->ring[++l->n_chunks & (l->cap - 1)] = c;
     l->n_written += len;
-    l->kept += len;
-    f->kept += len;
+    l->kept += cost(len);
+    f->kept += cost(len);
     collect_locked(l, ready);
     while (l->kept > f->retention && n_kept_locked(l) > 1) {
         drop_first_locked(f, l);

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "driver_rig.h"
 #include "streamfs.h"
+#include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -149,7 +150,7 @@ Test(streamfs, nobody_waits_in_a_driver_that_is_being_unmounted)
 
 Test(streamfs, slow_readers_are_bounded)
 {
-    const char *const pairs[] = {"ring_buffer_size=4", "channel_buffer_size=8", NULL};
+    const char *const pairs[] = {"ring_buffer_size=4", "channel_buffer_size=136", NULL};
     struct pfs_driver *d = rig_open(streamfs_open, pairs);
     struct pending a;
     struct pfs_stream *slow = follow(d, "/s");
@@ -179,7 +180,7 @@ Test(streamfs, slow_readers_are_bounded)
 /* What many chunks cost is to follow from their number: a search for each takes minutes. */
 Test(streamfs, a_long_history_is_read_in_one_go, .timeout = 30)
 {
-    const char *const pairs[] = {"ring_buffer_size=12MB", "channel_buffer_size=16MB", NULL};
+    const char *const pairs[] = {"ring_buffer_size=12MB", "channel_buffer_size=32MB", NULL};
     struct pfs_driver *d = rig_open(streamfs_open, pairs);
     char text[9];
     struct pending a;
@@ -213,7 +214,7 @@ Test(streamfs, a_long_history_is_read_in_one_go, .timeout = 30)
 
 Test(streamfs, who_has_fallen_behind_goes_on_with_the_first_that_is_kept)
 {
-    const char *const pairs[] = {"ring_buffer_size=40", "channel_buffer_size=400", NULL};
+    const char *const pairs[] = {"ring_buffer_size=40", "channel_buffer_size=6800", NULL};
     struct pfs_driver *d = rig_open(streamfs_open, pairs);
     struct pfs_stream *behind = follow(d, "/s"), *late;
     char text[9];
@@ -231,7 +232,7 @@ Test(streamfs, who_has_fallen_behind_goes_on_with_the_first_that_is_kept)
     }
     start(late, &a, 63);
     cr_assert(got(&a, "0190019101920193019401950196019701980199"));
-    static const char large[500];
+    static const char large[6800];
     struct pfs_reply r = rig_write(d, "/s", large, sizeof large); /* not one of the others stays */
 
     cr_assert_eq(r.count, sizeof large);
@@ -257,12 +258,13 @@ static const char *all_of(struct pfs_driver *d, const char *path)
 
 Test(streamfs, a_full_mount_forgets_the_oldest_and_takes_what_is_new)
 {
-    const char *const pairs[] = {"ring_buffer_size=8", "channel_buffer_size=8", NULL};
+    const char *const pairs[] = {"ring_buffer_size=8", "channel_buffer_size=136", NULL};
+    static const char big[300];
     struct pfs_driver *d = rig_open(streamfs_open, pairs);
     struct streamfs *f = (struct streamfs *)d;
     struct pending a;
 
-    f->max_kept = 20;
+    f->max_kept = 20 + 4 * CHUNK_COST;
     rig_put(d, "/one", "1111");
     rig_put(d, "/one", "2222");
     rig_put(d, "/two", "aaaaaaaa");
@@ -275,22 +277,37 @@ Test(streamfs, a_full_mount_forgets_the_oldest_and_takes_what_is_new)
     cr_assert_str_eq(all_of(d, "/two"), "");
     rig_put(d, "/two", "bbbbbbbb"); /* one loses its first chunk only */
     cr_assert_str_eq(all_of(d, "/one"), "3333");
-    cr_assert_eq(f->kept, 17);
-    struct pfs_reply r = rig_write(d, "/two", "more than there is room for", 27);
+    cr_assert_eq(f->kept, 17 + 4 * CHUNK_COST);
+    struct pfs_reply r = rig_write(d, "/two", big, sizeof big);
 
     cr_assert_eq(r.err.cls, PFS_NOSPC);
     pfs_reply_fini(&r);
     struct pfs_stream *reads_on = follow(d, "/two");
 
     rig_ok(d, PFS_OP_REMOVE, "/two"); /* its reader still has it */
-    r = rig_write(d, "/one", "thirteen byte", 13);
+    r = rig_write(d, "/one", big, 12 + 2 * CHUNK_COST + 1);
     cr_assert_eq(r.err.cls, PFS_NOSPC, "%s", r.err.text);
     pfs_reply_fini(&r);
     cr_assert_str_eq(all_of(d, "/three"), "xxxxy", "nothing is lost for what is refused");
     start(reads_on, &a, 63);
     cr_assert(got(&a, "bbbbbbbb"));
     reads_on->ops->close(reads_on);
-    cr_assert_eq(f->kept, 9);
+    cr_assert_eq(f->kept, 9 + 3 * CHUNK_COST);
+    d->ops->close(d);
+}
+
+Test(streamfs, small_chunks_are_not_free)
+{
+    struct pfs_driver *d = rig_open(streamfs_open, NULL);
+    struct streamfs *f = (struct streamfs *)d;
+    size_t before = mallinfo2().uordblks;
+
+    for (int i = 0; i < 300000; i++) {
+        rig_put(d, "/s", "x");
+    }
+    cr_assert_leq(f->kept, STREAM_RETENTION_DEFAULT);
+    cr_assert_leq(mallinfo2().uordblks - before, f->kept, "%zu bytes in use, %llu counted",
+                  mallinfo2().uordblks - before, (unsigned long long)f->kept);
     d->ops->close(d);
 }
 
