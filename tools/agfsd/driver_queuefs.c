@@ -452,6 +452,7 @@ enum pfs_class queuefs_open(const struct pfs_option *options, size_t n, struct p
     }
     q->ops = queuefs_ops;
     q->base.ops = &q->ops;
+    q->max_held = limits.max_bytes;
     cls = open_backend(&limits, db, &q->backend, err);
     if (cls != PFS_OK) {
         op_close(&q->base);

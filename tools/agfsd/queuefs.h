@@ -26,10 +26,12 @@ struct queuefs {
     struct pfs_driver base;    /* fixed after open, as is: */
     struct pfs_driver_ops ops; /* whether they wait depends on the backend */
     struct queue_backend *backend;
+    uint64_t max_held; /* of `held`, unless it is one text alone */
 
     pthread_mutex_t mu; /* of everything below; never held while the backend works */
     struct list handles[QUEUEFS_BUCKETS];
     uint64_t last_handle;
+    uint64_t held; /* bytes of text that handles have */
 };
 
 static inline struct queuefs *queuefs_of(struct pfs_driver *d)

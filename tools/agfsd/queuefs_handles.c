@@ -2,11 +2,13 @@
  * Copyright the ProxyFS authors */
 /*
  * Handles of queuefs (agfs-http-api.md 8.3): the first read of a handle fetches, further ones serve
- * the same text; each write enqueues. A handle is used by one call at a time: it is taken out of
+ * the same text, which is kept until it has been read to its end or the handle is closed; each
+ * write enqueues. A handle is used by one call at a time: it is taken out of
  * the table while the backend works, so that no lock is held then.
  */
 #include "base/alloc.h"
 #include "base/err.h"
+#include "body_share.h"
 #include "queuefs.h"
 #include <string.h>
 
@@ -22,12 +24,20 @@ struct qhandle {
     size_t len, pos;
 };
 
-static void unref_locked(struct qhandle *h)
+static void drop_text_locked(struct queuefs *q, struct qhandle *h)
+{
+    q->held -= h->len;
+    pfs_free(h->text);
+    h->text = NULL;
+    h->len = h->pos = 0;
+}
+
+static void unref_locked(struct queuefs *q, struct qhandle *h)
 {
     if (--h->refs == 0) {
+        drop_text_locked(q, h);
         pthread_mutex_destroy(&h->mu);
         pfs_free(h->path);
-        pfs_free(h->text);
         pfs_free(h);
     }
 }
@@ -67,7 +77,7 @@ static void let_go(struct pfs_driver *d, struct qhandle *h)
     struct queuefs *q = queuefs_of(d);
 
     pthread_mutex_lock(&q->mu);
-    unref_locked(h);
+    unref_locked(q, h);
     pthread_mutex_unlock(&q->mu);
 }
 
@@ -105,8 +115,50 @@ static bool is_readable(const struct qhandle *h)
     return h->at.file != QUEUE_ENQUEUE && h->at.file != QUEUE_CLEAR;
 }
 
+/* Gives it a text that it keeps. False: there are too many. */
+static bool hold(struct queuefs *q, struct qhandle *h, char *text, size_t len)
+{
+    pthread_mutex_lock(&q->mu);
+    bool fits = q->held == 0 || (q->held < q->max_held && len <= q->max_held - q->held);
+
+    if (fits) {
+        h->text = text;
+        h->len = len;
+        q->held += len;
+    }
+    pthread_mutex_unlock(&q->mu);
+    return fits;
+}
+
+/* The text of the handle, once. A message for which there is no room goes back. */
+static enum pfs_class fetch(struct queuefs *q, struct qhandle *h, struct pfs_error *err)
+{
+    struct pfs_receipt *receipt = NULL;
+    char *text = NULL;
+    size_t len = 0;
+    enum pfs_class cls = queuefs_fetch(q, &h->at, &text, &len, &receipt, err);
+
+    if (cls != PFS_OK) {
+        return cls;
+    }
+    h->fetched = hold(q, h, text, len);
+    if (receipt) {
+        receipt->end(receipt, !h->fetched);
+    }
+    if (!h->fetched) {
+        pfs_free(text);
+        cls =
+            pfs_refuse(err, PFS_OVERLOAD, "%s: too much is held by handles that are open", h->path);
+        if (!receipt && h->at.file == QUEUE_DEQUEUE) {
+            err->outcome = PFS_OUTCOME_AP; /* it cannot go back */
+        }
+    }
+    return cls;
+}
+
 void queuefs_hread(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
+    struct queuefs *q = queuefs_of(d);
     struct qhandle *h = take(d, req->handle, &reply->err);
     enum pfs_class cls = PFS_OK;
 
@@ -115,8 +167,11 @@ void queuefs_hread(struct pfs_driver *d, const struct pfs_request *req, struct p
     }
     pthread_mutex_lock(&h->mu);
     if (!h->fetched && is_readable(h)) {
-        cls = queuefs_fetch(queuefs_of(d), &h->at, &h->text, &h->len, NULL, &reply->err);
-        h->fetched = cls == PFS_OK;
+        cls = fetch(q, h, &reply->err);
+    } else if (req->offset < 0 && h->pos == h->len) { /* who asks again has got all of it */
+        pthread_mutex_lock(&q->mu);
+        drop_text_locked(q, h);
+        pthread_mutex_unlock(&q->mu);
     }
     size_t at = req->offset < 0                  ? h->pos
                 : (uint64_t)req->offset < h->len ? (size_t)req->offset
@@ -124,7 +179,7 @@ void queuefs_hread(struct pfs_driver *d, const struct pfs_request *req, struct p
     size_t n = h->len - at;
 
     n = req->size >= 0 && (uint64_t)req->size < n ? (size_t)req->size : n;
-    if (cls == PFS_OK && n > 0) {
+    if (cls == PFS_OK && n > 0 && share_take(h->path, n, &reply->err)) {
         reply->data = pfs_strndup(h->text + at, n);
         if (reply->data) {
             reply->len = n;
@@ -217,10 +272,10 @@ size_t queuefs_handle_effort(struct queuefs *q, const struct pfs_request *req)
     return n;
 }
 
-static void drop_locked(struct qhandle *h)
+static void drop_locked(struct queuefs *q, struct qhandle *h)
 {
     list_remove(&h->link);
-    unref_locked(h);
+    unref_locked(q, h);
 }
 
 void queuefs_hclose(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
@@ -231,7 +286,7 @@ void queuefs_hclose(struct pfs_driver *d, const struct pfs_request *req, struct 
     struct qhandle *h = find_locked(q, req->handle);
 
     if (h) {
-        drop_locked(h);
+        drop_locked(q, h);
     }
     pthread_mutex_unlock(&q->mu);
     if (!h) {
@@ -244,7 +299,7 @@ void queuefs_handles_fini(struct queuefs *q)
 {
     for (size_t i = 0; i < QUEUEFS_BUCKETS; i++) {
         list_for_each (it, &q->handles[i]) {
-            drop_locked(list_entry(it, struct qhandle, link));
+            drop_locked(q, list_entry(it, struct qhandle, link));
         }
     }
 }
