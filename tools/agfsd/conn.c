@@ -6,7 +6,9 @@
 #include "identity.h"
 #include "listen.h"
 #include "req.h"
+#include <linux/sockios.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #define COOL_MS 2000 /* buffers are given back after so long without traffic */
@@ -185,6 +187,30 @@ void conn_reset(struct conn *c)
     conn_break(c);
 }
 
+/*
+ * Who takes less than the least rate of what lies ready, while the memory for that is scarce: it
+ * is kept from others. What counts is what has arrived, the socket itself takes much at once.
+ */
+static bool takes_too_slowly(struct conn *c, int64_t now)
+{
+    const struct server_limits *lim = c->loop->limits;
+    int queued = 0;
+
+    if (!gauge_is_scarce(GAUGE_BODY_MEMORY) || ioctl(c->fd, SIOCOUTQ, &queued) != 0) {
+        c->rate_ms = 0;
+        return false;
+    }
+    uint64_t received = c->sent - (uint64_t)queued;
+    bool slow = c->rate_ms > 0 && received - c->rate_received < (uint64_t)lim->body_min;
+
+    if (c->rate_ms == 0 || now - c->rate_ms >= lim->body_window_ms) {
+        c->rate_ms = now;
+        c->rate_received = received;
+        return slow;
+    }
+    return false;
+}
+
 /* ---- what it waits for ---- */
 
 static void set_events(struct conn *c)
@@ -283,6 +309,7 @@ static void settle(struct conn *c)
     }
     if (!conn_unsent(c)) {
         c->wrote_ms = loop_now_ms(c->loop);
+        c->rate_ms = 0;
     }
     set_events(c);
     loop_set_timer(c->loop, &c->timer, deadline_of(c));
@@ -367,6 +394,9 @@ void conn_due(struct conn *c)
     if (conn_unsent(c) && now - c->wrote_ms >= c->loop->limits->write_stall_ms) {
         conn_trip(c, METER_WRITE_STALL);
         c->broken = true;
+    } else if (c->state == CONN_OPEN && conn_unsent(c) && takes_too_slowly(c, now)) {
+        conn_trip(c, METER_BODY_RATE);
+        conn_reset(c);
     } else if (c->state != CONN_OPEN) {
         on_early_deadline(c, now);
     } else {

@@ -92,6 +92,9 @@ struct conn {
     int64_t active_ms;      /* last time something came in */
     int64_t old_ms;         /* when its age goes on to the next step */
     enum conn_age age;
+    uint64_t sent;          /* bytes that the socket took */
+    int64_t rate_ms;        /* start of the window for the least rate; 0: there is none */
+    uint64_t rate_received; /* by the peer, then */
     struct list sending; /* of struct http_sent, as their ends follow: on their way to the socket */
     size_t taken;        /* by the socket, since nothing waited for it; encrypted, where that is */
     size_t lingered;

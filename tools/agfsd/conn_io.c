@@ -38,6 +38,7 @@ static size_t send_some(struct conn *c, const char *p, size_t n)
         return 0;
     }
     c->wrote_ms = loop_now_ms(c->loop);
+    c->sent += (size_t)sent;
     c->taken += (size_t)sent; /* encrypted bytes are more than what is in them: never too few */
     conn_report_sent(c, c->taken, true);
     return (size_t)sent;

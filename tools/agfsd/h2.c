@@ -229,6 +229,9 @@ static void look_at(struct h2 *h, struct http_req *r, int64_t now_ms)
     if (req_is_stalled(r, now_ms)) {
         conn_trip(h->c, METER_STREAM_STALL);
         h2_reset(r, NGHTTP2_CANCEL);
+    } else if (!conn_unsent(h->c) && req_is_taken_slowly(r, now_ms)) { /* it gives no window */
+        conn_trip(h->c, METER_BODY_RATE);
+        h2_reset(r, NGHTTP2_CANCEL);
     } else if (r->answered && r->resp == RESP_END) { /* sent, but the request's body goes on */
         if (now_ms - r->progress_ms >= h->c->loop->limits->upload_grace_ms) {
             h2_reset(r, NGHTTP2_NO_ERROR);

@@ -27,7 +27,8 @@ struct server_limits {
     int64_t header_ms;                  /* first to last byte of a request's header */
     int64_t settings_ms;                /* HTTP/2: SETTINGS of the peer, and its answer to ours */
     int64_t body_window_ms;             /* a body must bring body_min bytes in each such time ... */
-    int64_t body_min;                   /* ... (1 KiB/s), unless we are the ones who wait */
+    int64_t body_min;                   /* ... (1 KiB/s), unless we are the ones who wait; one of a
+                                           response must take them once body_memory is scarce */
     int64_t write_stall_ms;             /* no byte accepted by the peer's socket */
     int64_t upload_grace_ms; /* HTTP/2: answered early, for the client to stop its body */
     int64_t stream_stall_ms; /* HTTP/2: response bytes ready, no window from the peer */

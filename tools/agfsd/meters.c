@@ -90,6 +90,13 @@ bool gauge_is_full(enum gauge g)
     return max > 0 && gauge_read(g) >= max;
 }
 
+bool gauge_is_scarce(enum gauge g)
+{
+    int64_t max = atomic_load_explicit(&gauge_limits[g], memory_order_relaxed);
+
+    return max > 0 && gauge_read(g) >= max / 4 * 3;
+}
+
 void gauge_set_limit(enum gauge g, int64_t max)
 {
     atomic_store_explicit(&gauge_limits[g], max, memory_order_relaxed);

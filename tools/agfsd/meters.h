@@ -74,6 +74,8 @@ void gauge_add(enum gauge g, int64_t n);
 /* Adds n > 0 unless that made it more than its limit. */
 bool gauge_take(enum gauge g, int64_t n);
 bool gauge_is_full(enum gauge g);
+/* Three quarters of its limit are in use. */
+bool gauge_is_scarce(enum gauge g);
 /* Without it there is none. */
 void gauge_set_limit(enum gauge g, int64_t max);
 int64_t gauge_read(enum gauge g);

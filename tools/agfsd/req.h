@@ -104,6 +104,8 @@ struct http_req {
     size_t n_ready;
     int64_t resp_left; /* of the declared length, -1: unknown */
     int64_t progress_ms;
+    int64_t rate_ms;     /* as of the body, while bytes are ready; 0: no window has begun */
+    uint64_t rate_taken; /* in that window */
 
     /* header: offsets into the arena, every string with its NUL */
     char *arena;
@@ -161,6 +163,9 @@ bool req_would_end(const struct http_req *r, size_t n);
 void req_took(struct http_req *r, size_t n);
 /* Bytes are ready and have not been taken for that long. */
 bool req_is_stalled(const struct http_req *r, int64_t now_ms);
+
+/* The memory of bodies is scarce, and the peer has taken fewer of the ready bytes than it must. */
+bool req_is_taken_slowly(struct http_req *r, int64_t now_ms);
 
 /* A header value that may be sent: no control characters. Others are left out. */
 bool resp_value_is_safe(const char *value);

@@ -184,6 +184,10 @@ void req_took(struct http_req *r, size_t n)
     r->n_ready -= n;
     r->resp_left -= r->resp_left >= 0 ? (int64_t)n : 0;
     r->progress_ms = loop_now_ms(r->loop);
+    r->rate_taken += n;
+    if (r->n_ready == 0) {
+        r->rate_ms = 0;
+    }
     if (end) {
         r->resp = RESP_END;
         req_block_drop(r);
@@ -194,6 +198,24 @@ void req_took(struct http_req *r, size_t n)
 bool req_is_stalled(const struct http_req *r, int64_t now_ms)
 {
     return r->n_ready > 0 && now_ms - r->progress_ms > r->loop->limits->stream_stall_ms;
+}
+
+bool req_is_taken_slowly(struct http_req *r, int64_t now_ms)
+{
+    const struct server_limits *lim = r->loop->limits;
+
+    if (r->n_ready == 0 || !gauge_is_scarce(GAUGE_BODY_MEMORY)) {
+        r->rate_ms = 0;
+        return false;
+    }
+    if (r->rate_ms > 0 && now_ms - r->rate_ms < lim->body_window_ms) {
+        return false;
+    }
+    bool slow = r->rate_ms > 0 && r->rate_taken < (uint64_t)lim->body_min;
+
+    r->rate_ms = now_ms;
+    r->rate_taken = 0;
+    return slow;
 }
 
 void req_resp_gone(struct http_req *r)
