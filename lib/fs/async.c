@@ -163,9 +163,8 @@ static void judge(struct async_op *a)
 {
     int64_t delay_ns;
 
-    if (a->refused.cls != PFS_OK) { /* that is why the rest of it was cancelled */
-        a->op.ex.failure = FAILURE_DEADLINE;
-        a->op.ex.err = a->refused;
+    if (a->refused && op_check_head(&a->op, &a->op.ex.err) != PFS_OK) {
+        a->op.ex.failure = FAILURE_DEADLINE; /* the rest of it was cancelled */
     }
     if (!op_judge(&a->op, &delay_ns)) {
         complete(a);
@@ -209,13 +208,17 @@ static bool is_all_there(const struct async_op *a, unsigned events)
 static void on_exchange(struct exchange *ex, unsigned events)
 {
     struct async_op *a = of_exchange(ex);
-    bool begins = events & EXCHANGE_HEAD && !is_all_there(a, events);
+    struct pfs_error why;
 
-    if (begins && op_check_head(&a->op, &a->refused) == PFS_OK) {
-        announce_stream(a, false);
-    } else if (begins && !(events & EXCHANGE_DONE)) {
-        async_cancel(a, a->refused.cls); /* DONE comes now or soon: a may be gone */
-        return;
+    if (events & EXCHANGE_HEAD && !is_all_there(a, events)) {
+        a->refused = op_check_head(&a->op, &why) != PFS_OK;
+        if (a->refused && !(events & EXCHANGE_DONE)) {
+            async_cancel(a, why.cls); /* DONE comes now or soon: a may be gone */
+            return;
+        }
+        if (!a->refused) {
+            announce_stream(a, false);
+        }
     }
     if (a->is_stream && (events & (EXCHANGE_DATA | EXCHANGE_WRITABLE))) {
         stream_on_news(a->stream);
@@ -286,7 +289,6 @@ void async_start(struct pfs_client *c, const struct pfs_request *req, pfs_done_f
     }
     memset(&a->done, 0, sizeof *a - offsetof(struct async_op, done));
     pfs_reply_init(&a->reply);
-    pfs_error_init(&a->refused);
     atomic_init(&a->refs, 1);
     pthread_mutex_init(&a->mu, NULL);
     a->done = done;

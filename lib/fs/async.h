@@ -13,9 +13,9 @@
 struct async_op {
     struct op op;
     struct pfs_reply reply;
-    struct pfs_error refused; /* cls != OK: the reply is not the content asked for, but that */
-    pfs_done_fn *done;        /* from here on zeroed at the start; see op_init for the rest */
+    pfs_done_fn *done; /* from here on zeroed at the start; see op_init for the rest */
     void *arg;
+    bool refused; /* the reply is not the content asked for; its connection's thread's */
     /*
      * The caller's name for it, NULL from before `done` is called: so whoever finds it here in the
      * client's list, under the client's mu, has found a request whose caller still waits.

@@ -18,6 +18,14 @@
 /* Calls that came to the peer and are never answered, by the life that makes them. */
 static atomic_uint n_waiting[LIVES];
 
+static void answer(struct h2peer *p, uint32_t stream, const char *type)
+{
+    const char *fields[] = {":status", "200", "content-type", type, NULL};
+
+    h2peer_headers(p, 0, stream, fields);
+    h2peer_data(p, H2_END_STREAM, stream, "{\"message\":\"ok\"}");
+}
+
 /* Answers three of four requests; the others wait for ever. */
 static void script(struct h2server *s, struct h2peer *p)
 {
@@ -34,7 +42,9 @@ static void script(struct h2server *s, struct h2peer *p)
         } else if (strstr(r->path, "/directories") && strcmp(r->method, "GET") == 0) {
             h2peer_reply(p, r->stream, "200", "{\"files\":[]}");
         } else if (n++ % 4 != 3) {
-            h2peer_reply(p, r->stream, "200", "{\"message\":\"ok\"}");
+            bool is_read = strstr(r->path, "/files") && strcmp(r->method, "GET") == 0;
+
+            answer(p, r->stream, is_read ? "application/octet-stream" : "application/json");
         }
         h2peer_forget(r);
     }

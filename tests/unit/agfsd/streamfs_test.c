@@ -182,7 +182,7 @@ Test(streamfs, a_long_history_is_read_in_one_go, .timeout = 30)
 {
     const char *const pairs[] = {"ring_buffer_size=12MB", "channel_buffer_size=32MB", NULL};
     struct pfs_driver *d = rig_open(streamfs_open, pairs);
-    char text[9];
+    char text[16];
     struct pending a;
     size_t n = 0;
 
@@ -217,7 +217,7 @@ Test(streamfs, who_has_fallen_behind_goes_on_with_the_first_that_is_kept)
     const char *const pairs[] = {"ring_buffer_size=40", "channel_buffer_size=6800", NULL};
     struct pfs_driver *d = rig_open(streamfs_open, pairs);
     struct pfs_stream *behind = follow(d, "/s"), *late;
-    char text[9];
+    char text[16];
     struct pending a;
 
     for (int i = 0; i < 200; i++) {
