@@ -107,6 +107,12 @@ def within(seconds, call):
     return reply
 
 
+def queues(port, side, which):
+    """Bytes in the sockets of that port: 0 that have come and were not read, 1 that were sent and may not have come."""
+    lines = subprocess.run(["ss", "-Htn", "state", "established", "%s = :%d" % (side, port)], capture_output=True, text=True)
+    return [int(line.split()[which]) for line in lines.stdout.splitlines()]
+
+
 # ---- packets vanish ---------------------------------------------------------------------------
 
 def A002_nobody_answers_the_first_packet(world):
@@ -197,10 +203,11 @@ def A008_in_http11_the_kernel_finds_the_silence(world):
     check(api.put("/r/queue/q/enqueue", b"before"))
     os.kill(remote.process.pid, signal.SIGSTOP)
     replies = []
-    t = threading.Thread(target=lambda: replies.append(within(25, lambda: api.put("/r/queue/q/enqueue", b"during"))))
+    t = threading.Thread(target=lambda: replies.append(within(45, lambda: api.put("/r/queue/q/enqueue", b"during",
+                                                                                  timeout=60))))
     t.start()
-    wait_for("the request in the remote's socket", lambda: any(int(line.split()[0]) for line in subprocess.run(
-        ["ss", "-Htn", "state", "established", "sport = :%d" % port], capture_output=True, text=True).stdout.splitlines()))
+    wait_for("the request in the remote's socket", lambda: any(queues(port, "sport", 0)))
+    wait_for("that to be known", lambda: not any(queues(port, "dport", 1)))
     with dropped(*both(port)):
         t.join()
     os.kill(remote.process.pid, signal.SIGCONT)
