@@ -143,10 +143,21 @@ def test_queues_lose_nothing(world):
     nothing_left(server)
 
 
+def keeps_its_plan(run):
+    """A run() whose plan was kept. Where the machine stood still meanwhile it was not, and 12 says so: again, then."""
+    for _ in range(8):
+        result = run()
+        if result.returncode == 0:
+            return result
+        expect(result, 12, "planned calls/s were reached")
+    raise AssertionError("no plan is ever kept: " + result.stdout)
+
+
 def test_an_open_loop(world):
     server = start(world)
     report = world.path("r.json")
-    expect(bench(world, server.clear, "-r", "200", "-d", "500ms", "--rounds", "2", "--warmup", "20ms", "--json", report), 0, "open loop")
+    expect(keeps_its_plan(lambda: bench(world, server.clear, "-r", "200", "-d", "500ms", "--rounds", "2", "--warmup", "20ms",
+                                        "--json", report)), 0, "open loop")
     s = only(load(report))
     assert s["latency_from"] == "planned" and s["planned_rate_per_s"] == 200
     assert 90 <= s["calls"] <= 101, s["calls"]
