@@ -52,8 +52,7 @@ static void end_all(struct conn **all, unsigned n, const struct pfs_error *why)
 /* On an I/O thread: an exchange that goes no further ends here, and its user is told. */
 static void move_on(struct io_task *t)
 {
-    struct generation *g =
-        (struct generation *)((char *)t - offsetof(struct generation, move_task));
+    struct generation *g = container_of(t, struct generation, move_task);
 
     for (struct list *node; (node = list_take_first(&g->moving)) != NULL;) {
         generation_resubmit(g, list_entry(node, struct exchange, node));

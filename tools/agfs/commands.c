@@ -16,9 +16,8 @@ const struct command_spec commands[] = {
     {"ls", cmd_ls, "la", 0, -1, 0, false, "[-l] [--json] [PATH...]",
      "list a directory, sorted by name\n-l shows mode, size and time."},
     {"cat", cmd_cat, "f", 1, -1, 0, false, "[-f | --stream] PATH...",
-     "print files\n-f follows a live stream until it ends, or Ctrl-C. What the server "
-     "says "
-     "is\na stream is followed anyway."},
+     "print files\n-f follows a live stream until it ends, or Ctrl-C. What the server says is\n"
+     "a stream is followed anyway."},
     {"echo", cmd_echo, NULL, 0, -1, NO_PATH, false, "[-n] [TEXT...] [> PATH | >> PATH]",
      "print a text, or write it to a file\nA newline follows unless -n is given. `>` replaces the "
      "file's content, `>>` appends\n(on servers that can). Any command may be redirected so."},

@@ -26,11 +26,6 @@ static const char readme[] = "KVFS: keys and values as files\n"
                              "\n"
                              "Everything is in memory and lost when the server ends.\n";
 
-static struct kvfs *of(struct pfs_driver *d)
-{
-    return container_of(d, struct kvfs, base);
-}
-
 /* ---- paths ---- */
 
 enum kv_place kv_parse(const char *path, const char **ret_key)
@@ -77,7 +72,7 @@ static const char *need_key(const char *path, bool for_change, struct pfs_error 
 
 static void op_read(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct kvfs *k = of(d);
+    struct kvfs *k = kvfs_of(d);
 
     if (strcmp(req->path, "/README") == 0) {
         pfs_reply_take_range(reply, pfs_strdup(readme), sizeof readme - 1, req);
@@ -150,7 +145,7 @@ static void write_locked(struct kvfs *k, const char *key, const struct write_pla
 
 static void op_write(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct kvfs *k = of(d);
+    struct kvfs *k = kvfs_of(d);
     const char *key = need_key(req->path, true, &reply->err);
     struct write_plan plan;
 
@@ -174,7 +169,7 @@ static void op_create(struct pfs_driver *d, const struct pfs_request *req, struc
 
 static void op_touch(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct kvfs *k = of(d);
+    struct kvfs *k = kvfs_of(d);
     const char *key = need_key(req->path, true, &reply->err);
 
     if (key) {
@@ -193,7 +188,7 @@ static void op_touch(struct pfs_driver *d, const struct pfs_request *req, struct
 static void op_truncate(struct pfs_driver *d, const struct pfs_request *req,
                         struct pfs_reply *reply)
 {
-    struct kvfs *k = of(d);
+    struct kvfs *k = kvfs_of(d);
     const char *key = need_key(req->path, false, &reply->err);
 
     if (!key) {
@@ -219,7 +214,7 @@ static void op_truncate(struct pfs_driver *d, const struct pfs_request *req,
 
 static void op_remove(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct kvfs *k = of(d);
+    struct kvfs *k = kvfs_of(d);
     const char *key = need_key(req->path, false, &reply->err);
 
     if (key) {
@@ -249,7 +244,7 @@ static void rename_locked(struct kvfs *k, const char *from, const char *to, stru
 
 static void op_rename(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct kvfs *k = of(d);
+    struct kvfs *k = kvfs_of(d);
     const char *from = need_key(req->path, true, &reply->err);
     const char *to = from ? need_key(req->path2, true, &reply->err) : NULL;
 
@@ -298,7 +293,7 @@ static bool fill_pair(struct pfs_stat *st, const struct pair *p)
 
 static void op_stat(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct kvfs *k = of(d);
+    struct kvfs *k = kvfs_of(d);
     const char *key = NULL;
     enum kv_place place = kv_parse(req->path, &key);
     bool filled = true;
@@ -321,7 +316,7 @@ static void op_stat(struct pfs_driver *d, const struct pfs_request *req, struct 
 
 static void op_readdir(struct pfs_driver *d, const struct pfs_request *req, struct pfs_reply *reply)
 {
-    struct kvfs *k = of(d);
+    struct kvfs *k = kvfs_of(d);
     const char *key = NULL;
     enum kv_place place = kv_parse(req->path, &key);
     size_t cap = 0;
@@ -353,7 +348,7 @@ static void op_readdir(struct pfs_driver *d, const struct pfs_request *req, stru
 
 static void op_close(struct pfs_driver *d)
 {
-    struct kvfs *k = of(d);
+    struct kvfs *k = kvfs_of(d);
 
     for (size_t i = 0; i < k->n; i++) {
         pfs_free(k->pairs[i].key);

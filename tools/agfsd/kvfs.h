@@ -4,6 +4,7 @@
 #define AGFSD_KVFS_H
 
 /* Inside of kvfs: paths, and the table of pairs. */
+#include "base/container.h"
 #include <proxyfs/driver.h>
 #include <pthread.h>
 
@@ -21,6 +22,11 @@ struct kvfs {
     size_t n, cap;
     uint64_t total;
 };
+
+static inline struct kvfs *kvfs_of(struct pfs_driver *d)
+{
+    return container_of(d, struct kvfs, base);
+}
 
 enum kv_place { KV_ROOT, KV_README, KV_KEYS, KV_KEY, KV_ELSEWHERE };
 

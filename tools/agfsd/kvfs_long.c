@@ -46,7 +46,7 @@ static size_t effort_locked(const struct kvfs *k, const struct pfs_request *req,
 
 bool kvfs_is_long(struct pfs_driver *d, const struct pfs_request *req)
 {
-    struct kvfs *k = (struct kvfs *)d;
+    struct kvfs *k = kvfs_of(d);
     bool changes = req->op != PFS_OP_READ && req->op != PFS_OP_READDIR && req->op != PFS_OP_STAT;
     const char *key = NULL;
     enum kv_place place = kv_parse(req->path, &key);

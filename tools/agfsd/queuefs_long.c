@@ -50,5 +50,5 @@ static size_t effort(struct queuefs *q, const struct pfs_request *req)
 
 bool queuefs_is_long(struct pfs_driver *d, const struct pfs_request *req)
 {
-    return effort((struct queuefs *)d, req) >= LONG_BYTES;
+    return effort(queuefs_of(d), req) >= LONG_BYTES;
 }

@@ -259,7 +259,7 @@ static void reader_read(struct pfs_stream *s, void *buf, size_t cap, pfs_io_fn *
 
 void live_await_locked(struct pfs_stream *s, pfs_io_fn *news, void *arg)
 {
-    struct reader *r = (struct reader *)s;
+    struct reader *r = container_of(s, struct reader, base);
 
     r->pending = true;
     r->buf = NULL;
@@ -270,7 +270,7 @@ void live_await_locked(struct pfs_stream *s, pfs_io_fn *news, void *arg)
 
 bool live_unawait_locked(struct pfs_stream *s)
 {
-    struct reader *r = (struct reader *)s;
+    struct reader *r = container_of(s, struct reader, base);
     bool waits = r->pending;
 
     r->pending = false;

@@ -183,7 +183,7 @@ static void wait_locked(struct vcall *c, struct vfs_fate *f)
 
 static void timed_out(struct post *p)
 {
-    struct vcall *c = (struct vcall *)p;
+    struct vcall *c = container_of(p, struct vcall, post);
 
     pfs_fail(&c->reply.err, PFS_TIMEOUT, PFS_OUTCOME_NA, PFS_PHASE_QUEUE,
              "%s: %s: waited too long for an earlier change of the same path",

@@ -60,7 +60,7 @@ struct hreceipt {
 
 static void handle_end(struct pfs_receipt *r, bool lost)
 {
-    struct hreceipt *hr = (struct hreceipt *)r;
+    struct hreceipt *hr = container_of(r, struct hreceipt, base);
 
     if (lost) {
         vfs_handle_abandon(hr->vfs, hr->handle);
