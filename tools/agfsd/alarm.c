@@ -2,15 +2,15 @@
  * Copyright the ProxyFS authors */
 #include "alarm.h"
 #include "base/clock.h"
+#include "base/err.h"
 #include "base/mutex.h"
+#include "base/thread.h"
 
-bool alarms_init(struct alarms *as)
+void alarms_init(struct alarms *as)
 {
     list_init(&as->set);
     pthread_cond_init(&as->earlier, NULL);
     as->next_ns = INT64_MAX;
-    as->thread = pfs_pool_new(1, 1);
-    return as->thread != NULL;
 }
 
 void alarms_fini(struct alarms *as)
@@ -19,7 +19,9 @@ void alarms_fini(struct alarms *as)
     as->over = true;
     pthread_cond_signal(&as->earlier);
     pthread_mutex_unlock(as->mu);
-    pfs_pool_free(as->thread);
+    if (atomic_load(&as->started)) {
+        pthread_join(as->thread, NULL);
+    }
     pthread_cond_destroy(&as->earlier);
 }
 
@@ -52,7 +54,7 @@ static void wait_locked(struct alarms *as)
     }
 }
 
-static void watch(void *arg)
+static void *watch(void *arg)
 {
     struct alarms *as = arg;
     struct list due, *node;
@@ -72,6 +74,7 @@ static void watch(void *arg)
         pthread_mutex_lock(as->mu);
     }
     pthread_mutex_unlock(as->mu);
+    return NULL;
 }
 
 enum pfs_class alarms_start(struct alarms *as, struct pfs_error *err)
@@ -79,12 +82,11 @@ enum pfs_class alarms_start(struct alarms *as, struct pfs_error *err)
     if (atomic_exchange(&as->started, true)) {
         return PFS_OK;
     }
-    enum pfs_class cls = pfs_pool_submit(as->thread, watch, as, err);
-
-    if (cls != PFS_OK) {
-        atomic_store(&as->started, false);
+    if (pfs_thread_start(watch, as, &as->thread) == 0) {
+        return PFS_OK;
     }
-    return cls;
+    atomic_store(&as->started, false);
+    return pfs_refuse(err, PFS_NOMEM, "no thread for deadlines could be started");
 }
 
 void alarm_set_locked(struct alarms *as, struct alarm *a, int64_t at_ns)

@@ -8,7 +8,7 @@
  * when first needed, looks after all alarms of an owner.
  */
 #include "base/list.h"
-#include "base/pool.h"
+#include <proxyfs/error.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -24,7 +24,7 @@ struct alarms {
     bool (*take_locked)(void *owner, struct alarm *a);
     /* Ends what was taken. No lock is held. */
     void (*ring)(void *owner, struct alarm *a);
-    struct pfs_pool *thread;
+    pthread_t thread; /* once started */
     atomic_bool started;
 
     pthread_cond_t earlier; /* under *mu: look again */
@@ -33,12 +33,11 @@ struct alarms {
     bool over;
 };
 
-/* The first four members are set. False: out of memory; alarms_fini is allowed. */
-bool alarms_init(struct alarms *as);
+/* The first four members are set. */
+void alarms_init(struct alarms *as);
 /* No alarm is set. */
 void alarms_fini(struct alarms *as);
-/* To be called before the lock is taken for alarm_set_locked. Errors: OVERLOAD, NOMEM: no thread.
- */
+/* To be called before the lock is taken for alarm_set_locked. Errors: NOMEM: no thread. */
 enum pfs_class alarms_start(struct alarms *as, struct pfs_error *err);
 /* Sets an alarm that is not set. */
 void alarm_set_locked(struct alarms *as, struct alarm *a, int64_t at_ns);

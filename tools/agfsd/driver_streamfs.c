@@ -334,10 +334,7 @@ enum pfs_class streamfs_open(const struct pfs_option *options, size_t n, struct 
     pthread_mutex_init(&f->mu, NULL);
     pthread_cond_init(&f->delivered, NULL);
     list_init(&f->lives);
-    if (!streamfs_handles_init(f)) {
-        op_close(&f->base);
-        return pfs_nomem(err, "streamfs");
-    }
+    streamfs_handles_init(f);
     *ret = &f->base;
     return PFS_OK;
 }

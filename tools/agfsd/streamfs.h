@@ -101,7 +101,7 @@ bool live_unawait_locked(struct pfs_stream *s);
 
 pfs_op_fn streamfs_hopen, streamfs_hread, streamfs_hwrite, streamfs_hseek, streamfs_hsync,
     streamfs_hstat, streamfs_hstream, streamfs_hclose;
-bool streamfs_handles_init(struct streamfs *f); /* false: out of memory */
+void streamfs_handles_init(struct streamfs *f);
 /* HANDLE_READ without a thread: done is called when there is something, or it takes too long. */
 void streamfs_hread_later(struct streamfs *f, const struct pfs_request *req, pfs_done_fn *done,
                           void *arg);

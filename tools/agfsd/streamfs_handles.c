@@ -377,12 +377,12 @@ void streamfs_hclose(struct pfs_driver *d, const struct pfs_request *req, struct
     }
 }
 
-bool streamfs_handles_init(struct streamfs *f)
+void streamfs_handles_init(struct streamfs *f)
 {
     list_init(&f->handles);
     f->deadlines = (struct alarms){
         .mu = &f->mu, .owner = f, .take_locked = take_late_locked, .ring = end_late};
-    return alarms_init(&f->deadlines);
+    alarms_init(&f->deadlines);
 }
 
 void streamfs_handles_fini(struct streamfs *f)

@@ -466,12 +466,11 @@ struct vfs *vfs_new(void)
                                    .owner = v,
                                    .take_locked = vfs_fate_take_locked,
                                    .ring = vfs_fate_ring};
-    bool has_alarms = alarms_init(&v->deadlines);
-
+    alarms_init(&v->deadlines);
     for (size_t i = 0; i < HANDLE_BUCKETS; i++) {
         list_init(&v->handles[i]);
     }
-    if (!v->links || !v->pool || !has_alarms) {
+    if (!v->links || !v->pool) {
         vfs_free(v);
         return NULL;
     }
