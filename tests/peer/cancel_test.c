@@ -21,24 +21,6 @@ static void deaf(struct h2server *s, struct h2peer *p)
     }
 }
 
-static void try_later(struct h2server *s, struct h2peer *p)
-{
-    h2peer_hello(p, 0, NULL);
-    for (struct h2req *r; (r = h2peer_request(p)) != NULL;) {
-        h2server_count(s);
-        h2peer_reply_with(p, r->stream, "429", "retry-after", "30", "{\"error\":\"later\"}");
-        h2peer_forget(r);
-        h2server_signal(s);
-    }
-}
-
-struct caller {
-    pthread_t thread;
-    struct world w; /* shares the client */
-    enum pfs_class (*call)(struct world *w);
-    enum pfs_class cls;
-};
-
 static enum pfs_class write_x(struct world *w)
 {
     return world_write(w, "x");
@@ -49,28 +31,13 @@ static enum pfs_class reload(struct world *w)
     return pfs_reload(w->c, &w->err);
 }
 
-static void *call_once(void *arg)
+static void assert_ended(struct world_call *c)
 {
-    struct caller *c = arg;
-
-    c->cls = c->call(&c->w);
-    return NULL;
-}
-
-static void start(struct caller *c, struct world *w, enum pfs_class (*call)(struct world *))
-{
-    c->w.c = w->c;
-    c->call = call;
-    pthread_create(&c->thread, NULL, call_once, c);
-}
-
-static void assert_ended(struct caller *c)
-{
-    pthread_join(c->thread, NULL);
+    world_call_join(c);
     cr_assert_eq(c->cls, PFS_CANCELLED, "%s: %s", pfs_class_name(c->cls), c->w.err.text);
 }
 
-static void assert_cancelled(struct caller *c, enum pfs_outcome outcome)
+static void assert_cancelled(struct world_call *c, enum pfs_outcome outcome)
 {
     assert_ended(c);
     cr_assert_eq(c->w.err.outcome, outcome, "%s: %s", pfs_outcome_name(c->w.err.outcome),
@@ -79,13 +46,13 @@ static void assert_cancelled(struct caller *c, enum pfs_outcome outcome)
 
 Test(cancel, all_calls_in_flight_end_and_the_next_are_served)
 {
-    static struct caller callers[N_CALLERS];
+    static struct world_call callers[N_CALLERS];
     struct world w = {0};
 
     world_open(&w, deaf, NULL, OPTIONS("timeout", "60s"));
     for (unsigned n = 0; n < 3 * (N_CALLERS + 1); n += N_CALLERS + 1) {
         for (unsigned i = 0; i < N_CALLERS; i++) {
-            start(&callers[i], &w, i % 2 ? write_x : world_read);
+            world_call_begin(&callers[i], &w, i % 2 ? write_x : world_read);
         }
         cr_assert(h2server_await(&w.server, n + N_CALLERS));
         world_mark(&w);
@@ -102,11 +69,11 @@ Test(cancel, all_calls_in_flight_end_and_the_next_are_served)
 
 Test(cancel, a_call_between_two_attempts_ends)
 {
-    static struct caller c;
+    static struct world_call c;
     struct world w = {0};
 
-    world_open(&w, try_later, NULL, OPTIONS("timeout", "60s"));
-    start(&c, &w, world_stat);
+    world_open(&w, world_try_later, NULL, OPTIONS("timeout", "60s"));
+    world_call_begin(&c, &w, world_stat);
     cr_assert(h2server_await(&w.server, 1));
     world_mark(&w);
     pfs_cancel_all(w.c); /* while it waits for its next attempt, or just before */
@@ -118,13 +85,13 @@ Test(cancel, a_call_between_two_attempts_ends)
 
 Test(cancel, a_reload_ends_and_the_old_connections_serve)
 {
-    static struct caller c;
+    static struct world_call c;
     struct world w = {0};
 
     world_open(&w, deaf, NULL, OPTIONS("timeout", "60s"));
     cr_assert_eq(world_mkdir(&w), PFS_OK, "%s", w.err.text);
     cr_assert(h2server_await(&w.server, 1));
-    start(&c, &w, reload);
+    world_call_begin(&c, &w, reload);
     cr_assert(h2server_await(&w.server, 2));
     pfs_cancel_all(w.c);
     assert_cancelled(&c, PFS_OUTCOME_NA);

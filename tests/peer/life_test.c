@@ -11,42 +11,29 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-/* Takes requests, signals each, answers none. */
-static void deaf(struct h2server *s, struct h2peer *p)
+static enum pfs_class write_x(struct world *w)
 {
-    h2peer_hello(p, 0, NULL);
-    for (struct h2req *r; (r = h2peer_request(p)) != NULL;) {
-        h2server_count(s);
-        h2server_signal(s);
-        h2peer_forget(r);
-    }
+    return world_write(w, "x");
 }
 
-struct caller {
-    pthread_t thread;
-    struct world w; /* shares the client */
-    enum pfs_class cls;
-    bool is_write;
-};
-
-static void *call_once(void *arg)
+static enum pfs_class chmod_f(struct world *w)
 {
-    struct caller *c = arg;
+    return pfs_chmod(w->c, "/f", 0644, &w->err);
+}
 
-    c->cls = c->is_write ? world_write(&c->w, "x") : world_stat(&c->w);
-    return NULL;
+static enum pfs_class reload(struct world *w)
+{
+    return pfs_reload(w->c, &w->err);
 }
 
 Test(life, A096_A104_the_end_ends_calls_in_flight)
 {
-    static struct caller callers[5];
+    static struct world_call callers[5];
     struct world w = {0};
 
-    world_open(&w, deaf, NULL, OPTIONS("timeout", "60s"));
+    world_open(&w, world_deaf, NULL, OPTIONS("timeout", "60s"));
     for (unsigned i = 0; i < 5; i++) {
-        callers[i].w.c = w.c;
-        callers[i].is_write = i % 2;
-        pthread_create(&callers[i].thread, NULL, call_once, &callers[i]);
+        world_call_begin(&callers[i], &w, i % 2 ? write_x : world_stat);
     }
     cr_assert(h2server_await(&w.server, 5));
     world_mark(&w);
@@ -54,38 +41,26 @@ Test(life, A096_A104_the_end_ends_calls_in_flight)
     w.c = NULL;
     cr_assert(world_ms(&w) < 2000, "%d ms", (int)world_ms(&w));
     for (unsigned i = 0; i < 5; i++) {
-        pthread_join(callers[i].thread, NULL);
+        world_call_join(&callers[i]);
         cr_assert_eq(callers[i].cls, PFS_SHUTDOWN, "%s", callers[i].w.err.text);
         cr_assert_eq(callers[i].w.err.outcome, PFS_OUTCOME_UN);
     }
     world_close(&w);
 }
 
-static void try_later(struct h2server *s, struct h2peer *p)
-{
-    h2peer_hello(p, 0, NULL);
-    for (struct h2req *r; (r = h2peer_request(p)) != NULL;) {
-        h2server_count(s);
-        h2peer_reply_with(p, r->stream, "429", "retry-after", "30", "{\"error\":\"later\"}");
-        h2peer_forget(r);
-        h2server_signal(s);
-    }
-}
-
 Test(life, A104_the_end_does_not_wait_for_a_retry)
 {
     struct world w = {0};
-    static struct caller c;
+    static struct world_call c;
 
-    world_open(&w, try_later, NULL, OPTIONS("timeout", "60s"));
-    c.w.c = w.c;
-    pthread_create(&c.thread, NULL, call_once, &c);
+    world_open(&w, world_try_later, NULL, OPTIONS("timeout", "60s"));
+    world_call_begin(&c, &w, world_stat);
     cr_assert(h2server_await(&w.server, 1));
     world_mark(&w);
     pfs_client_free(w.c); /* while it waits for its next attempt, or just before */
     w.c = NULL;
     cr_assert(world_ms(&w) < 5000, "%d ms", (int)world_ms(&w));
-    pthread_join(c.thread, NULL);
+    world_call_join(&c);
     cr_assert_eq(c.cls, PFS_SHUTDOWN, "%s: %s", pfs_class_name(c.cls), c.w.err.text);
     cr_assert_eq(atomic_load(&w.server.n_requests), 1);
     world_close(&w);
@@ -101,26 +76,17 @@ static void busy(struct h2server *s, struct h2peer *p)
     }
 }
 
-static void *chmod_once(void *arg)
-{
-    struct caller *c = arg;
-
-    c->cls = pfs_chmod(c->w.c, "/f", 0644, &c->w.err);
-    return NULL;
-}
-
 Test(life, A104_the_end_knows_of_the_attempts_before)
 {
     struct world w = {0};
-    static struct caller c;
+    static struct world_call c;
 
     world_open(&w, busy, NULL, OPTIONS("timeout", "60s", "retry_writes", "true"));
-    c.w.c = w.c;
-    pthread_create(&c.thread, NULL, chmod_once, &c);
+    world_call_begin(&c, &w, chmod_f);
     cr_assert(h2server_await(&w.server, 1));
     pfs_client_free(w.c);
     w.c = NULL;
-    pthread_join(c.thread, NULL);
+    world_call_join(&c);
     cr_assert_eq(c.cls, PFS_SHUTDOWN, "%s: %s", pfs_class_name(c.cls), c.w.err.text);
     cr_assert_eq(c.w.err.outcome, PFS_OUTCOME_UN, "a front may have passed it on: %s",
                  c.w.err.text);
@@ -131,7 +97,7 @@ Test(life, A068_a_wish_beyond_the_deadline_is_not_waited_for)
 {
     struct world w = {0};
 
-    world_open(&w, try_later, NULL, OPTIONS("timeout", "10s"));
+    world_open(&w, world_try_later, NULL, OPTIONS("timeout", "10s"));
     world_mark(&w);
     cr_assert_eq(world_stat(&w), PFS_BUSY);
     cr_assert_eq(w.err.outcome, PFS_OUTCOME_NA);
@@ -216,28 +182,19 @@ Test(life, A102_a_bad_reload_keeps_the_old)
     world_close(&w);
 }
 
-static void *reload_once(void *arg)
-{
-    struct caller *c = arg;
-
-    c->cls = pfs_reload(c->w.c, &c->w.err);
-    return NULL;
-}
-
 Test(life, A096_A102_the_end_ends_a_reload)
 {
     struct world w = {0};
-    static struct caller c;
+    static struct world_call c;
 
-    world_open(&w, deaf, NULL, OPTIONS("timeout", "60s"));
-    c.w.c = w.c;
-    pthread_create(&c.thread, NULL, reload_once, &c);
+    world_open(&w, world_deaf, NULL, OPTIONS("timeout", "60s"));
+    world_call_begin(&c, &w, reload);
     cr_assert(h2server_await(&w.server, 1));
     world_mark(&w);
     pfs_client_free(w.c);
     w.c = NULL;
     cr_assert(world_ms(&w) < 5000, "%d ms", (int)world_ms(&w));
-    pthread_join(c.thread, NULL);
+    world_call_join(&c);
     cr_assert_eq(c.cls, PFS_SHUTDOWN, "%s: %s", pfs_class_name(c.cls), c.w.err.text);
     cr_assert_eq(c.w.err.outcome, PFS_OUTCOME_NA);
     world_close(&w);
@@ -246,13 +203,12 @@ Test(life, A096_A102_the_end_ends_a_reload)
 Test(life, A102_a_reload_keeps_its_bound_behind_another)
 {
     struct world w = {0}, quick = {0};
-    static struct caller c;
+    static struct world_call c;
 
-    world_open(&w, deaf, NULL, OPTIONS("timeout", "60s", "connect_timeout", "1s"));
+    world_open(&w, world_deaf, NULL, OPTIONS("timeout", "60s", "connect_timeout", "1s"));
     memcpy(quick.server.url, w.server.url, sizeof quick.server.url);
     world_client(&quick, OPTIONS("timeout", "100ms", "connect_timeout", "1s"));
-    c.w.c = w.c;
-    pthread_create(&c.thread, NULL, reload_once, &c);
+    world_call_begin(&c, &w, reload);
     cr_assert(h2server_await(&w.server, 1));
     world_mark(&w);
     cr_assert_eq(pfs_reload(quick.c, &quick.err), PFS_TIMEOUT);
@@ -262,7 +218,7 @@ Test(life, A102_a_reload_keeps_its_bound_behind_another)
     pfs_client_free(quick.c);
     pfs_client_free(w.c);
     w.c = NULL;
-    pthread_join(c.thread, NULL);
+    world_call_join(&c);
     world_close(&w);
 }
 

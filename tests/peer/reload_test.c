@@ -7,12 +7,6 @@
 
 #define KEPT_MAX 32 /* generations with calls in flight that a remote keeps */
 
-struct caller {
-    pthread_t thread;
-    struct world w; /* shares the client */
-    enum pfs_class cls;
-};
-
 /* Keeps all but health checks waiting until the test signals once more than *arg calls have come.
  */
 static void keep_waiting(struct h2server *s, struct h2peer *p)
@@ -31,27 +25,18 @@ static void keep_waiting(struct h2server *s, struct h2peer *p)
     }
 }
 
-static void *mkdir_once(void *arg)
+static void begin(struct world_call *c, struct world *w, unsigned n_before)
 {
-    struct caller *c = arg;
-
-    c->cls = world_mkdir(&c->w);
-    return NULL;
-}
-
-static void begin(struct caller *c, struct world *w, unsigned n_before)
-{
-    c->w.c = w->c;
-    pthread_create(&c->thread, NULL, mkdir_once, c);
+    world_call_begin(c, w, world_mkdir);
     cr_assert(h2server_await(&w->server, n_before + 1));
 }
 
 /* They may be answered now: each is, and none was sent twice. */
-static void end_all(struct caller *callers, unsigned n, struct world *w)
+static void end_all(struct world_call *callers, unsigned n, struct world *w)
 {
     h2server_signal(&w->server);
     for (unsigned i = 0; i < n; i++) {
-        pthread_join(callers[i].thread, NULL);
+        world_call_join(&callers[i]);
         cr_assert_eq(callers[i].cls, PFS_OK, "%u: %s", i, callers[i].w.err.text);
     }
     cr_assert_eq(atomic_load(&w->server.n_requests), n);
@@ -59,7 +44,7 @@ static void end_all(struct caller *callers, unsigned n, struct world *w)
 
 Test(reload, A102_calls_in_flight_outlive_many_reloads)
 {
-    static struct caller callers[12];
+    static struct world_call callers[12];
     unsigned n = sizeof callers / sizeof *callers;
     struct world w = {0};
 
@@ -74,7 +59,7 @@ Test(reload, A102_calls_in_flight_outlive_many_reloads)
 
 Test(reload, A102_a_reload_too_many_is_refused_and_ends_no_call)
 {
-    static struct caller callers[KEPT_MAX + 1];
+    static struct world_call callers[KEPT_MAX + 1];
     unsigned n = KEPT_MAX + 1;
     struct world w = {0};
 

@@ -88,6 +88,26 @@ enum pfs_class world_mkdir(struct world *w)
     return pfs_mkdir(w->c, "/d", 0755, &w->err);
 }
 
+static void *run_call(void *arg)
+{
+    struct world_call *c = arg;
+
+    c->cls = c->fn(&c->w);
+    return NULL;
+}
+
+void world_call_begin(struct world_call *c, const struct world *w, world_call_fn *fn)
+{
+    c->w.c = w->c;
+    c->fn = fn;
+    cr_assert_eq(pthread_create(&c->thread, NULL, run_call, c), 0);
+}
+
+void world_call_join(struct world_call *c)
+{
+    pthread_join(c->thread, NULL);
+}
+
 static void reply(struct h2peer *p, const struct h2req *r, const char *boot)
 {
     bool is_read = strcmp(r->method, "GET") == 0 && strstr(r->path, "/files?");
@@ -139,4 +159,25 @@ void world_serve(struct h2server *s, struct h2peer *p)
 void world_serve_attested(struct h2server *s, struct h2peer *p)
 {
     serve(s, p, BOOT);
+}
+
+void world_deaf(struct h2server *s, struct h2peer *p)
+{
+    h2peer_hello(p, 0, NULL);
+    for (struct h2req *r; (r = h2peer_request(p)) != NULL;) {
+        h2server_count(s);
+        h2server_signal(s);
+        h2peer_forget(r);
+    }
+}
+
+void world_try_later(struct h2server *s, struct h2peer *p)
+{
+    h2peer_hello(p, 0, NULL);
+    for (struct h2req *r; (r = h2peer_request(p)) != NULL;) {
+        h2server_count(s);
+        h2peer_reply_with(p, r->stream, "429", "retry-after", "30", "{\"error\":\"later\"}");
+        h2peer_forget(r);
+        h2server_signal(s);
+    }
 }

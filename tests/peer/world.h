@@ -6,6 +6,7 @@
 /* A client in front of a scripted peer on a loopback socket, and what every test checks. */
 #include "support/h2server.h"
 #include <proxyfs/proxyfs.h>
+#include <pthread.h>
 
 #define WORLD_OPTIONS_MAX 12
 /* Names and values, for world_open and world_client. */
@@ -52,9 +53,25 @@ enum pfs_class world_read(struct world *w);                 /* Q: GET /files?pat
 enum pfs_class world_write(struct world *w, const char *s); /* Q: PUT /files?path=/q */
 enum pfs_class world_mkdir(struct world *w);                /* M: POST /directories?path=/d */
 
+typedef enum pfs_class world_call_fn(struct world *w);
+/* One call on a thread of its own. */
+struct world_call {
+    pthread_t thread;
+    struct world w; /* shares the client */
+    world_call_fn *fn;
+    enum pfs_class cls;
+};
+void world_call_begin(struct world_call *c, const struct world *w, world_call_fn *fn);
+/* Waits for its end; cls and w.err tell it. */
+void world_call_join(struct world_call *c);
+
 /* A reply that each of them understands, with or without the mark of our own server. */
 void world_reply(struct h2peer *p, const struct h2req *r);
 void world_reply_attested(struct h2peer *p, const struct h2req *r);
+/* Script: counts requests and signals each, answers none. */
+void world_deaf(struct h2server *s, struct h2peer *p);
+/* Script: answers each with 429 and a wish of 30 s, counting and signalling. */
+void world_try_later(struct h2server *s, struct h2peer *p);
 /* Script: answers everything, counting. */
 void world_serve(struct h2server *s, struct h2peer *p);
 void world_serve_attested(struct h2server *s, struct h2peer *p);
