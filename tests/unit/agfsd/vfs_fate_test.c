@@ -47,19 +47,25 @@ Test(vfs_fate, B4_what_a_client_gave_up_never_overtakes)
     cr_assert_eq(atomic_load(&fates[1].state), FATE_OVER);
 }
 
+/* A write of /slow/f that has begun when its client goes; *req stays for others of the path. */
+static void submit_orphan(struct rig_call *call, struct pfs_request *req, struct vfs_fate *fate)
+{
+    vfs_rig_gate("/slow", false);
+    req->op = PFS_OP_WRITE;
+    req->path = "/slow/f";
+    req->host = fate;
+    vfs_rig_submit(call, req);
+    gate_await(1);
+    vfs_give_up(vfs_rig, fate);
+}
+
 Test(vfs_fate, B4_who_waits_may_give_up_too)
 {
     static struct rig_call first, second;
     struct vfs_fate fates[2] = {0};
     struct pfs_request req = PFS_REQUEST_INIT;
 
-    vfs_rig_gate("/slow", false);
-    req.op = PFS_OP_WRITE;
-    req.path = "/slow/f";
-    req.host = &fates[0];
-    vfs_rig_submit(&first, &req);
-    gate_await(1);
-    vfs_give_up(vfs_rig, &fates[0]);
+    submit_orphan(&first, &req, &fates[0]);
     req.host = &fates[1];
     vfs_rig_submit(&second, &req);
     vfs_give_up(vfs_rig, &fates[1]);
@@ -75,13 +81,7 @@ Test(vfs_fate, B4_who_waits_ends_at_its_deadline_and_when_it_is_given_up)
     struct vfs_fate fates[4] = {0};
     struct pfs_request req = PFS_REQUEST_INIT;
 
-    vfs_rig_gate("/slow", false);
-    req.op = PFS_OP_WRITE;
-    req.path = "/slow/f";
-    req.host = &fates[0];
-    vfs_rig_submit(&first, &req);
-    gate_await(1);
-    vfs_give_up(vfs_rig, &fates[0]);
+    submit_orphan(&first, &req, &fates[0]);
     req.host = &fates[1];
     vfs_rig_submit(&patient, &req);
     req.host = &fates[2];
