@@ -122,9 +122,11 @@ def check_percentiles(op, step):
     assert list(p) == ["50", "75", "90", "95", "99", "99.9", "99.99"]
     known = [v for v in p.values() if v is not None]
     assert known == sorted(known)
-    if step["unstarted"] == 0:
-        assert (p["50"] is not None) == (op["calls"] >= 20)
-        assert (p["99"] is not None) == (op["calls"] >= 1000)
+    # Calls that never started, and those that were cut, count in the times with what they had waited.
+    more = step["unstarted"] + step["cut_by_interrupt"]
+    for name, needed in ("50", 20), ("99", 1000):
+        assert (p[name] is not None) >= (op["calls"] >= needed)
+        assert (p[name] is not None) <= (op["calls"] + more >= needed)
     if known:
         assert op["min_us"] <= known[0] and known[-1] <= op["max_us"] * 1.001
         assert op["hdr"].startswith("HISTF")
