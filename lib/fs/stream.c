@@ -13,6 +13,14 @@ static struct stream *of_base(struct pfs_stream *base)
     return container_of(base, struct stream, base);
 }
 
+static void disarm_locked(struct stream *s)
+{
+    if (s->armed) {
+        s->armed = false;
+        async_disarm(s->a);
+    }
+}
+
 /* Ends the call in flight, if it is still there; the lock is held and given up. */
 static void end_call_unlock(struct stream *s, size_t n, const struct pfs_error *err)
 {
@@ -24,10 +32,7 @@ static void end_call_unlock(struct stream *s, size_t n, const struct pfs_error *
 
     s->call = STREAM_IDLE;
     s->too_slow |= slow;
-    if (s->armed && !s->settled) {
-        async_disarm(s->a); /* the next call brings its own deadline */
-    }
-    s->armed = false;
+    disarm_locked(s); /* the next call brings its own deadline */
     pthread_mutex_unlock(&s->mu);
     if (slow) {
         async_cancel(s->a, PFS_TIMEOUT); /* the next call learns it */
@@ -69,8 +74,9 @@ static bool begin_call(struct stream *s, enum stream_call call, void *buf, size_
 }
 
 /*
- * Once nobody looks at the exchange any more, it is let go. True: the caller must leave the client
- * (leave), after the callback that it owes: pfs_client_free waits for that.
+ * Once nobody looks at the exchange any more, it is let go, and the timer with it, which may be the
+ * client's: a read that begins while the end is on its way has armed it. True: the caller must
+ * leave the client (leave), after the callback that it owes: pfs_client_free waits for that.
  */
 static bool settle_locked(struct stream *s)
 {
@@ -78,6 +84,7 @@ static bool settle_locked(struct stream *s)
 
     if (first) {
         s->settled = true;
+        disarm_locked(s);
         exchange_detach(&s->a->op.ex);
         async_ref(s->a); /* the callback may close the stream */
     }
@@ -234,7 +241,6 @@ void stream_on_done(struct stream *s)
     struct pfs_error err;
 
     judge_end(s, &err);
-    async_disarm(a);
     pthread_mutex_lock(&s->mu);
     if (s->too_slow && err.cls == PFS_TIMEOUT) {
         snprintf(err.text, sizeof err.text, "less than 1 KiB/s for %lld s",
