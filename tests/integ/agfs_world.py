@@ -2,6 +2,7 @@
 # Copyright the ProxyFS authors
 """Real servers for end-to-end tests: starts agfsd on free ports, talks to it, ends it."""
 import concurrent.futures
+import contextlib
 import json
 import os
 import random
@@ -102,6 +103,23 @@ class Server:
 
     def n_fds(self):
         return len(os.listdir("/proc/%d/fd" % self.process.pid))
+
+    def _stands_still(self):
+        tasks = "/proc/%d/task" % self.process.pid
+        try:
+            return all("State:\tT" in open("%s/%s/status" % (tasks, t)).read() for t in os.listdir(tasks))
+        except (FileNotFoundError, ProcessLookupError):  # a thread has ended meanwhile
+            return False
+
+    @contextlib.contextmanager
+    def standing_still(self):
+        """Alive to the kernel, which takes what comes for it, and does nothing."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:  # one thread takes the signal and tells the others: until then they go on
+            wait_for(self.name + " to stand still", self._stands_still)
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
     def stop(self, sig=signal.SIGTERM):
         if self.process.poll() is None:

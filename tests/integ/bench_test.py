@@ -5,11 +5,11 @@
 
 usage: bench_test.py BUILDDIR [TEST...]
 """
+import contextlib
 import csv
 import fcntl
 import json
 import os
-import signal
 import struct
 import subprocess
 import termios
@@ -87,14 +87,11 @@ def test_the_processor_time_is_that_of_the_server_that_is_asked(world):
         wait_for("the mounts", Api(s.clear).ready)
     report = world.path("r.json")
     for asked in servers:
-        others = [s.process for s in servers if s is not asked]
-        for p in others:
-            p.send_signal(signal.SIGSTOP)  # a process that stands still takes no time
-        try:
+        with contextlib.ExitStack() as others:  # a process that stands still takes no time
+            for s in servers:
+                if s is not asked:
+                    others.enter_context(s.standing_still())
             expect(bench(world, asked.clear, *SHORT, "--json", report), 0)
-        finally:
-            for p in others:
-                p.send_signal(signal.SIGCONT)
         assert only(load(report))["cpu_server_s"] > 0, asked.clear
     # Who listens on all addresses is asked at each, but for those that somebody else has.
     every = world.start("every", ["--mount", "memfs:/memfs"], clear="0.0.0.0:%d" % free_port())

@@ -9,7 +9,6 @@ Starts itself again in network and mount namespaces of its own; skipped where th
 import contextlib
 import os
 import shutil
-import signal
 import socket
 import struct
 import subprocess
@@ -179,13 +178,12 @@ def A009_the_send_buffer_is_full(world):
     """A large upload when the network goes: the PING cannot even be sent."""
     remote, api = pair(world, keepalive_interval="1s", keepalive_timeout="1s", timeout="30s")
     check(api.read("/r/memfs/README"))
-    os.kill(remote.process.pid, signal.SIGSTOP)
     replies = []
     t = threading.Thread(target=lambda: replies.append(within(8, lambda: api.put("/r/memfs/big", bytes(6 << 20)))))
-    t.start()
-    with dropped(*both(port_of(remote.clear))):
-        t.join()
-    os.kill(remote.process.pid, signal.SIGCONT)
+    with remote.standing_still():
+        t.start()
+        with dropped(*both(port_of(remote.clear))):
+            t.join()
     assert replies and replies[0].status >= 500, replies
     r = replies[0].json()
     if r["class"] in ("conn", "timeout"):  # connections that rested for a second are asked first, and then a new one is tried
@@ -201,16 +199,15 @@ def A008_in_http11_the_kernel_finds_the_silence(world):
     remote, api = pair(world, protocol="h1", connect_timeout="1s", timeout="60s")
     port = port_of(remote.clear)
     check(api.put("/r/queue/q/enqueue", b"before"))
-    os.kill(remote.process.pid, signal.SIGSTOP)
     replies = []
     t = threading.Thread(target=lambda: replies.append(within(45, lambda: api.put("/r/queue/q/enqueue", b"during",
                                                                                   timeout=60))))
-    t.start()
-    wait_for("the request in the remote's socket", lambda: any(queues(port, "sport", 0)))
-    wait_for("that to be known", lambda: not any(queues(port, "dport", 1)))
-    with dropped(*both(port)):
-        t.join()
-    os.kill(remote.process.pid, signal.SIGCONT)
+    with remote.standing_still():
+        t.start()
+        wait_for("the request in the remote's socket", lambda: any(queues(port, "sport", 0)))
+        wait_for("that to be known", lambda: not any(queues(port, "dport", 1)))
+        with dropped(*both(port)):
+            t.join()
     assert (replies[0].json()["class"], replies[0].json()["outcome"]) in (("conn_lost", "UN"), ("conn", "UN")), replies[0].body
     wait_for("the remote again", lambda: api.read("/r/memfs/README").status == 200)
 

@@ -116,9 +116,8 @@ def test_the_server_hangs(world):
     p = subprocess.Popen([world.agfs, "--server", servers[0].clear, "--timeout", "1s", "upload", "-r", "-j", "6",
                           world.path("t"), at + "/store"], stderr=subprocess.PIPE, text=True)
     wait_for("some files", lambda: os.path.isdir(world.path("store/t")) and len(os.listdir(world.path("store/t"))) > 20)
-    servers[0].process.send_signal(signal.SIGSTOP)
-    said = [line for line in p.communicate(timeout=60)[1].splitlines() if not re.match(r"agfs: c\d+ ", line)]  # the log
-    servers[0].process.send_signal(signal.SIGCONT)
+    with servers[0].standing_still():
+        said = [line for line in p.communicate(timeout=60)[1].splitlines() if not re.match(r"agfs: c\d+ ", line)]  # the log
     last = re.fullmatch(r"agfs: upload: (\d+) more were not tried: the server does not answer", said[-1])
     assert p.returncode == 10 and last and 6 <= len(said) - 1 <= 12, (p.returncode, len(said), said[-3:])
     assert all("(class timeout" in line for line in said[:-1]), said[:-1]
