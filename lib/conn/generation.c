@@ -167,9 +167,9 @@ static void place_nowhere(struct placement *p, enum failure_point at, const stru
     p->why = *why;
 }
 
-static void place_locked(struct generation *g, struct exchange *ex, int64_t now,
-                         struct placement *p)
+static void place_locked(struct generation *g, struct exchange *ex, struct placement *p)
 {
+    int64_t now = ex->ready_ns;
     const struct io *hosted = io_hosted_here();
     struct conn *best = choose_conn_locked(g, ex, hosted);
 
@@ -219,8 +219,7 @@ static void finish_with(struct exchange *ex, enum failure_point at, const struct
 }
 
 /* True: ex need not be sent any more, and p says why. */
-static bool is_too_late_locked(const struct generation *g, struct exchange *ex, int64_t now,
-                               struct placement *p)
+static bool is_too_late_locked(const struct generation *g, struct exchange *ex, struct placement *p)
 {
     struct pfs_error why;
     int cancelled =
@@ -232,7 +231,7 @@ static bool is_too_late_locked(const struct generation *g, struct exchange *ex, 
     } else if (g->closing) {
         pfs_refuse(&why, PFS_SHUTDOWN, "the remote is being closed");
         place_nowhere(p, FAILURE_NOT_SENT, &why);
-    } else if (ex->deadline_ns && now >= ex->deadline_ns) {
+    } else if (ex->deadline_ns && ex->ready_ns >= ex->deadline_ns) {
         pfs_refuse(&why, PFS_TIMEOUT, "the deadline passed before it could be sent");
         place_nowhere(p, FAILURE_DEADLINE, &why);
     }
@@ -246,9 +245,8 @@ static struct conn *submit(struct generation *g, struct exchange *ex, bool may_d
     p.conn = p.start = NULL;
     p.fail = false;
     g = lock_living(g, ex);
-    int64_t now = pfs_now();
-    if (!is_too_late_locked(g, ex, now, &p)) {
-        place_locked(g, ex, now, &p);
+    if (!is_too_late_locked(g, ex, &p)) {
+        place_locked(g, ex, &p);
     }
     pthread_mutex_unlock(&g->mu);
     generation_start_conn(g, p.start);
@@ -288,6 +286,7 @@ void generation_resubmit(struct generation *g, struct exchange *ex)
     ex->conn = NULL;
     pthread_mutex_unlock(&g->mu);
     conn_unref(old);
+    ex->ready_ns = pfs_now();
     submit(g, ex, false);
 }
 

@@ -39,7 +39,7 @@ static void reject(struct conn *c, struct exchange *ex)
     c->rejected = ex;
 }
 
-static void take_exchange(struct conn *c, struct exchange *ex, int64_t now)
+static void take_exchange(struct conn *c, struct exchange *ex)
 {
     struct pfs_error err;
     int cls = atomic_load(&ex->cancel_class);
@@ -53,10 +53,10 @@ static void take_exchange(struct conn *c, struct exchange *ex, int64_t now)
     }
     exchange_take_offer(ex);
     if (c->session->ops->submit(c->session, ex, &err) == PFS_OK) {
-        c->last_use_ns = now;
+        c->last_use_ns = ex->ready_ns;
         if (c->slow_timer) {
             c->slow_timer = false;
-            conn_set_timer_locked(c, now + c->keepalive_ns);
+            conn_set_timer_locked(c, ex->ready_ns + c->keepalive_ns);
         }
         return;
     }
@@ -64,10 +64,10 @@ static void take_exchange(struct conn *c, struct exchange *ex, int64_t now)
 }
 
 /* After a silence longer than the keepalive interval the peer may be gone: ask before sending. */
-static bool must_probe(const struct conn *c, int64_t now)
+static bool must_probe(const struct conn *c, const struct exchange *ex)
 {
     return c->state == CONN_READY && c->session->ops->ping && c->session->state.n_open == 0 &&
-           (c->held || now - c->last_rx_ns > c->keepalive_ns);
+           (c->held || ex->ready_ns - c->last_rx_ns > c->keepalive_ns);
 }
 
 static void hold_exchange(struct conn *c, struct exchange *ex)
@@ -98,7 +98,8 @@ void conn_release_held_locked(struct conn *c)
 
         ex->is_held = false;
         if (c->state == CONN_READY) {
-            take_exchange(c, ex, pfs_now());
+            ex->ready_ns = pfs_now();
+            take_exchange(c, ex);
         } else {
             reject(c, ex);
         }
@@ -113,8 +114,6 @@ void conn_drain_inbox_locked(struct conn *c)
     if (newest) {
         conn_look_locked(c);
     }
-    int64_t now = newest ? pfs_now() : 0;
-
     while (newest) {
         struct exchange *next = newest->next;
 
@@ -128,10 +127,10 @@ void conn_drain_inbox_locked(struct conn *c)
         atomic_store(&oldest->taken_by, c);
         if (c->state != CONN_READY) {
             reject(c, oldest);
-        } else if (must_probe(c, now)) {
+        } else if (must_probe(c, oldest)) {
             hold_exchange(c, oldest);
         } else {
-            take_exchange(c, oldest, now);
+            take_exchange(c, oldest);
         }
         oldest = next;
     }

@@ -65,18 +65,18 @@ void exchange_finish(struct exchange *ex)
     wake_callers(words, bits);
 }
 
-/* True: done; false: the deadline passed. */
-static bool sleep_until_done(struct exchange *ex, int64_t deadline_ns)
+/* True: done; false: the deadline passed. now: as it was a moment ago. */
+static bool sleep_until_done(struct exchange *ex, int64_t deadline_ns, int64_t now)
 {
     atomic_uint *word = &ex->wake_words[ex->wake_slot / 32];
 
-    for (;;) {
+    for (bool slept = false;; slept = true) {
         unsigned seen = atomic_load(word);
 
         if (atomic_load(&ex->done)) {
             return true;
         }
-        int64_t now = pfs_now();
+        now = slept ? pfs_now() : now;
         if (now >= deadline_ns) {
             return false;
         }
@@ -90,14 +90,16 @@ static bool sleep_until_done(struct exchange *ex, int64_t deadline_ns)
 
 void generation_call(struct generation *g, struct exchange *ex)
 {
+    int64_t now = ex->ready_ns; /* another thread may submit it again, later */
+
     ex->wake_slot = own_slot(g);
     struct conn *mine = generation_submit_for_caller(g, ex);
     if (mine) {
         conn_drive(mine, ex);
     }
-    if (!atomic_load(&ex->done) && !sleep_until_done(ex, ex->deadline_ns)) {
+    if (!atomic_load(&ex->done) && !sleep_until_done(ex, ex->deadline_ns, now)) {
         exchange_cancel(ex, PFS_TIMEOUT);
-        while (!sleep_until_done(ex, PFS_NEVER)) {
+        while (!sleep_until_done(ex, PFS_NEVER, pfs_now())) {
         }
     }
 }

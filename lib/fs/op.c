@@ -215,6 +215,8 @@ enum pfs_class op_prepare(struct op *op)
     ex->body_len = op->msg.body_len;
     ex->reply_max = op->msg.reply_max;
     ex->deadline_ns = op->deadline_ns;
+    ex->ready_ns = op->has_waited ? pfs_now() : op->began_ns;
+    op->has_waited = true; /* before the next one */
     add_fields(op);
     if (!op_is_stream(op->req.op)) {
         /* Here, by the thread that frees it: the I/O thread would take it from an arena that is not

@@ -38,6 +38,7 @@ struct op {
     unsigned attempts; /* requests sent for this step */
     unsigned n_moves;  /* those of them that a connection closed in order did not take */
     bool used_free_retry;
+    bool has_waited; /* since began_ns, for a reply or for another operation */
     uint64_t handle; /* STEP_WRITE and later */
     int64_t written;
     unsigned boot_serial;    /* which server process the remote was known as at the start */
@@ -87,7 +88,7 @@ PFS_MUST_CHECK enum pfs_class op_prepare(struct op *op);
  */
 bool op_judge(struct op *op, int64_t *ret_delay_ns);
 /* An earlier write to the path may still be on its way: ask again after FENCE_POLL_NS. */
-bool op_must_wait(const struct op *op);
+bool op_must_wait(struct op *op);
 /* op's exchange ended in doubt: later writes to its path wait until the peer saw its end. */
 void op_raise_fence(struct op *op);
 /*

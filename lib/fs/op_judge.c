@@ -316,10 +316,13 @@ static const char *written_path(const struct op *op)
     return op->req.op == PFS_OP_COPY ? op->req.path2 : op->req.path;
 }
 
-bool op_must_wait(const struct op *op)
+bool op_must_wait(struct op *op)
 {
-    return (op->step == STEP_MAIN || op->step == STEP_OPEN) && writes_content(op->req.op) &&
-           fences_block(remote_fences(op->client->remote), written_path(op));
+    bool must = (op->step == STEP_MAIN || op->step == STEP_OPEN) && writes_content(op->req.op) &&
+                fences_block(remote_fences(op->client->remote), written_path(op));
+
+    op->has_waited |= must;
+    return must;
 }
 
 void op_raise_fence(struct op *op)
@@ -353,7 +356,7 @@ bool op_judge(struct op *op, int64_t *ret_delay_ns)
     if (reply->err.cls == PFS_OK) {
         remote_token_change(op->client->remote, 1);
         if (op->attempts == 0) {
-            remote_replied(op->client->remote, pfs_now() - op->began_ns);
+            remote_replied(op->client->remote, op->began_ns);
         }
         again = next_step(op, reply);
     } else if (op->step == STEP_PROBE &&

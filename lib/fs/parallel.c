@@ -35,7 +35,7 @@ unsigned parallel_streams(struct pfs_client *c, unsigned feature)
         return 1;
     }
     if (n == 0) {
-        n = remote_delay_ns(c->remote) >= PARALLEL_AUTO_DELAY_NS ? PARALLEL_AUTO_STREAMS : 1;
+        n = remote_is_far(c->remote) ? PARALLEL_AUTO_STREAMS : 1;
     }
     return n;
 }

@@ -23,11 +23,10 @@
 #define PARALLEL_PART_MAX (4u << 20)
 #define PARALLEL_STREAMS_MAX 16
 /*
- * transfer_streams=0: so many streams, where the quickest reply took at least so long. In the same
- * memory many small parts keep the connections busier than few large ones (tests/stress/delay.c).
+ * transfer_streams=0: so many streams, where the remote is far (remote_is_far). In the same memory
+ * many small parts keep the connections busier than few large ones (tests/stress/delay.c).
  */
 #define PARALLEL_AUTO_STREAMS 16
-#define PARALLEL_AUTO_DELAY_NS (5 * PFS_MS)
 
 /* Flag of OPEN_READ beside those of driver.h: what comes is taken at once, up to size. */
 #define READ_HAS_ROOM 0x80000000u

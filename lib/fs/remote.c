@@ -34,7 +34,7 @@ struct remote {
     struct fences *fences;
     atomic_uint boot_serial; /* that of knowledge */
     atomic_bool is_stranger; /* as remote_is_stranger says */
-    atomic_llong delay_ns;   /* the quickest reply */
+    atomic_bool is_near;     /* a reply was quick */
 
     _Atomic(struct generation *) current; /* set under reload_mu */
     atomic_uint n_taking; /* threads that may have read it and not taken their reference yet */
@@ -174,7 +174,6 @@ static enum pfs_class remote_new(const struct options *o, char *key, struct remo
     pfs_mutex_init_short(&r->mu);
     pthread_mutex_init(&r->reload_mu, NULL);
     atomic_init(&r->tokens, RETRY_TOKENS_MAX);
-    atomic_init(&r->delay_ns, INT64_MAX);
     r->fences = fences_new();
     enum pfs_class cls =
         r->fences && client_options_copy(o, &r->options) ? PFS_OK : pfs_nomem(err, "a remote");
@@ -317,7 +316,7 @@ void remote_swap_in(struct remote *r, const struct renewal *fresh)
     generation_retire(old, fresh->generation);
     r->retired[r->n_retired++] = old; /* remote_may_renew has seen to the room */
     secret_free(old_authorization);
-    atomic_store(&r->delay_ns, INT64_MAX);
+    atomic_store(&r->is_near, false);
     atomic_fetch_add(&r->n_reloads, 1);
 }
 
@@ -396,17 +395,16 @@ bool remote_is_stranger(struct remote *r)
     return atomic_load_explicit(&r->is_stranger, memory_order_relaxed);
 }
 
-void remote_replied(struct remote *r, int64_t took_ns)
+void remote_replied(struct remote *r, int64_t began_ns)
 {
-    /* Two at once may leave the larger one: it is only about the size. */
-    if (took_ns < atomic_load_explicit(&r->delay_ns, memory_order_relaxed)) {
-        atomic_store_explicit(&r->delay_ns, took_ns, memory_order_relaxed);
+    if (remote_is_far(r) && pfs_now() - began_ns < REMOTE_FAR_NS) {
+        atomic_store_explicit(&r->is_near, true, memory_order_relaxed);
     }
 }
 
-int64_t remote_delay_ns(struct remote *r)
+bool remote_is_far(const struct remote *r)
 {
-    return atomic_load_explicit(&r->delay_ns, memory_order_relaxed);
+    return !atomic_load_explicit(&r->is_near, memory_order_relaxed);
 }
 
 unsigned remote_tokens(struct remote *r)

@@ -73,9 +73,11 @@ unsigned remote_boot_serial(struct remote *r);
 /* Replies have come, and none of them ever from one of our servers. */
 bool remote_is_stranger(struct remote *r);
 
-/* The quickest reply's time since the last reload, streams aside; INT64_MAX: there was none. */
-void remote_replied(struct remote *r, int64_t took_ns);
-int64_t remote_delay_ns(struct remote *r);
+/* An operation, no stream, that began at began_ns was answered just now, at its first attempt. */
+void remote_replied(struct remote *r, int64_t began_ns);
+/* No reply took less than that since the last reload. */
+#define REMOTE_FAR_NS (5 * PFS_MS)
+bool remote_is_far(const struct remote *r);
 
 struct fences *remote_fences(struct remote *r);
 

@@ -100,18 +100,21 @@ struct exchange {
     /* request: fixed from submission on; what is pointed to is borrowed until DONE */
     const char *method, *target, *content_type; /* content_type NULL: no such field */
     unsigned n_fields;                          /* of `fields` */
-    const void *body;                           /* whole body in memory, or NULL */
-    size_t body_len;
-    bool body_stream; /* body comes in chunks (exchange_give), length body_stream_len or -1 */
-    int64_t body_stream_len;
-    size_t reply_max;  /* longer results are LIMIT */
+    bool body_stream;  /* body comes in chunks (exchange_give), length body_stream_len or -1 */
     bool reply_stream; /* 200: hand the body over as it comes, of any length */
+    bool is_bulk;      /* one of several that share the work: better on a connection of its own */
+    const void *body;  /* whole body in memory, or NULL */
+    size_t body_len;
+    int64_t body_stream_len;
+    size_t reply_max; /* longer results are LIMIT */
     /* first >= 0: that part was asked for, and a 206 of as much as there is of it is as good */
     int64_t range_first, range_last;
-    size_t room;  /* reply_stream: so much of the body is taken at once; 0: who knows when */
-    bool is_bulk; /* one of several that share the work: better on a connection of its own */
+    size_t room; /* reply_stream: so much of the body is taken at once; 0: who knows when */
     exchange_notify_fn *notify; /* NULL: a blocked caller waits for DONE (conn/wait.c) */
     int64_t deadline_ns;
+
+    /* pfs_now() when it was made ready, of whoever submits it: spares others a look at the clock */
+    int64_t ready_ns;
 
     /* waking a blocked caller (conn/wait.c): the first two are fixed from submission on */
     atomic_uint *wake_words; /* set by generation_submit */
