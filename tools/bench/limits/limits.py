@@ -183,7 +183,7 @@ def cost(kit, table):
     command = kit.bench_command([target], "read", 64, "-s", "250")
     table.row("  system calls per read", system_calls(kit, command, 5000, 45000), "<=", 1.2)
     counted = kit.per_call([need("valgrind"), "--tool=callgrind", "--callgrind-out-file=" + kit.path("callgrind")],
-                           r"Collected : (\d+)", command, 1000, 4000)
+                           r"Collected : (\d+)", command, 5000, 45000)
     table.row("  user instructions per read (callgrind)", counted, "<=", 12000, "{:.0f}")
 
 
