@@ -50,27 +50,28 @@ static void arm_locked(struct stream *s)
     async_set_deadline(s->a, pfs_after(s->since_ns, s->a->op.client->options.timeout_ns));
 }
 
-/* False: a call is in flight already, and *this* one fails. */
-static bool begin_call(struct stream *s, enum stream_call call, void *buf, size_t len,
-                       pfs_io_fn *done, void *arg)
+/*
+ * True: the lock is held from now on, since once the call is seen another thread may end it, and
+ * its callback the stream. False: a call is in flight already, and *this* one fails.
+ */
+static bool begin_call_lock(struct stream *s, enum stream_call call, void *buf, size_t len,
+                            pfs_io_fn *done, void *arg)
 {
-    pthread_mutex_lock(&s->mu);
-    bool free = s->call == STREAM_IDLE;
-    if (free) {
-        s->call = call;
-        s->buf = buf;
-        s->len = len;
-        s->done = done;
-        s->arg = arg;
-    }
-    pthread_mutex_unlock(&s->mu);
-    if (!free) {
-        struct pfs_error err;
+    struct pfs_error err;
 
+    pthread_mutex_lock(&s->mu);
+    if (s->call != STREAM_IDLE) {
+        pthread_mutex_unlock(&s->mu);
         pfs_refuse(&err, PFS_INVALID, "the stream is busy with another call");
         done(arg, 0, &err);
+        return false;
     }
-    return free;
+    s->call = call;
+    s->buf = buf;
+    s->len = len;
+    s->done = done;
+    s->arg = arg;
+    return true;
 }
 
 /*
@@ -80,7 +81,7 @@ static bool begin_call(struct stream *s, enum stream_call call, void *buf, size_
  */
 static bool settle_locked(struct stream *s)
 {
-    bool first = s->over && !s->pumping && !s->settled;
+    bool first = s->over && !s->pumping && !s->n_giving && !s->settled;
 
     if (first) {
         s->settled = true;
@@ -296,8 +297,7 @@ static void stream_read(struct pfs_stream *base, void *buf, size_t cap, pfs_io_f
 {
     struct stream *s = of_base(base);
 
-    if (!is_refused(s, false, done, arg) && begin_call(s, STREAM_READ, buf, cap, done, arg)) {
-        pthread_mutex_lock(&s->mu);
+    if (!is_refused(s, false, done, arg) && begin_call_lock(s, STREAM_READ, buf, cap, done, arg)) {
         /* Who follows live data waits as long as it takes; a dead peer is found by its silence. */
         if (!s->over && !(s->a->op.req.flags & PFS_READ_STREAM)) {
             arm_locked(s);
@@ -310,10 +310,11 @@ static void stream_read(struct pfs_stream *base, void *buf, size_t cap, pfs_io_f
 static void send_chunk(struct stream *s, enum stream_call call, const void *buf, size_t len,
                        pfs_io_fn *done, void *arg)
 {
-    if (is_refused(s, true, done, arg) || !begin_call(s, call, NULL, len, done, arg)) {
+    struct async_op *a = s->a;
+
+    if (is_refused(s, true, done, arg) || !begin_call_lock(s, call, NULL, len, done, arg)) {
         return;
     }
-    pthread_mutex_lock(&s->mu);
     if (s->over) {
         s->len = 0; /* of this call nothing was sent */
         if (call == STREAM_WRITE && s->err.cls == PFS_OK) {
@@ -323,8 +324,18 @@ static void send_chunk(struct stream *s, enum stream_call call, const void *buf,
         return;
     }
     arm_locked(s);
+    s->n_giving++;
+    async_ref(a); /* the callback, perhaps on another thread, may close the stream meanwhile */
     pthread_mutex_unlock(&s->mu);
-    exchange_give(&s->a->op.ex, buf, len, call == STREAM_FINISH);
+    exchange_give(&a->op.ex, buf, len, call == STREAM_FINISH);
+    pthread_mutex_lock(&s->mu);
+    s->n_giving--;
+    bool settled = settle_locked(s);
+    pthread_mutex_unlock(&s->mu);
+    if (settled) {
+        leave(a);
+    }
+    async_unref(a);
 }
 
 static void stream_write(struct pfs_stream *base, const void *buf, size_t len, pfs_io_fn *done,

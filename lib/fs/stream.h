@@ -52,15 +52,16 @@ struct stream {
     size_t len;
     pfs_io_fn *done;
     void *arg;
-    bool pumping;     /* one thread looks for data at a time */
-    bool closed;      /* none begins to */
-    bool news;        /* since the last look; without, there is nothing to be found */
-    bool over;        /* the exchange is DONE: err says how */
-    bool armed;       /* the operation's timer runs for the call */
-    struct pace pace; /* of calls that have a deadline */
-    int64_t since_ns; /* start of the call in flight */
-    bool too_slow;    /* and was ended for that */
-    bool settled;     /* and was detached; the client may go */
+    bool pumping;      /* one thread looks for data at a time */
+    unsigned n_giving; /* threads inside exchange_give: a callback may begin the next write */
+    bool closed;       /* none begins to */
+    bool news;         /* since the last look; without, there is nothing to be found */
+    bool over;         /* the exchange is DONE: err says how */
+    bool armed;        /* the operation's timer runs for the call */
+    struct pace pace;  /* of calls that have a deadline */
+    int64_t since_ns;  /* start of the call in flight */
+    bool too_slow;     /* and was ended for that */
+    bool settled;      /* and was detached; the client may go */
     int64_t total;
     int64_t claimed; /* how much the remote says it wrote, -1: it does not say */
     struct pfs_error err;
