@@ -181,7 +181,7 @@ static void judge(struct async_op *a)
 static bool take_done(struct async_op *a)
 {
     pthread_mutex_lock(&a->mu);
-    bool mine = !a->cancelling;
+    bool mine = a->n_cancelling == 0;
     a->done_meanwhile = !mine;
     a->in_flight = false;
     pthread_mutex_unlock(&a->mu);
@@ -234,8 +234,8 @@ void async_cancel(struct async_op *a, enum pfs_class cls)
     if (a->cancelled == PFS_OK) {
         a->cancelled = cls;
     }
-    bool act = a->in_flight && !a->cancelling;
-    a->cancelling |= act;
+    bool act = a->in_flight;
+    a->n_cancelling += act;
     bool waiting = a->backing_off;
     a->backing_off = false;
     pthread_mutex_unlock(&a->mu);
@@ -249,9 +249,9 @@ void async_cancel(struct async_op *a, enum pfs_class cls)
     }
     exchange_cancel(&a->op.ex, cls);
     pthread_mutex_lock(&a->mu);
-    a->cancelling = false;
-    bool finish = a->done_meanwhile;
-    a->done_meanwhile = false;
+    a->n_cancelling--;
+    bool finish = a->done_meanwhile && a->n_cancelling == 0;
+    a->done_meanwhile &= !finish;
     pthread_mutex_unlock(&a->mu);
     if (finish) {
         after_done(a);

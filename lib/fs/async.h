@@ -26,8 +26,8 @@ struct async_op {
     struct io_timer timer;
     pthread_mutex_t mu;
     /* under mu */
-    bool in_flight;  /* the exchange was submitted and is not DONE */
-    bool cancelling; /* exchange_cancel runs; DONE is then left to it */
+    bool in_flight;        /* the exchange was submitted and is not DONE */
+    unsigned n_cancelling; /* threads in exchange_cancel; DONE is then left to the last of them */
     bool done_meanwhile;
     bool backing_off;         /* the timer starts the next attempt */
     enum pfs_class cancelled; /* != OK: no further attempt */
@@ -41,7 +41,10 @@ struct async_op *async_ref(struct async_op *a);
 void async_unref(struct async_op *a);
 /* The timer no longer calls. */
 void async_disarm(struct async_op *a);
-/* Gives the operation up: it completes with class cls as far as known. Any thread; no lock held. */
+/*
+ * Gives the operation up: it completes with class cls as far as known. Of the request nothing more
+ * is read or sent when this returns. Any thread; no lock held.
+ */
 void async_cancel(struct async_op *a, enum pfs_class cls);
 /*
  * Arms the deadline anew (streams: each call has its own; without a timer the connection's limits
