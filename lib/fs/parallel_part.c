@@ -49,9 +49,13 @@ void parallel_deliver_unlock(struct parallel *p)
     pfs_io_fn *done = p->done;
     void *arg = p->arg;
 
+    if (advanced) { /* once unlocked another thread may serve the read, and its callback close p */
+        atomic_fetch_add(&p->refs, 1);
+    }
     pthread_mutex_unlock(&p->mu);
     if (advanced) {
         parallel_ask(p);
+        parallel_unref(p);
     }
     if (served) {
         done(arg, n, &err);
