@@ -60,6 +60,11 @@ static void take_exchange(struct conn *c, struct exchange *ex)
         }
         return;
     }
+    if (err.cls == PFS_NOMEM && ex->n_moves++ == MOVES_MAX) { /* nobody has any */
+        exchange_fail_at(ex, FAILURE_LOCAL, &err);
+        session_note(c->session, ex, EXCHANGE_DONE);
+        return;
+    }
     reject(c, ex);
 }
 
