@@ -392,6 +392,9 @@ void conn_give_to_io_locked(struct conn *c)
 {
     c->owner = OWNER_IO;
     conn_watch_locked(c);
+    if (c->state == CONN_DEAD) { /* it cannot be watched, and not everybody here collects */
+        conn_ask_for_turn(c);
+    }
 }
 
 void conn_ask_for_turn(struct conn *c)
