@@ -174,7 +174,10 @@ void conn_rest_locked(struct conn *c);
 void conn_watch_locked(struct conn *c);
 
 /* submit.c: exchanges in, events out */
-/* Hands ex over. may_drive: the caller will wait; true: it owns the connection and must drive. */
+/*
+ * Hands ex over. may_drive: the caller will wait; true: it owns the connection, with a reference,
+ * and must conn_drive.
+ */
 bool conn_submit(struct conn *c, struct exchange *ex, bool may_drive);
 void conn_drain_inbox_locked(struct conn *c);
 /*
@@ -207,7 +210,7 @@ void pfs_conn_turn(struct conn *c, uint32_t events);
  * of nobody who does; another thread may have ended and freed that one already.
  */
 bool conn_take_locked(struct conn *c, const struct exchange *mine);
-/* A blocked caller drives until ex is done. */
+/* A blocked caller drives until ex is done; the reference of conn_submit is given back. */
 void conn_drive(struct conn *c, struct exchange *ex);
 
 /* keepalive.c */

@@ -168,7 +168,6 @@ static void leave(struct conn *c, struct exchange *ex)
 
 void conn_drive(struct conn *c, struct exchange *ex)
 {
-    conn_ref(c);
     pthread_mutex_lock(&c->mu);
     for (;;) {
         conn_flush_locked(c);

@@ -428,14 +428,14 @@ bool conn_submit(struct conn *c, struct exchange *ex, bool may_drive)
     pthread_mutex_lock(&c->mu);
     conn_drain_inbox_locked(c);
     bool drive = conn_take_locked(c, may_drive ? ex : NULL);
-    if (drive) { /* it does the rest, at once */
+    if (drive) { /* it does the rest, at once, and has the reference: ex may lose its own */
         pthread_mutex_unlock(&c->mu);
-    } else {
-        conn_flush_locked(c);
-        conn_unlock(c, NULL);
+        return true;
     }
+    conn_flush_locked(c);
+    conn_unlock(c, NULL);
     conn_unref(c);
-    return drive;
+    return false;
 }
 
 /* Consumers that found the lock taken are told to look again. */
