@@ -76,9 +76,10 @@ struct conn {
 
     /* the generation's, under its lock */
     struct list gen_node;
-    unsigned n_picked;  /* exchanges given to this connection and not yet DONE or given back */
-    unsigned n_streams; /* of those, whose bodies come or go as a stream */
-    bool is_draining;   /* counted among the draining ones */
+    unsigned n_picked;    /* exchanges given to this connection and not yet DONE or given back */
+    unsigned n_streams;   /* of those, whose bodies come or go as a stream */
+    unsigned n_ends_told; /* of the generation's ends, how many it has heard of */
+    bool is_draining;     /* counted among the draining ones */
     bool is_gone; /* in no list any more: two threads may report draining and death crosswise */
 
     /* lock-free */

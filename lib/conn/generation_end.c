@@ -1,28 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
 /* How a generation ends: retired in favour of an heir, or closed at once. */
-#include "base/alloc.h"
 #include "base/err.h"
 #include "conn/generation_internal.h"
 
-static struct conn **add_all(struct conn **to, const struct list *conns)
+/* The next connection that was not told of this end yet, with a reference; NULL: none. */
+static struct conn *take_untold_locked(struct generation *g)
 {
-    for (const struct list *n = conns->next; n != conns; n = n->next) {
-        *to++ = conn_ref(list_entry(n, struct conn, gen_node));
-    }
-    return to;
-}
+    const struct list *both[] = {&g->conns, &g->draining};
 
-/* References to all living connections, *ret_n of them. NULL: none, or out of memory. */
-static struct conn **snapshot_locked(struct generation *g, unsigned *ret_n)
-{
-    struct conn **all = pfs_calloc(g->n_alive, sizeof *all), **end = all;
+    for (unsigned i = 0; i < 2; i++) {
+        list_for_each (n, both[i]) {
+            struct conn *c = list_entry(n, struct conn, gen_node);
 
-    if (all) {
-        end = add_all(add_all(all, &g->conns), &g->draining);
+            if (c->n_ends_told < g->n_ends) {
+                c->n_ends_told = g->n_ends;
+                return conn_ref(c);
+            }
+        }
     }
-    *ret_n = (unsigned)(end - all);
-    return all;
+    return NULL;
 }
 
 static void end_conn(struct conn *c, const struct pfs_error *why)
@@ -40,13 +37,20 @@ static void end_conn(struct conn *c, const struct pfs_error *why)
     conn_ask_for_turn(c); /* where names or addresses are still tried */
 }
 
-static void end_all(struct conn **all, unsigned n, const struct pfs_error *why)
+/* Those that there are; none is made any more. Needs no memory: who ends may be short of it. */
+static void end_all(struct generation *g, const struct pfs_error *why)
 {
-    for (unsigned i = 0; i < n; i++) {
-        end_conn(all[i], why);
-        conn_unref(all[i]);
-    }
-    pfs_free(all);
+    struct conn *c;
+
+    do {
+        pthread_mutex_lock(&g->mu);
+        c = take_untold_locked(g);
+        pthread_mutex_unlock(&g->mu);
+        if (c) {
+            end_conn(c, why);
+            conn_unref(c);
+        }
+    } while (c);
 }
 
 /* On an I/O thread: an exchange that goes no further ends here, and its user is told. */
@@ -62,35 +66,32 @@ static void move_on(struct io_task *t)
 
 void generation_retire(struct generation *g, struct generation *heir)
 {
-    unsigned n;
-
     pthread_mutex_lock(&g->mu);
     g->heir = generation_ref(heir);
+    g->n_ends++;
     generation_take_queue_locked(g, &g->moving);
-    struct conn **all = snapshot_locked(g, &n);
     pthread_mutex_unlock(&g->mu);
     generation_disarm(g);
     g->move_task.run = move_on;
     generation_ref(g);
     io_post(g->io, &g->move_task);
-    end_all(all, n, NULL);
+    end_all(g, NULL);
 }
 
 void generation_close(struct generation *g)
 {
     struct list waiting;
     struct pfs_error why;
-    unsigned n;
 
     list_init(&waiting);
     pfs_refuse(&why, PFS_SHUTDOWN, "the remote is being closed");
     pthread_mutex_lock(&g->mu);
     g->closing = true;
+    g->n_ends++;
     generation_take_queue_locked(g, &waiting);
-    struct conn **all = snapshot_locked(g, &n);
     pthread_mutex_unlock(&g->mu);
     generation_fail_list(&waiting, &why);
-    end_all(all, n, &why);
+    end_all(g, &why);
     pthread_mutex_lock(&g->mu);
     while (g->n_alive > 0) {
         pthread_cond_wait(&g->freed, &g->mu);

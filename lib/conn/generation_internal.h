@@ -29,6 +29,7 @@ struct generation {
     struct list moving;      /* what waited then, and goes there by move_task, whose it is */
     struct io_task move_task;
     bool closing;
+    unsigned n_ends; /* times that its connections were told to end: retired, closed */
     /* an outage: nothing READY since the first failed attempt */
     int64_t outage_since_ns; /* 0: none */
     int64_t next_attempt_ns; /* not before */

@@ -141,6 +141,25 @@ static unsigned long live(const char *url, unsigned long nth)
     return pfs_alloc_count();
 }
 
+/* A client in use ends while allocation nth fails; how many there were. */
+static unsigned long end(const char *url, unsigned long nth)
+{
+    struct pfs_option o[] = {{"base_url", url}, {"protocol", "h2"}, {"timeout", "5s"}};
+    struct pfs_client *c;
+    struct pfs_error err;
+
+    REQUIRE(pfs_client_new(o, 3, &c, &err) == PFS_OK && pfs_touch(c, "/f", &err) == PFS_OK &&
+                pfs_reload(c, &err) == PFS_OK && pfs_touch(c, "/f", &err) == PFS_OK,
+            "%s", err.text);
+    int64_t t0 = pfs_now();
+    pfs_alloc_fail_nth(nth);
+    pfs_client_free(c);
+    unsigned long n = pfs_alloc_count();
+    pfs_alloc_fail_nth(0);
+    REQUIRE(pfs_now() - t0 < 10 * PFS_SEC, "without allocation %lu the end takes its time", nth);
+    return n;
+}
+
 int main(int argc, char **argv)
 {
     struct leaks before = leaks_now();
@@ -169,6 +188,8 @@ int main(int argc, char **argv)
         live(url, i);
     }
     pfs_alloc_fail_nth(0);
+    for (unsigned long nth = 1; end(url, nth) >= nth; nth++) {
+    }
     close(to[1]);
     close(from[0]);
     waitpid(pid, NULL, 0);
