@@ -56,7 +56,7 @@ void outage_on_failure_locked(struct generation *g, const struct conn *c,
     g->next_attempt_ns = now + jitter(g->backoff_ns);
     *ret_fail = !others_ready && grace_is_over(g, now);
     int64_t next = g->next_attempt_ns;
-    if (!list_is_empty(&g->queue) && !*ret_fail) {
+    if (!list_is_empty(&g->queue) && !others_ready && !*ret_fail) {
         next = pfs_earlier(next, g->outage_since_ns + READY_GRACE_NS);
     }
     generation_arm_locked(g, next);

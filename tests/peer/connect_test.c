@@ -173,6 +173,38 @@ Test(connect, A005_accept_then_close)
     world_close(&w);
 }
 
+/* The first connection has its only stream taken, the second fails, the third serves. */
+static void one_stream_then_fail(struct h2server *s, struct h2peer *p)
+{
+    static const uint32_t one[] = {H2_SET_MAX_STREAMS, 1};
+
+    if (p->index == 0) {
+        h2peer_hello(p, 1, one);
+        h2peer_forget(h2peer_request(p));
+        h2server_signal(s);
+        h2peer_drain(p);
+    } else if (p->index > 1) {
+        world_serve(s, p);
+    }
+}
+
+Test(connect, A005_beside_a_connection_that_is_full_it_is_tried_again)
+{
+    struct world w = {0};
+    struct world_call held;
+
+    world_open(&w, one_stream_then_fail, NULL, OPTIONS("timeout", "10s"));
+    world_call_begin(&held, &w, world_mkdir);
+    cr_assert(h2server_await(&w.server, 1));
+    world_mark(&w);
+    cr_assert_eq(world_stat(&w), PFS_OK, "%s", w.err.text);
+    cr_assert(world_ms(&w) < 8000);
+    pfs_cancel_all(w.c);
+    world_call_join(&held);
+    cr_assert_eq(held.cls, PFS_CANCELLED);
+    world_close(&w);
+}
+
 static void answer_in_http_1(struct h2server *s, struct h2peer *p)
 {
     const char *text = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
