@@ -381,8 +381,12 @@ static void connect_task(struct io_task *t)
         d->conn = conn_ref(c);
         d->timer.on_time = on_dial_time;
         c->dial = d;
-        io_timer_set(c->io, &c->timer, c->connect_deadline_ns);
-        start_dial(d);
+        if (io_timer_set(c->io, &c->timer, c->connect_deadline_ns) != TIMER_FAILED) {
+            start_dial(d);
+        } else { /* nobody would end it */
+            pfs_nomem(&err, "a connection");
+            end_connection(c, &err);
+        }
     }
     conn_unref(c);
 }
