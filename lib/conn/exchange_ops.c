@@ -9,7 +9,9 @@ void exchange_detach(struct exchange *ex)
 {
     conn_unref(ex->conn);
     ex->conn = NULL;
-    generation_unref(atomic_exchange(&ex->gen, NULL));
+    atomic_store(&ex->gen, NULL);
+    generation_unref(ex->first_gen);
+    ex->first_gen = NULL;
 }
 
 void exchange_release(struct exchange *ex)

@@ -202,11 +202,11 @@ static struct generation *lock_living(struct generation *g, struct exchange *ex)
 {
     pthread_mutex_lock(&g->mu);
     while (g->heir) {
-        struct generation *heir = generation_ref(g->heir);
+        struct generation *heir = g->heir;
 
         pthread_mutex_unlock(&g->mu);
         pthread_mutex_lock(&heir->mu);
-        generation_unref(atomic_exchange(&ex->gen, heir));
+        atomic_store(&ex->gen, heir);
         g = heir;
     }
     return g;
@@ -263,7 +263,8 @@ void exchange_enter(struct exchange *ex, struct generation *g)
     if (!atomic_load(&ex->gen)) {
         /* The remote's: it stays right when an heir takes the exchange over. */
         ex->wake_words = g->config->wake_words;
-        atomic_store(&ex->gen, generation_ref(g));
+        ex->first_gen = generation_ref(g);
+        atomic_store(&ex->gen, g);
     }
 }
 

@@ -127,7 +127,8 @@ struct exchange {
      */
     struct list node; /* in the generation's queue of waiting ones, or in the session's open ones */
     struct conn *conn;                /* where it was submitted: a reference */
-    _Atomic(struct generation *) gen; /* through which it was submitted: a reference */
+    _Atomic(struct generation *) gen; /* through which it was submitted, or an heir of that */
+    struct generation *first_gen;     /* a reference: it keeps its heirs, too */
     bool is_queued;                   /* in the generation's queue */
 
     /* without a lock: from one thread to whichever has the exchange in hand */
