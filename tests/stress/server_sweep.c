@@ -6,12 +6,14 @@
  * stream could not be made, 431 never), or the connection ends; and the next request is served.
  */
 #include "base/alloc.h"
+#include "meters.h"
 #include "stress.h"
 #include "support/agfsd_mem.h"
 #include <string.h>
 
 #define HOST "Host: x\r\n"
 #define EMPTY HOST "Content-Length: 0\r\n\r\n"
+#define LINE "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0\0\0\0\4\1\0\0\0\0"
 
 static const struct conversation {
@@ -22,6 +24,9 @@ static const struct conversation {
     {"GET /api/v1/files?path=/m/f&offset=1 HTTP/1.1\r\n" HOST "\r\n", 0},
     {"PUT /api/v1/files?path=/m/c HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n"
      "5\r\nhello\r\n0\r\n\r\n",
+     0},
+    {"PUT /api/v1/files?path=/m/c HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n"
+     "80\r\n" LINE LINE "\r\n80\r\n" LINE LINE "\r\n0\r\n\r\n", /* as much as a buffer holds */
      0},
     {"GET /api/v1/directories?path=/m HTTP/1.1\r\n" HOST "\r\n", 0},
     {"GET /api/v1/stat?path=/ HTTP/1.1\r\n" HOST "\r\n", 0},
@@ -71,6 +76,8 @@ static void talk(size_t i, bool sure)
     size_t n = agfsd_mem_talk(conversations[i].text, length(i), 0, answer, sizeof answer - 1);
 
     answer[n] = '\0';
+    REQUIRE(gauge_read(GAUGE_BODY_MEMORY) == 0, "conversation %zu: %lld bytes of bodies are left",
+            i, (long long)gauge_read(GAUGE_BODY_MEMORY));
     if (strncmp(conversations[i].text, "PRI", 3) == 0) {
         REQUIRE(n == 0 || answer[3] == 4, "conversation %zu: no SETTINGS first", i);
         return;

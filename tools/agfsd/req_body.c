@@ -136,8 +136,7 @@ static void body_over(struct http_req *r, const struct pfs_error *err)
     if (mode == BODY_COLLECT) {
         if (err->cls == PFS_OK && pfs_buf_len(&r->body) > 0) {
             block = pfs_buf_take(&r->body, &len);
-            if (!block) {
-                http_body_freed(pfs_buf_len(&r->body));
+            if (!block) { /* it is still there, and dropped below */
                 pfs_nomem(&nomem, "request body");
                 err = &nomem;
                 len = 0;
