@@ -79,14 +79,16 @@ static void *watch(void *arg)
 
 enum pfs_class alarms_start(struct alarms *as, struct pfs_error *err)
 {
-    if (atomic_exchange(&as->started, true)) {
+    if (atomic_load(&as->started)) {
         return PFS_OK;
     }
-    if (pfs_thread_start(watch, as, &as->thread) == 0) {
-        return PFS_OK;
-    }
-    atomic_store(&as->started, false);
-    return pfs_refuse(err, PFS_NOMEM, "no thread for deadlines could be started");
+    /* One at a time: nobody sets an alarm on the word of another whose thread does not start. */
+    pthread_mutex_lock(as->mu);
+    bool ok = atomic_load(&as->started) || pfs_thread_start(watch, as, &as->thread) == 0;
+
+    atomic_store(&as->started, ok);
+    pthread_mutex_unlock(as->mu);
+    return ok ? PFS_OK : pfs_refuse(err, PFS_NOMEM, "no thread for deadlines could be started");
 }
 
 void alarm_set_locked(struct alarms *as, struct alarm *a, int64_t at_ns)
