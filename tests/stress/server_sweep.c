@@ -14,6 +14,7 @@
 #define HOST "Host: x\r\n"
 #define EMPTY HOST "Content-Length: 0\r\n\r\n"
 #define LINE "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define LARGE LINE LINE LINE LINE LINE LINE LINE LINE LINE LINE LINE LINE LINE LINE LINE LINE
 #define PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0\0\0\0\4\1\0\0\0\0"
 
 static const struct conversation {
@@ -27,6 +28,14 @@ static const struct conversation {
      0},
     {"PUT /api/v1/files?path=/m/c HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n"
      "80\r\n" LINE LINE "\r\n80\r\n" LINE LINE "\r\n0\r\n\r\n", /* as much as a buffer holds */
+     0},
+    {"PUT /api/v1/files?path=/m/g HTTP/1.1\r\n" HOST
+     "Content-Length: 5120\r\n\r\n" LARGE LARGE LARGE LARGE LARGE,
+     0},
+    {"GET /api/v1/files?path=/m/g HTTP/1.1\r\n" HOST "\r\n", 0},
+    {"GET /api/v1/files?path=/m/g&stream=true HTTP/1.1\r\n" HOST "\r\n", 0},
+    {"POST /api/v1/copy?path=/m/g HTTP/1.1\r\n" HOST
+     "Content-Length: 18\r\n\r\n{\"newPath\":\"/m/h\"}",
      0},
     {"GET /api/v1/directories?path=/m HTTP/1.1\r\n" HOST "\r\n", 0},
     {"GET /api/v1/stat?path=/ HTTP/1.1\r\n" HOST "\r\n", 0},
@@ -93,6 +102,7 @@ static void prepare(void)
 {
     static const char *const lines[] = {
         "DELETE /api/v1/files?path=/m/d HTTP/1.1\r\n" EMPTY,
+        "DELETE /api/v1/files?path=/m/h HTTP/1.1\r\n" EMPTY,
         "DELETE /api/v1/files?path=/m/l HTTP/1.1\r\n" EMPTY,
         "PUT /api/v1/files?path=/m/c HTTP/1.1\r\n" HOST "Content-Length: 1\r\n\r\nc",
         "PUT /api/v1/files?path=/m/f HTTP/1.1\r\n" HOST "Content-Length: 1\r\n\r\nf",
