@@ -246,7 +246,9 @@ struct pfs_stream_ops {
     void (*finish)(struct pfs_stream *s, pfs_io_fn *done, void *arg);
     /*
      * Frees the stream. A write stream that was not finished leaves the old content. May be called
-     * while an operation is in flight: that then completes with CANCELLED before close returns.
+     * while an operation is in flight: that then completes with CANCELLED before close returns; or
+     * it was over already, and its callback is just being called, or about to be, on another
+     * thread.
      */
     void (*close)(struct pfs_stream *s);
 };

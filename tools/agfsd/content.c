@@ -17,6 +17,7 @@ static enum pfs_class read_stream(struct vfs *v, struct pfs_stream *s,
 {
     char *buf = pfs_malloc(PIECE);
     enum pfs_class cls = buf ? PFS_OK : pfs_nomem(err, "a file's content");
+    bool given_up = false;
     struct waiter w;
 
     waiter_init(&w);
@@ -26,7 +27,8 @@ static enum pfs_class read_stream(struct vfs *v, struct pfs_stream *s,
             break;
         }
         s->ops->read(s, buf, PIECE, waiter_io, &w);
-        if (!vfs_await(v, &w, req, err)) {
+        given_up = !vfs_await(v, &w, req, err);
+        if (given_up) {
             cls = err->cls;
         } else if (w.err.cls != PFS_OK) {
             cls = w.err.cls;
@@ -35,7 +37,10 @@ static enum pfs_class read_stream(struct vfs *v, struct pfs_stream *s,
             break;
         }
     }
-    s->ops->close(s); /* ends a read still in flight, so that w and buf are free */
+    s->ops->close(s);
+    if (given_up) { /* the read in flight ends now: then w and buf are free */
+        waiter_await(&w);
+    }
     waiter_fini(&w);
     pfs_free(buf);
     return cls;
@@ -139,6 +144,21 @@ static enum pfs_class gather(struct content_put *p, const char *data, size_t n,
     return PFS_OK;
 }
 
+/* Waits for the call in flight, *err: its end. False: given up, with the stream. */
+static bool await_call(struct content_put *p, const struct pfs_request *req, struct pfs_error *err)
+{
+    bool ended = vfs_await(p->vfs, &p->w, req, err);
+
+    if (ended) {
+        *err = p->w.err;
+    } else { /* what was to be written is the caller's again, and p->w ours, when it has ended */
+        p->stream->ops->close(p->stream);
+        p->stream = NULL;
+        waiter_await(&p->w);
+    }
+    return ended;
+}
+
 enum pfs_class content_put(struct content_put *p, const char *data, size_t n, struct pfs_error *err)
 {
     if (!p->stream && pfs_buf_len(&p->gathered) + n > CONTENT_GATHER_MAX) {
@@ -149,12 +169,7 @@ enum pfs_class content_put(struct content_put *p, const char *data, size_t n, st
         return gather(p, data, n, err);
     }
     p->stream->ops->write(p->stream, data, n, waiter_io, &p->w);
-    if (!vfs_await(p->vfs, &p->w, p->req, err)) {
-        p->stream->ops->close(p->stream); /* now: `data` is the caller's */
-        p->stream = NULL;
-        return err->cls;
-    }
-    *err = p->w.err;
+    await_call(p, p->req, err);
     return err->cls;
 }
 
@@ -185,11 +200,9 @@ static enum pfs_class commit_stream(struct content_put *p, struct pfs_error *err
 
     req.host = NULL; /* what has begun now is carried out, whoever goes */
     p->stream->ops->finish(p->stream, waiter_io, &p->w);
-    if (!vfs_await(p->vfs, &p->w, &req, err)) {
+    if (!await_call(p, &req, err)) {
         err->outcome = PFS_OUTCOME_UN;
-        return err->cls;
     }
-    *err = p->w.err;
     return err->cls;
 }
 

@@ -52,9 +52,7 @@ bool vfs_run_later(struct vcall *c)
 
     if (taken && !vfs_await(c->vfs, &l.w, &c->req, NULL)) {
         d->ops->cancel(d, &l);
-        while (!waiter_until(&l.w, pfs_after(pfs_now(), PFS_SEC))) {
-            /* it comes soon: driver.h */
-        }
+        waiter_await(&l.w);
         if (c->reply.err.cls == PFS_CANCELLED) {
             vfs_is_over(c->vfs, &c->req, &c->reply.err);
         }

@@ -44,3 +44,9 @@ bool waiter_until(struct waiter *w, int64_t deadline_ns)
     pthread_mutex_unlock(&w->mu);
     return done;
 }
+
+void waiter_await(struct waiter *w)
+{
+    while (!waiter_until(w, pfs_after(pfs_now(), PFS_SEC))) {
+    }
+}

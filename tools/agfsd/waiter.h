@@ -23,5 +23,7 @@ void waiter_signal(struct waiter *w);
 void waiter_io(void *arg, size_t n, const struct pfs_error *err);
 /* False: it has not ended by deadline_ns. True: it has, and w can be used again. */
 bool waiter_until(struct waiter *w, int64_t deadline_ns);
+/* Waits for what ends soon, since it was given up. */
+void waiter_await(struct waiter *w);
 
 #endif

@@ -7,17 +7,20 @@
 #include "grep.h"
 #include "vfs_rig.h"
 #include <criterion/criterion.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
 TestSuite(vfs_over, .init = vfs_rig_init, .fini = vfs_rig_fini, .timeout = 60);
 
-/* ---- a driver: /lines and /silent have no end; it lists /one, and /live, a stream ---- */
+/*
+ * ---- a driver: /lines, /silent and /late have no end; it lists /one, and /live, a stream ----
+ */
 
 struct endless {
     struct pfs_stream base;
-    bool silent;
+    bool silent, late;
     pfs_io_fn *done; /* of a read that waits */
     void *arg;
 };
@@ -40,11 +43,34 @@ static void endless_read(struct pfs_stream *s, void *buf, size_t cap, pfs_io_fn 
     done(arg, cap, &none);
 }
 
+/* /late: a read that was over when it was given up, but whose callback was not called yet. */
+static atomic_bool late_called, late_answered;
+static pthread_t late_thread;
+
+static void *call_late(void *arg)
+{
+    struct endless *e = arg;
+    struct pfs_error none = {0};
+    int64_t end = pfs_after(pfs_now(), PFS_SEC / 5);
+
+    while (!late_answered && pfs_now() < end) { /* is nobody waiting for it? */
+        sched_yield();
+    }
+    late_called = true;
+    e->done(e->arg, 1, &none);
+    free(e);
+    return NULL;
+}
+
 static void endless_close(struct pfs_stream *s)
 {
     struct endless *e = (struct endless *)s;
     struct pfs_error err = {.cls = PFS_CANCELLED};
 
+    if (e->late) {
+        pthread_create(&late_thread, NULL, call_late, e);
+        return;
+    }
     if (e->done) {
         e->done(e->arg, 0, &err);
     }
@@ -67,7 +93,8 @@ static void open_read(struct pfs_driver *d, const struct pfs_request *req, struc
         reply->len = 6;
         return;
     }
-    e->silent = strcmp(req->path, "/silent") == 0;
+    e->late = strcmp(req->path, "/late") == 0;
+    e->silent = e->late || strcmp(req->path, "/silent") == 0;
     e->base.ops = e->silent ? &silent_ops : &endless_ops;
     e->base.size = -1;
     reply->stream = &e->base;
@@ -180,6 +207,30 @@ Test(vfs_over, a_client_that_goes_ends_it)
         expect_over(&call, i, PFS_CANCELLED);
     }
     expect_nothing_copied();
+}
+
+Test(vfs_over, a_read_that_ends_while_it_is_given_up_is_waited_for)
+{
+    static struct rig_call call;
+    struct pfs_request req = PFS_REQUEST_INIT;
+    struct vfs_fate f = {.reads = true};
+
+    mount_endless();
+    req.op = PFS_OP_DIGEST;
+    req.path = "/e/late";
+    req.text = "md5";
+    req.host = &f;
+    vfs_rig_submit(&call, &req);
+    while (reads == 0) {
+        sched_yield();
+    }
+    vfs_give_up(vfs_rig, &f);
+    vfs_rig_wait(&call);
+    cr_assert(late_called);
+    late_answered = true;
+    pthread_join(late_thread, NULL);
+    cr_assert_eq(call.reply.err.cls, PFS_CANCELLED);
+    pfs_reply_fini(&call.reply);
 }
 
 Test(vfs_over, a_copy_that_somebody_may_ask_for_again_goes_on)
