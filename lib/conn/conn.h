@@ -255,7 +255,7 @@ struct conn *generation_submit_for_caller(struct generation *g, struct exchange 
 
 /* wait.c */
 /* Marks exchanges of blocked callers and wakes them together. */
-void wake_callers(atomic_uint *words, const uint32_t bits[WAKE_WORDS]);
+void wake_callers(const uint32_t bits[WAKE_WORDS]);
 /* ex is at its end, with no connection involved: notifies or wakes. */
 void exchange_finish(struct exchange *ex);
 

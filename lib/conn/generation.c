@@ -261,8 +261,6 @@ static struct conn *submit(struct generation *g, struct exchange *ex, bool may_d
 void exchange_enter(struct exchange *ex, struct generation *g)
 {
     if (!atomic_load(&ex->gen)) {
-        /* The remote's: it stays right when an heir takes the exchange over. */
-        ex->wake_words = g->config->wake_words;
         ex->first_gen = generation_ref(g);
         atomic_store(&ex->gen, g);
     }

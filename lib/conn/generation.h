@@ -43,8 +43,6 @@ struct conn_config {
     unsigned max_connections; /* 0: 4, or 32 where the protocol does not multiplex */
     unsigned max_streams;
     int64_t spin_ns; /* how long a lone caller may poll before it sleeps; 0: not at all */
-    /* WAKE_WORDS of them, on which blocked callers of all generations of the remote sleep */
-    atomic_uint *wake_words;
     struct conn_counters *counters;
 };
 

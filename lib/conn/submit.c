@@ -319,7 +319,7 @@ static bool notify_all(struct conn *c, struct batch *b, const struct exchange *m
         again |= notify_one(c, ex, mine, bits);
         ex = next;
     }
-    wake_callers(c->config->wake_words, bits);
+    wake_callers(bits);
     return again;
 }
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
 /*
- * Blocked callers. Those of a remote sleep on a few futex words, each thread on a bit of its own as
- * long as there are no more than bits; a batch of finished exchanges is woken by one call for each
- * word, with the bits of its waiters. The waker sets `done` first and changes the word afterwards;
- * the waiter reads the word first and `done` afterwards: so it either sees done or its futex call
- * finds the word changed.
+ * Blocked callers. They sleep on a few futex words, each thread on a bit of its own as long as
+ * there are no more than bits; a batch of finished exchanges is woken by one call for each word,
+ * with the bits of its waiters. The waker sets `done` first and changes the word afterwards; the
+ * waiter reads the word first and `done` afterwards: so it either sees done or its futex call finds
+ * the word changed. Once done is set the caller may have gone, and its remote: so the words are the
+ * process's.
  */
 #include "base/clock.h"
 #include "conn/generation_internal.h"
@@ -15,10 +16,12 @@
 #include <time.h>
 #include <unistd.h>
 
+static atomic_uint words[WAKE_WORDS];
+
 /* At least so often a sleeper looks again, whatever happens. */
 #define LOOK_AGAIN_NS (500 * PFS_MS)
 
-void wake_callers(atomic_uint *words, const uint32_t bits[WAKE_WORDS])
+void wake_callers(const uint32_t bits[WAKE_WORDS])
 {
     for (unsigned i = 0; i < WAKE_WORDS; i++) {
         if (bits[i]) {
@@ -53,7 +56,6 @@ static unsigned own_slot(const struct generation *g)
 
 void exchange_finish(struct exchange *ex)
 {
-    atomic_uint *words = ex->wake_words;
     uint32_t bits[WAKE_WORDS] = {0};
 
     bits[ex->wake_slot / 32] = 1u << ex->wake_slot % 32;
@@ -62,13 +64,13 @@ void exchange_finish(struct exchange *ex)
         return;
     }
     atomic_store(&ex->done, 1);
-    wake_callers(words, bits);
+    wake_callers(bits);
 }
 
 /* True: done; false: the deadline passed. now: as it was a moment ago. */
 static bool sleep_until_done(struct exchange *ex, int64_t deadline_ns, int64_t now)
 {
-    atomic_uint *word = &ex->wake_words[ex->wake_slot / 32];
+    atomic_uint *word = &words[ex->wake_slot / 32];
 
     for (bool slept = false;; slept = true) {
         unsigned seen = atomic_load(word);

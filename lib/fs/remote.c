@@ -25,7 +25,6 @@ struct remote {
     struct remote *next; /* registry_mu */
     unsigned n_users;    /* registry_mu */
 
-    atomic_uint wake_words[WAKE_WORDS];
     atomic_llong keepalive_ns; /* stays through reloads: the peer is the same */
     struct conn_counters conn_counters;
     struct remote_counters counters;
@@ -138,7 +137,6 @@ static void set_config(struct remote *r)
         .max_connections = o->max_connections,
         .max_streams = o->max_streams,
         .spin_ns = o->spin_ns,
-        .wake_words = r->wake_words,
         .counters = &r->conn_counters,
     };
 }

@@ -116,9 +116,8 @@ struct exchange {
     /* pfs_now() when it was made ready, of whoever submits it: spares others a look at the clock */
     int64_t ready_ns;
 
-    /* waking a blocked caller (conn/wait.c): the first two are fixed from submission on */
-    atomic_uint *wake_words; /* set by generation_submit */
-    unsigned wake_slot;      /* 32 times the word, plus the bit */
+    /* waking a blocked caller (conn/wait.c) */
+    unsigned wake_slot; /* 32 times the word, plus the bit; fixed from submission on */
     atomic_uint done;
 
     /*
