@@ -58,6 +58,12 @@ enum pfs_class pfs_client_new(const struct pfs_option *list, size_t n, struct pf
 static char slot_closed;
 #define SLOT_CLOSED ((struct op *)(void *)&slot_closed)
 
+static void add_locked(struct pfs_client *c, struct op *op)
+{
+    op->serial = ++c->n_entered;
+    list_append(&c->ops, &op->node);
+}
+
 bool client_enter(struct pfs_client *c, struct op *op)
 {
     _Atomic(struct op *) *slot = &c->slots[caller_number() % CLIENT_SLOTS];
@@ -70,7 +76,7 @@ bool client_enter(struct pfs_client *c, struct op *op)
     pthread_mutex_lock(&c->mu);
     bool open = !c->closing;
     if (open) {
-        list_append(&c->ops, &op->node);
+        add_locked(c, op);
     }
     pthread_mutex_unlock(&c->mu);
     return open;
@@ -109,19 +115,22 @@ static void empty_slots_locked(struct pfs_client *c, struct op *left)
         struct op *op = atomic_exchange(&c->slots[i], left);
 
         if (op) {
-            list_append(&c->ops, &op->node);
+            add_locked(c, op);
         }
     }
 }
 
-/* The next operation in flight that was not given up yet, pinned or referenced; NULL: none. */
-static struct op *take_victim_locked(struct pfs_client *c, enum pfs_class cls)
+/*
+ * The next operation in flight that was not given up yet, of the first n_first that came into ops,
+ * pinned or referenced; NULL: none.
+ */
+static struct op *take_victim_locked(struct pfs_client *c, enum pfs_class cls, uint64_t n_first)
 {
     list_for_each (n, &c->ops) {
         struct op *op = list_entry(n, struct op, node);
         int live = OP_PIN_LIVE;
 
-        if (atomic_load(&op->cancelled) != PFS_OK) {
+        if (op->serial > n_first || atomic_load(&op->cancelled) != PFS_OK) {
             continue;
         }
         atomic_store(&op->cancelled, (int)cls);
@@ -138,9 +147,10 @@ static struct op *take_victim_locked(struct pfs_client *c, enum pfs_class cls)
 
 static void cancel_all_locked(struct pfs_client *c, enum pfs_class cls)
 {
+    uint64_t n_first = c->n_entered; /* callbacks may begin others */
     struct op *op;
 
-    while ((op = take_victim_locked(c, cls)) != NULL) {
+    while ((op = take_victim_locked(c, cls, n_first)) != NULL) {
         pthread_mutex_unlock(&c->mu);
         if (op->async) {
             struct async_op *a = op->async;

@@ -28,6 +28,7 @@ struct pfs_client {
     pthread_mutex_t mu;
     pthread_cond_t changed; /* something was given up, or ops became empty while closing */
     struct list ops;        /* by op.node */
+    uint64_t n_entered;     /* into ops so far */
     atomic_bool closing;    /* set under mu */
     /* Blocking calls come and go here, without mu; from closing on they are in ops. */
     _Atomic(struct op *) slots[CLIENT_SLOTS];

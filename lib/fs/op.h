@@ -30,7 +30,8 @@ enum op_step {
 struct op {
     struct pfs_client *client;
     struct list node;
-    char *paths; /* memory of both: small_paths, or owned */
+    uint64_t serial; /* of those that came into the client's ops; under its mu */
+    char *paths;     /* memory of both: small_paths, or owned */
     int64_t deadline_ns;
     enum op_step step;
     bool extended;     /* the server honours offset and flags on PUT */

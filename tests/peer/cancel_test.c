@@ -123,6 +123,59 @@ Test(cancel, requests_that_nobody_waits_for_end)
     world_close(&w);
 }
 
+#define AGAIN_MAX 20
+
+/* Who does not give up: begins the same request anew. */
+struct again {
+    struct pfs_client *c;
+    atomic_uint n_begun, n_cancelled, n_shut_down;
+};
+
+static void begin_again(struct again *a);
+
+static void on_again(void *arg, struct pfs_reply *reply)
+{
+    struct again *a = arg;
+    enum pfs_class cls = reply->err.cls;
+
+    cr_assert(cls == PFS_CANCELLED || cls == PFS_SHUTDOWN, "%s", reply->err.text);
+    pfs_reply_fini(reply);
+    if (cls == PFS_SHUTDOWN) {
+        atomic_fetch_add(&a->n_shut_down, 1);
+    } else if (atomic_fetch_add(&a->n_cancelled, 1) < AGAIN_MAX) {
+        begin_again(a);
+    }
+}
+
+static void begin_again(struct again *a)
+{
+    struct pfs_request req = PFS_REQUEST_INIT;
+
+    req.op = PFS_OP_TOUCH;
+    req.path = "/f";
+    atomic_fetch_add(&a->n_begun, 1);
+    pfs_submit(a->c, &req, on_again, a);
+}
+
+Test(cancel, what_a_callback_begins_is_not_touched)
+{
+    struct world w = {0};
+    struct again a = {0};
+
+    world_open(&w, deaf, NULL, OPTIONS("timeout", "60s"));
+    a.c = w.c;
+    for (unsigned i = 1; i <= 2; i++) {
+        begin_again(&a);
+        cr_assert(h2server_await(&w.server, i));
+    }
+    pfs_cancel_all(w.c);
+    cr_assert(h2server_await(&w.server, 4));
+    cr_assert_eq(atomic_load(&a.n_cancelled), 2);
+    world_close(&w);
+    cr_assert_eq(atomic_load(&a.n_begun), 4);
+    cr_assert_eq(atomic_load(&a.n_shut_down), 2);
+}
+
 Test(cancel, nothing_in_flight)
 {
     struct world w = {0};
