@@ -259,10 +259,24 @@ static char *fetch_library(struct api_call *c, const char *path)
     return copy;
 }
 
+static void answer_loaded(void *arg, const struct registry_type *t)
+{
+    struct jout j = {0};
+
+    jo_begin(&j, '{');
+    jo_member(&j, "message", "plugin loaded successfully");
+    jo_member(&j, "plugin_name", t->name);
+    if (t->original) {
+        jo_member(&j, "original_name", t->original);
+    }
+    jo_key(&j, "renamed");
+    jo_bool(&j, t->original != NULL);
+    jo_end(&j, '}');
+    api_work_result(arg, &j);
+}
+
 static void load_work(struct api_call *c)
 {
-    struct registry_type t;
-    struct jout j = {0};
     char *fetched = NULL;
 
     if (strncmp(c->path, "agfs://", 7) == 0) {
@@ -271,18 +285,7 @@ static void load_work(struct api_call *c)
             return;
         }
     }
-    if (registry_load(c->api->registry, fetched ? fetched : c->path, &t, &c->err) == PFS_OK) {
-        jo_begin(&j, '{');
-        jo_member(&j, "message", "plugin loaded successfully");
-        jo_member(&j, "plugin_name", t.name);
-        if (t.original) {
-            jo_member(&j, "original_name", t.original);
-        }
-        jo_key(&j, "renamed");
-        jo_bool(&j, t.original != NULL);
-        jo_end(&j, '}');
-        api_work_result(c, &j);
-    }
+    registry_load(c->api->registry, fetched ? fetched : c->path, answer_loaded, c, &c->err);
     if (fetched) {
         unlink(fetched); /* what is loaded stays until it is unloaded, by this name as before */
     }

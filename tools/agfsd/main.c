@@ -153,16 +153,19 @@ static enum pfs_class announce(const struct agfsd *d, const struct args *a, stru
 
 /* ---- the tree ---- */
 
-static bool load_plugin(struct registry *r, const char *path)
+static void say_loaded(void *path, const struct registry_type *t)
 {
-    struct registry_type t;
+    log_info("plugin %s loaded from %s", t->name, (const char *)path);
+}
+
+static bool load_plugin(struct registry *r, char *path)
+{
     struct pfs_error err;
 
-    if (registry_load(r, path, &t, &err) != PFS_OK) {
+    if (registry_load(r, path, say_loaded, path, &err) != PFS_OK) {
         log_error("plugin %s is not there: %s", path, err.text);
         return false;
     }
-    log_info("plugin %s loaded from %s", t.name, path);
     return true;
 }
 

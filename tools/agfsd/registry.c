@@ -228,7 +228,8 @@ static bool is_builtin(void *arg, const char *name)
     return find_builtin(name) != NULL;
 }
 
-enum pfs_class registry_load(struct registry *r, const char *path, struct registry_type *ret,
+enum pfs_class registry_load(struct registry *r, const char *path,
+                             void (*fn)(void *arg, const struct registry_type *t), void *arg,
                              struct pfs_error *err)
 {
     enum pfs_class cls;
@@ -244,8 +245,8 @@ enum pfs_class registry_load(struct registry *r, const char *path, struct regist
         bool renamed = strcmp(native_name(n), native_original_name(n)) != 0;
 
         r->libraries[r->n_libraries++] = n;
-        *ret = (struct registry_type){native_name(n), native_path(n),
-                                      renamed ? native_original_name(n) : NULL};
+        fn(arg, &(struct registry_type){native_name(n), native_path(n),
+                                        renamed ? native_original_name(n) : NULL});
     }
     pthread_mutex_unlock(&r->mu);
     return cls;

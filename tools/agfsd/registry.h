@@ -46,8 +46,9 @@ char *registry_config_text(struct json_value config, const char *mount_path);
 struct registry_type {
     const char *name, *library_path, *original;
 };
-/* Loads a library. *ret is valid until it is unloaded. Errors: of native_load. */
-enum pfs_class registry_load(struct registry *r, const char *path, struct registry_type *ret,
+/* Loads a library; fn is told of it, before anybody can unload it. Errors: of native_load. */
+enum pfs_class registry_load(struct registry *r, const char *path,
+                             void (*fn)(void *arg, const struct registry_type *t), void *arg,
                              struct pfs_error *err);
 /* Forgets a library by the path it was opened from. Errors: NOTFOUND, EXISTS (mounted). */
 enum pfs_class registry_unload(struct registry *r, const char *path, struct pfs_error *err);
