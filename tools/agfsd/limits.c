@@ -34,6 +34,7 @@ static const struct limit {
     ROW("certificate_poll", cert_poll_ms, LIMIT_MS, 100, 24 * 60 * MINUTES_MS),
     ROW("connection_age", max_age_ms, LIMIT_MS, 1000, (int64_t)366 * 24 * 60 * MINUTES_MS),
     ROW("connection_age_grace", age_grace_ms, LIMIT_MS, 100, 60 * MINUTES_MS),
+    ROW("drain_timeout", drain_ms, LIMIT_MS, 100, 60 * MINUTES_MS),
     ROW("spin_us", spin_us, LIMIT_COUNT, 0, 1000),
 #undef ROW
 };

@@ -39,6 +39,7 @@ struct server_limits {
     int64_t goaway_ms;       /* between the two GOAWAYs: at least one round trip */
     int64_t linger_ms;       /* after the last response: time for it to be read */
     int64_t accept_pause_ms; /* no accepting after EMFILE */
+    int64_t drain_ms;        /* of a graceful end, for what is in flight */
     unsigned max_running;    /* requests handed to the API per connection, also when their
                                 stream was reset (Rapid Reset) */
     unsigned max_waiting;    /* behind them; further ones are refused unprocessed */
@@ -53,8 +54,8 @@ struct server_limits {
         .header_ms = 10000, .settings_ms = 10000, .body_window_ms = 15000, .body_min = 15360,      \
         .write_stall_ms = 30000, .upload_grace_ms = 1000, .stream_stall_ms = 60000,                \
         .idle_h1_ms = 120000, .idle_h2_ms = 300000, .eof_stall_ms = 5000, .tick_ms = 5000,         \
-        .goaway_ms = 1000, .linger_ms = 2000, .accept_pause_ms = 100, .max_running = 100,          \
-        .max_waiting = 100, .spin_us = 50                                                          \
+        .goaway_ms = 1000, .linger_ms = 2000, .accept_pause_ms = 100, .drain_ms = 30000,           \
+        .max_running = 100, .max_waiting = 100, .spin_us = 50                                      \
     }
 
 /*

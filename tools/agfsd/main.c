@@ -23,9 +23,8 @@
 #include <strings.h>
 #include <unistd.h>
 
-#define DRAIN_MS 30000 /* of a graceful end */
-#define EXIT_CUT 3     /* after a signal, when requests had to be cut off */
-#define API_WORKERS 8  /* mounting and the like at once */
+#define EXIT_CUT 3    /* after a signal, when requests had to be cut off */
+#define API_WORKERS 8 /* mounting and the like at once */
 #define API_QUEUE 256
 
 struct agfsd {
@@ -272,7 +271,7 @@ static bool serve_until_signal(struct agfsd *d, const sigset_t *signals)
     signal(SIGINT, SIG_DFL);
     pthread_sigmask(SIG_UNBLOCK, signals, NULL);
     vfs_end_live(d->vfs); /* nobody waits for what has no end */
-    server_stop(d->server, DRAIN_MS);
+    server_stop(d->server, d->config->limits.drain_ms);
     bool clean = server_join(d->server);
 
     if (!clean) {
