@@ -41,7 +41,7 @@ class Http2:
 
     def __init__(self, url, hello=True, settings=b"", context=None):
         host, port = url.split("://")[1].split(":")
-        self.socket = socket.create_connection((host, int(port)), timeout=10)
+        self.socket = socket.create_connection((host, int(port)), timeout=30)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if context:
             self.socket = context.wrap_socket(self.socket, server_hostname="localhost")
@@ -96,7 +96,7 @@ class Http2:
         self.ended = self.ended or not data
         return not self.ended
 
-    def until(self, condition, seconds=10):
+    def until(self, condition, seconds=30):
         end = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < end, "not within %d s" % seconds

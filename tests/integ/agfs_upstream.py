@@ -6,6 +6,8 @@ import struct
 import threading
 import urllib.parse
 
+from agfs_world import end_listener
+
 HEALTH = b'{"status":"healthy","version":"1.4.0","features":[]}\n'
 JSON = "application/json"
 
@@ -65,7 +67,7 @@ class Upstream:
 
     def close(self):
         self.ended.set()
-        self.socket.close()
+        end_listener(self.socket)
 
     def serve(self):
         while True:

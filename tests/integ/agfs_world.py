@@ -21,7 +21,7 @@ import urllib.parse
 import urllib.request
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-DEADLINE = 20  # seconds for anything that must happen
+DEADLINE = 60  # seconds for anything that must happen: on a machine that has much else to do, too
 
 
 def wait_for(what, condition, seconds=DEADLINE):
@@ -48,6 +48,13 @@ def free_port():
                 return port
             except OSError:
                 pass
+
+
+def end_listener(listener):
+    """And whoever waits in accept() for it: else that goes on, holds the port and takes the next who comes."""
+    with contextlib.suppress(OSError):
+        listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
 
 
 def at_once(*works):
@@ -190,7 +197,7 @@ class Api:
     def __init__(self, base, context=None):
         self.base, self.context = base + "/api/v1/", context
 
-    def call(self, method, what, data=None, timeout=30, **query):
+    def call(self, method, what, data=None, timeout=60, **query):
         url = self.base + what
         if query:
             url += "?" + urllib.parse.urlencode(query)

@@ -356,7 +356,7 @@ def test_a_failed_mount_is_tried_again(world):
 
 
 def agfsd(world, *args):
-    return subprocess.run([world.agfsd, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=20)
+    return subprocess.run([world.agfsd, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60)
 
 
 def test_exit_codes_and_messages(world):

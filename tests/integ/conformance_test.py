@@ -92,7 +92,7 @@ def q26(v):
     if v.http2 or v.base.startswith("https"):
         return
     host, port = v.base[7:].split(":")
-    with socket.create_connection((host, int(port)), timeout=10) as s:
+    with socket.create_connection((host, int(port)), timeout=30) as s:
         s.sendall(b"POST /api/v1/write?path=%s/memfs/w/a HTTP/1.1\r\nHost: x\r\nContent-Length: 67108865\r\n\r\n" % v.prefix.encode())
         answer = b""
         while data := s.recv(4096):

@@ -17,7 +17,7 @@ import subprocess
 import threading
 import time
 
-from agfs_world import Api, run, wait_for
+from agfs_world import Api, end_listener, run, wait_for
 
 
 class Breaker:
@@ -90,7 +90,7 @@ class Breaker:
 
     def close(self):
         self.ended.set()
-        self.listener.close()
+        end_listener(self.listener)
         for pair in list(self.pairs):
             self.reset(pair)
 
@@ -140,7 +140,7 @@ def start_clients(world, url, threads, each):
 
 
 def finish(world, clients):
-    out, _ = clients.communicate(timeout=240)
+    out, _ = clients.communicate(timeout=500)
     log = open(world.path("clients.log")).read()
     assert clients.returncode == 0, log[-2000:]
     print("# " + log.splitlines()[-1])

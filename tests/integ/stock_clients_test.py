@@ -40,7 +40,7 @@ class GoSdk:
     """net/http's header fields, url.Values' spelling: keys sorted, a space as +, a slash as %2F."""
 
     def __init__(self, address):
-        self.http = http.client.HTTPConnection(address, timeout=10)
+        self.http = http.client.HTTPConnection(address, timeout=30)
 
     def send(self, method, what, body=None, content_type=None, **query):
         target = "/api/v1" + what
@@ -168,12 +168,12 @@ class PyAgfs:
         self.session, self.base = requests.Session(), "http://%s/api/v1" % address
 
     def call(self, method, what, **kw):
-        r = self.session.request(method, self.base + what, timeout=kw.pop("timeout", 10), **kw)
+        r = self.session.request(method, self.base + what, timeout=kw.pop("timeout", 30), **kw)
         r.raise_for_status()
         return r
 
     def refused(self, status, words, method, what, **kw):
-        r = self.session.request(method, self.base + what, timeout=10, **kw)
+        r = self.session.request(method, self.base + what, timeout=30, **kw)
         assert r.status_code == status and words in r.json()["error"], (what, r.status_code, r.text)
 
 
@@ -190,7 +190,7 @@ def test_pyagfs(world):
         r = c.call("PUT", "/files", params=f, data=iter([b"{not json", b" at all"]), headers={"Content-Type": "application/json"})
         assert r.json() == {"message": "Written 16 bytes"} and c.call("GET", "/files", params=f).content == b"{not json at all"
         assert c.call("GET", "/files", params={**f, "offset": 1, "size": 3}).content == b"not"
-        with c.call("GET", "/files", params={**f, "stream": "true"}, stream=True, timeout=(10, 60)) as r:
+        with c.call("GET", "/files", params={**f, "stream": "true"}, stream=True, timeout=(30, 60)) as r:
             assert b"".join(r.iter_content(chunk_size=5)) == b"{not json at all"
         assert c.call("POST", "/touch", params=f).json()["message"] == "touched"
         assert c.call("POST", "/chmod", params=f, json={"mode": 420}).json()["message"]
@@ -257,7 +257,7 @@ def test_agfs_shell(world):
         c.call("POST", "/directories", params={"path": p + "/queue/q", "mode": "755"})
         c.call("PUT", "/files", params={"path": p + "/queue/q/enqueue"}, data=b"job")
         # cat asks for a stream, then falls back to a plain read where that is refused.
-        r = c.session.get(c.base + "/files", params={"path": p + "/queue/q/dequeue", "stream": "true"}, timeout=10)
+        r = c.session.get(c.base + "/files", params={"path": p + "/queue/q/dequeue", "stream": "true"}, timeout=30)
         taken = r if r.status_code == 200 else c.call("GET", "/files", params={"path": p + "/queue/q/dequeue"})
         assert taken.json()["data"] == "job", taken.text
         # mount: every value is a text
@@ -268,7 +268,7 @@ def test_agfs_shell(world):
         c.refused(400, "unknown filesystem type", "POST", "/mount", json={"fstype": "nofs", "path": "/t", "config": {}})
         assert c.call("POST", "/unmount", json={"path": "/s"}).json() == {"message": "plugin unmounted"}
         # tail -f: a stream's data comes while the stream is open, and deleting it ends the reader
-        with c.call("GET", "/files", params={"path": p + "/streams/t", "stream": "true"}, stream=True, timeout=(10, 60)) as live:
+        with c.call("GET", "/files", params={"path": p + "/streams/t", "stream": "true"}, stream=True, timeout=(30, 60)) as live:
             c2 = PyAgfs(address)
             c2.call("PUT", "/files", params={"path": p + "/streams/t"}, data=b"live")
             assert next(live.iter_content(chunk_size=None)) == b"live"
@@ -283,7 +283,7 @@ def test_stock_proxyfs_in_front(world):
         entries = c.json("GET", "/directories", path="/")[1]["files"]
         assert entries and entries[0]["modTime"], entries
         host, port = address.split(":")
-        with socket.create_connection((host, int(port)), timeout=10) as s:  # Expect: 100-continue of net/http and curl
+        with socket.create_connection((host, int(port)), timeout=30) as s:  # Expect: 100-continue of net/http and curl
             s.sendall(b"PUT /api/v1/files?path=%%2Fx HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n".replace(
                 b"%%2Fx", urllib.parse.quote_plus(p + "/memfs/e").encode()))
             assert s.recv(100).startswith(b"HTTP/1.1 100 ")

@@ -271,7 +271,7 @@ def statuses(data):
 
 
 def talk(url, data, pieces=1 << 20):
-    with socket.create_connection(("127.0.0.1", int(url.split(":")[2])), timeout=10) as s:
+    with socket.create_connection(("127.0.0.1", int(url.split(":")[2])), timeout=30) as s:
         s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         answer = b""
         try:
