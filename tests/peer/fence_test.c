@@ -105,7 +105,7 @@ static void open_fenced(struct world *w, struct fence_case *f)
 {
     sem_init(&f->answered, 0, 0);
     world_open(w, script, f,
-               (const char *const[]){"timeout", "1s", "keepalive_timeout", "30s", NULL});
+               (const char *const[]){"timeout", "3s", "keepalive_timeout", "30s", NULL});
     cr_assert_eq(world_write(w, "old"), PFS_TIMEOUT);
     cr_assert_eq(w->err.outcome, PFS_OUTCOME_UN);
     cr_assert(h2server_await(&w->server, 1), "no PING came behind the reset");

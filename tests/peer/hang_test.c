@@ -25,11 +25,12 @@ Test(hang, A090_no_answer_until_the_deadline)
 {
     struct world w = {0};
 
-    world_open(&w, deaf, NULL, OPTIONS("timeout", "300ms"));
+    world_open(&w, deaf, NULL, OPTIONS("timeout", "2s"));
     world_mark(&w);
     cr_assert_eq(world_write(&w, "x"), PFS_TIMEOUT);
     assert_err(&w, PFS_TIMEOUT, PFS_OUTCOME_UN, PFS_PHASE_WAIT);
-    cr_assert(world_ms(&w) >= 300 && world_ms(&w) < 2000);
+    cr_assert(world_ms(&w) >= 2000 && world_ms(&w) < 20000, "%d ms", (int)world_ms(&w));
+    cr_assert(h2server_await(&w.server, 1));
     cr_assert_eq(atomic_load(&w.server.n_requests), 1);
     world_close(&w);
 }
@@ -43,7 +44,7 @@ Test(hang, A008_a_dead_peer_is_found_by_ping)
     world_mark(&w);
     cr_assert_eq(world_write(&w, "x"), PFS_CONN_LOST);
     assert_err(&w, PFS_CONN_LOST, PFS_OUTCOME_UN, PFS_PHASE_WAIT);
-    cr_assert(world_ms(&w) < 8000, "%d ms", (int)world_ms(&w));
+    cr_assert(world_ms(&w) < 20000, "%d ms", (int)world_ms(&w));
     cr_assert_eq(atomic_load(&w.server.n_requests), 1);
     world_close(&w);
 }
@@ -53,8 +54,8 @@ Test(hang, A008_a_slow_peer_that_answers_pings_is_not_dead)
     struct world w = {0};
 
     world_open(&w, deaf, NULL,
-               OPTIONS("timeout", "3s", "keepalive_interval", "1s", "keepalive_timeout", "500ms"));
-    cr_assert_eq(world_write(&w, "x"), PFS_TIMEOUT);
+               OPTIONS("timeout", "5s", "keepalive_interval", "1s", "keepalive_timeout", "3s"));
+    cr_assert_eq(world_write(&w, "x"), PFS_TIMEOUT, "%s", w.err.text);
     world_close(&w);
 }
 
@@ -75,13 +76,13 @@ Test(hang, A009_dead_while_the_send_buffer_is_full)
     char *big = calloc(1, n);
 
     world_open(&w, stop_reading, NULL,
-               OPTIONS("timeout", "20s", "keepalive_interval", "1s", "keepalive_timeout", "500ms"));
+               OPTIONS("timeout", "60s", "keepalive_interval", "1s", "keepalive_timeout", "500ms"));
     world_mark(&w);
     enum pfs_class cls =
         pfs_write(w.c, "/q", big, n, -1, PFS_WRITE_CREATE | PFS_WRITE_TRUNCATE, NULL, &w.err);
     cr_assert_eq(cls, PFS_CONN_LOST, "%s", w.err.text);
     cr_assert_eq(w.err.outcome, PFS_OUTCOME_UN);
-    cr_assert(world_ms(&w) < 10000, "%d ms", (int)world_ms(&w));
+    cr_assert(world_ms(&w) < 30000, "%d ms", (int)world_ms(&w));
     h2server_signal(&w.server);
     world_close(&w);
     free(big);
@@ -106,11 +107,11 @@ Test(hang, A050_no_streams_for_ever)
 {
     struct world w = {0};
 
-    world_open(&w, no_streams, NULL, OPTIONS("timeout", "500ms"));
+    world_open(&w, no_streams, NULL, OPTIONS("timeout", "2s"));
     world_mark(&w);
     cr_assert_eq(world_write(&w, "x"), PFS_TIMEOUT);
     assert_err(&w, PFS_TIMEOUT, PFS_OUTCOME_NA, PFS_PHASE_QUEUE);
-    cr_assert(world_ms(&w) < 2000);
+    cr_assert(world_ms(&w) < 20000, "%d ms", (int)world_ms(&w));
     cr_assert_eq(atomic_load(&w.server.n_requests), 0);
     cr_assert_leq(atomic_load(&w.server.n_conns), 4);
     world_close(&w);
@@ -127,8 +128,7 @@ Test(hang, A049_streams_allowed_later_wake_who_waits)
     struct world w = {0};
     pthread_t t;
 
-    world_open(&w, no_streams, &w, OPTIONS("timeout", "5s", "max_connections", "1"));
-    world_mark(&w);
+    world_open(&w, no_streams, &w, OPTIONS("timeout", "20s", "max_connections", "1"));
     w.err.cls = PFS_OK;
     pthread_create(&t, NULL, one_write, &w);
     h2server_await(&w.server, 1);
@@ -137,7 +137,6 @@ Test(hang, A049_streams_allowed_later_wake_who_waits)
     }
     pthread_join(t, NULL);
     cr_assert_eq(w.err.cls, PFS_OK, "%s", w.err.text);
-    cr_assert(world_ms(&w) < 4000);
     cr_assert_eq(atomic_load(&w.server.n_requests), 1);
     world_close(&w);
 }
@@ -208,6 +207,7 @@ static void no_window(struct h2server *s, struct h2peer *p)
     p->gives_credit = false;
     h2peer_head(p);
     h2server_count(s);
+    h2server_signal(s);
     h2peer_drain(p);
 }
 
@@ -215,11 +215,12 @@ Test(hang, A051_no_window)
 {
     struct world w = {0};
 
-    world_open(&w, no_window, NULL, OPTIONS("timeout", "500ms"));
+    world_open(&w, no_window, NULL, OPTIONS("timeout", "2s"));
     world_mark(&w);
     cr_assert_eq(world_write(&w, "some bytes"), PFS_TIMEOUT);
     assert_err(&w, PFS_TIMEOUT, PFS_OUTCOME_UN, PFS_PHASE_SEND);
-    cr_assert(world_ms(&w) < 2000);
+    cr_assert(world_ms(&w) < 20000, "%d ms", (int)world_ms(&w));
+    cr_assert(h2server_await(&w.server, 1));
     cr_assert_eq(atomic_load(&w.server.n_requests), 1);
     world_close(&w);
 }
@@ -248,7 +249,7 @@ Test(hang, A091_a_late_answer_harms_nobody)
 {
     struct world w = {0};
 
-    world_open(&w, first_is_late, NULL, OPTIONS("timeout", "300ms", "max_connections", "1"));
+    world_open(&w, first_is_late, NULL, OPTIONS("timeout", "3s", "max_connections", "1"));
     cr_assert_eq(world_mkdir(&w), PFS_TIMEOUT);
     for (unsigned i = 0; i < 20; i++) {
         cr_assert_eq(world_stat(&w), PFS_OK, "%s", w.err.text);
@@ -427,7 +428,7 @@ Test(hang, A006_A007_all_in_flight_wake)
         pthread_mutex_unlock(&f.mu);
         cr_assert_eq(f.lost, 100);
         cr_assert_eq(f.unknown, 100);
-        cr_assert(world_ms(&w) < 5000);
+        cr_assert(world_ms(&w) < 15000, "long before the deadline: %d ms", (int)world_ms(&w));
         cr_assert_eq(atomic_load(&w.server.n_requests), 100);
         world_close(&w);
     }

@@ -39,7 +39,7 @@ Test(life, A096_A104_the_end_ends_calls_in_flight)
     world_mark(&w);
     pfs_client_free(w.c);
     w.c = NULL;
-    cr_assert(world_ms(&w) < 2000, "%d ms", (int)world_ms(&w));
+    cr_assert(world_ms(&w) < 20000, "%d ms", (int)world_ms(&w));
     for (unsigned i = 0; i < 5; i++) {
         world_call_join(&callers[i]);
         cr_assert_eq(callers[i].cls, PFS_SHUTDOWN, "%s", callers[i].w.err.text);
@@ -59,7 +59,7 @@ Test(life, A104_the_end_does_not_wait_for_a_retry)
     world_mark(&w);
     pfs_client_free(w.c); /* while it waits for its next attempt, or just before */
     w.c = NULL;
-    cr_assert(world_ms(&w) < 5000, "%d ms", (int)world_ms(&w));
+    cr_assert(world_ms(&w) < 20000, "%d ms", (int)world_ms(&w));
     world_call_join(&c);
     cr_assert_eq(c.cls, PFS_SHUTDOWN, "%s: %s", pfs_class_name(c.cls), c.w.err.text);
     cr_assert_eq(atomic_load(&w.server.n_requests), 1);
@@ -97,12 +97,12 @@ Test(life, A068_a_wish_beyond_the_deadline_is_not_waited_for)
 {
     struct world w = {0};
 
-    world_open(&w, world_try_later, NULL, OPTIONS("timeout", "10s"));
+    world_open(&w, world_try_later, NULL, OPTIONS("timeout", "25s"));
     world_mark(&w);
     cr_assert_eq(world_stat(&w), PFS_BUSY);
     cr_assert_eq(w.err.outcome, PFS_OUTCOME_NA);
     cr_assert_eq(w.err.retry_after_ms, 30000);
-    cr_assert(world_ms(&w) < 5000);
+    cr_assert(world_ms(&w) < 20000, "%d ms", (int)world_ms(&w));
     cr_assert_eq(atomic_load(&w.server.n_requests), 1);
     world_close(&w);
 }
@@ -193,7 +193,7 @@ Test(life, A096_A102_the_end_ends_a_reload)
     world_mark(&w);
     pfs_client_free(w.c);
     w.c = NULL;
-    cr_assert(world_ms(&w) < 5000, "%d ms", (int)world_ms(&w));
+    cr_assert(world_ms(&w) < 20000, "%d ms", (int)world_ms(&w));
     world_call_join(&c);
     cr_assert_eq(c.cls, PFS_SHUTDOWN, "%s: %s", pfs_class_name(c.cls), c.w.err.text);
     cr_assert_eq(c.w.err.outcome, PFS_OUTCOME_NA);
@@ -410,7 +410,7 @@ Test(life, A108_out_of_descriptors)
     cr_assert_eq(other.err.outcome, PFS_OUTCOME_NA);
     cr_assert_eq(world_stat(&w), PFS_OK, "a connection that is there needs none: %s", w.err.text);
     setrlimit(RLIMIT_NOFILE, &all);
-    int64_t until = pfs_now() + 5 * PFS_SEC;
+    int64_t until = pfs_now() + 20 * PFS_SEC;
     enum pfs_class cls = PFS_NOFILE;
     while (cls != PFS_OK && pfs_now() < until) {
         cls = world_write(&other, "x");

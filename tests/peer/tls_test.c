@@ -81,26 +81,34 @@ Test(tls, A031_A106_a_bad_key_at_reload_keeps_the_old_identity)
     close_tls(&s);
 }
 
-/* For 3 s, which is longer than the certificate lasts, or than a connection is looked after. */
-static void stay(void)
+static void stay_until(int64_t until)
 {
-    const struct timespec t = {.tv_sec = 3};
+    for (int64_t left; (left = until - pfs_now()) > 0;) {
+        const struct timespec t = {.tv_sec = left / PFS_SEC, .tv_nsec = left % PFS_SEC};
 
-    nanosleep(&t, NULL);
+        nanosleep(&t, NULL);
+    }
+}
+
+/* When a certificate that has been made, with so many seconds to last, has surely ended. */
+static int64_t end_of(const struct pki_cert *cert)
+{
+    return pfs_now() + (cert->to_seconds + 1) * PFS_SEC;
 }
 
 Test(tls, A107_a_connection_does_not_outlive_the_certificate)
 {
     static const struct pki_cert brief = {
-        .name = "s", .issuer = "ca", .san = "IP:127.0.0.1", .from_days = -1, .to_seconds = 2};
+        .name = "s", .issuer = "ca", .san = "IP:127.0.0.1", .from_days = -1, .to_seconds = 4};
     struct secured s;
 
     open_tls(&s, &brief, false, "h2");
+    int64_t end = end_of(&brief);
     world_client(&s.w, (const char *const[]){"ca_file", s.ca, NULL});
     cr_assert_eq(world_read(&s.w), PFS_OK, "%s", s.w.err.text);
     cr_assert_eq(world_read(&s.w), PFS_OK, "%s", s.w.err.text);
     cr_assert_eq(atomic_load(&s.w.server.n_conns), 1);
-    stay();
+    stay_until(end);
     cr_assert_eq(world_read(&s.w), PFS_TLS_VERIFY, "%s", s.w.err.text);
     cr_assert_eq(s.w.err.outcome, PFS_OUTCOME_NA);
     cr_assert_eq(atomic_load(&s.w.server.n_requests), 2);
@@ -111,15 +119,16 @@ Test(tls, A107_a_connection_does_not_outlive_the_certificate)
 Test(tls, A107_nor_does_one_that_was_at_rest)
 {
     static const struct pki_cert brief = {
-        .name = "s", .issuer = "ca", .san = "IP:127.0.0.1", .from_days = -1, .to_seconds = 5};
+        .name = "s", .issuer = "ca", .san = "IP:127.0.0.1", .from_days = -1, .to_seconds = 7};
     struct secured s;
 
     open_tls(&s, &brief, false, "h2");
+    int64_t end = end_of(&brief);
     world_client(&s.w, (const char *const[]){"ca_file", s.ca, "keepalive_interval", "60s", NULL});
     cr_assert_eq(world_read(&s.w), PFS_OK, "%s", s.w.err.text);
-    stay();
+    stay_until(pfs_now() + 3 * PFS_SEC); /* longer than a connection is looked after */
     cr_assert_eq(world_read(&s.w), PFS_OK, "%s", s.w.err.text);
-    stay();
+    stay_until(end);
     cr_assert_eq(world_read(&s.w), PFS_TLS_VERIFY, "%s", s.w.err.text);
     cr_assert_eq(atomic_load(&s.w.server.n_requests), 2);
     close_tls(&s);
@@ -141,7 +150,7 @@ Test(tls, A020_A022_no_request_to_a_peer_that_is_not_verified)
         world_mark(&s.w);
         cr_assert_eq(world_write(&s.w, "x"), PFS_TLS_VERIFY, "%s", s.w.err.text);
         assert_err(&s.w, PFS_TLS_VERIFY, PFS_OUTCOME_NA, PFS_PHASE_TLS);
-        cr_assert(world_ms(&s.w) < 1500, "no wait: it would be refused again");
+        cr_assert_eq(atomic_load(&s.w.server.n_conns), 1, "no wait: it would be refused again");
         cr_assert_eq(atomic_load(&s.w.server.n_requests), 0);
         close_tls(&s);
     }
@@ -210,6 +219,6 @@ Test(tls, A008_bytes_alone_are_no_sign_of_life)
     world_mark(&s.w);
     cr_assert_eq(world_write(&s.w, "x"), PFS_CONN_LOST, "%s", s.w.err.text);
     assert_err(&s.w, PFS_CONN_LOST, PFS_OUTCOME_UN, PFS_PHASE_WAIT);
-    cr_assert(world_ms(&s.w) < 8000, "%d ms", (int)world_ms(&s.w));
+    cr_assert(world_ms(&s.w) < 20000, "%d ms", (int)world_ms(&s.w));
     close_tls(&s);
 }

@@ -14,7 +14,7 @@
 #include "http/session.h"
 #include <sys/types.h>
 
-#define H2PEER_WAIT_NS (10 * PFS_SEC)
+#define H2PEER_WAIT_NS (30 * PFS_SEC)
 
 enum h2_type {
     H2_DATA,

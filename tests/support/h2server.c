@@ -373,7 +373,7 @@ struct leaks leaks_now(void)
 
 bool leaks_none(const struct leaks *before)
 {
-    int64_t until = pfs_now() + 2 * PFS_SEC;
+    int64_t until = pfs_now() + 20 * PFS_SEC;
 
     for (;;) {
         struct leaks now = count_leaks();
