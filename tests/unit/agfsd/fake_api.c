@@ -17,7 +17,7 @@ char fake_hung_client[64];
 
 bool fake_wait(atomic_int *v, int want)
 {
-    int64_t end = pfs_now() + 10 * PFS_SEC;
+    int64_t end = pfs_now() + 30 * PFS_SEC;
 
     while (atomic_load(v) != want) {
         if (pfs_now() > end) {

@@ -51,10 +51,10 @@ int peer_connect(const struct rig *r)
                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     int one = 1;
-    struct timeval ten = {.tv_sec = 10};
+    struct timeval limit = {.tv_sec = 30};
 
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &ten, sizeof ten);
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
     cr_assert_eq(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
     return fd;
 }
@@ -107,12 +107,12 @@ static char *read_some(int fd, const char *mark, size_t *ret_n)
 {
     size_t n = 0, cap = 4096;
     char *text = malloc(cap);
-    int64_t end = pfs_now() + 10 * PFS_SEC;
+    int64_t end = pfs_now() + 30 * PFS_SEC;
 
     while (pfs_now() < end) {
         struct pollfd pf = {.fd = fd, .events = POLLIN};
 
-        if (poll(&pf, 1, pfs_ms_until(pfs_now(), end, 10000)) <= 0) {
+        if (poll(&pf, 1, pfs_ms_until(pfs_now(), end, 30000)) <= 0) {
             break;
         }
         if (cap - n < 65536) {

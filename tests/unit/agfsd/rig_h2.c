@@ -131,7 +131,7 @@ bool h2_peer_read(struct h2_peer *p, int ms)
 
 bool h2_peer_until(struct h2_peer *p, const bool *flag)
 {
-    int64_t end = pfs_now() + 10 * PFS_SEC;
+    int64_t end = pfs_now() + 30 * PFS_SEC;
 
     while (!*flag && !p->ended && pfs_now() < end) {
         h2_peer_flush(p);

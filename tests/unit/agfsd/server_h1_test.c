@@ -283,7 +283,7 @@ Test(server_h1, failing_streams_break_the_framing)
 static unsigned pipeline(int fd)
 {
     static const char one[] = "GET /hello HTTP/1.1\r\nHost: aaaaaaaaaaaaaaaaaaaaaaaaa\r\n\r\n";
-    int64_t end = pfs_now() + 10 * PFS_SEC;
+    int64_t end = pfs_now() + 30 * PFS_SEC;
     int theirs = rig_other_end(fd), waiting = 0;
     size_t n = 0;
 
@@ -307,7 +307,7 @@ Test(server_h1, who_has_sent_much_ahead_is_seen_to_leave)
     rig_start(&r, NULL);
     for (int reset = 0; reset < 2; reset++) {
         struct linger now = {.l_onoff = reset, .l_linger = 0};
-        int64_t end = pfs_now() + 10 * PFS_SEC;
+        int64_t end = pfs_now() + 30 * PFS_SEC;
         int fd = peer_connect(&r);
 
         peer_say(fd, "GET /follow HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -376,8 +376,8 @@ Test(server_h1, D02_deadlines)
 {
     struct rig r = RIG_INIT;
 
-    r.options.limits.header_ms = r.options.limits.idle_h1_ms = 200;
-    r.options.limits.handshake_ms = r.options.limits.body_window_ms = 200;
+    r.options.limits.header_ms = r.options.limits.idle_h1_ms = 800;
+    r.options.limits.handshake_ms = r.options.limits.body_window_ms = 800;
     r.options.limits.eof_stall_ms = r.options.limits.tick_ms = 100;
     rig_start(&r, NULL);
     free(peer_talk(&r, "")); /* says nothing */

@@ -397,9 +397,9 @@ Test(server_h2, D02_deadlines)
     struct h2_peer p;
 
     r.options.limits.tick_ms = 100;
-    r.options.limits.settings_ms = r.options.limits.header_ms = 300;
-    r.options.limits.idle_h2_ms = r.options.limits.body_window_ms = 300;
-    r.options.limits.stream_stall_ms = 300;
+    r.options.limits.settings_ms = r.options.limits.header_ms = 800;
+    r.options.limits.idle_h2_ms = r.options.limits.body_window_ms = 800;
+    r.options.limits.stream_stall_ms = 800;
     rig_start(&r, NULL);
     h2_peer_open(&p, &r, 0); /* no SETTINGS, no answer to ours */
     peer_send(p.fd, NGHTTP2_CLIENT_MAGIC, NGHTTP2_CLIENT_MAGIC_LEN);

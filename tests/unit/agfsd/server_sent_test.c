@@ -25,7 +25,7 @@ static void make_narrow(int fd)
 /* Until the server has given the connection up, whose peer does not read. */
 static void wait_for_end(void)
 {
-    int64_t end = pfs_now() + 10 * PFS_SEC;
+    int64_t end = pfs_now() + 30 * PFS_SEC;
 
     while (gauge_read(GAUGE_CONNECTIONS) > 0) {
         cr_assert(pfs_now() < end, "the connection stands");

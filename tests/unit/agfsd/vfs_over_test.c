@@ -182,7 +182,7 @@ static void expect_over(struct rig_call *call, size_t i, enum pfs_class cls)
 Test(vfs_over, a_deadline_ends_it)
 {
     static struct rig_call calls[N_ROWS];
-    int64_t soon = pfs_after(pfs_now(), PFS_SEC);
+    int64_t soon = pfs_after(pfs_now(), 3 * PFS_SEC);
 
     mount_endless();
     for (size_t i = 0; i < N_ROWS; i++) {
@@ -239,7 +239,7 @@ Test(vfs_over, a_copy_that_somebody_may_ask_for_again_goes_on)
     struct vfs_fate f = {.kept = true};
 
     mount_endless();
-    begin(&call, N_ROWS - 1, &f, pfs_after(pfs_now(), PFS_SEC));
+    begin(&call, N_ROWS - 1, &f, pfs_after(pfs_now(), 3 * PFS_SEC));
     vfs_give_up(vfs_rig, &f);
     expect_over(&call, N_ROWS - 1, PFS_TIMEOUT);
 }

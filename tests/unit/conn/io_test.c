@@ -138,7 +138,7 @@ Test(io, timers_come_in_the_order_of_their_times)
     struct io_timer a = {.on_time = on_time}, b = {.on_time = on_time}, c = {.on_time = on_time};
     struct pfs_error err;
     struct io *io;
-    int64_t base = (pfs_now() / 1000 + 1) * 1000 + 30 * PFS_MS;
+    int64_t base = (pfs_now() / 1000 + 1) * 1000 + PFS_SEC; /* all are set before */
 
     cr_assert_eq(io_get(&io, &err), PFS_OK);
     cr_assert_eq(io_timer_set(io, &a, base + PFS_SEC * 100), TIMER_ARMED);
