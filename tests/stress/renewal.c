@@ -114,7 +114,7 @@ struct server {
     uint16_t port;
     struct spawned *process;
     int64_t longest_to_ok_ms; /* from its readiness after a kill to the first call that succeeds */
-    unsigned n_late;          /* of those, how many took more than a second */
+    unsigned n_late;          /* of those, how many took more than a second, and the gap before */
     int64_t longest_gap_ms;   /* from the signal to one process to the readiness of the next */
 };
 
@@ -123,37 +123,41 @@ static bool wait_for_service(void)
 {
     unsigned long before = atomic_load(&ok);
 
-    for (int i = 0; i < 1000 && atomic_load(&ok) < before + 100; i++) {
+    for (int i = 0; i < 6000 && atomic_load(&ok) < before + 100; i++) {
         pause_ms(10);
     }
     return atomic_load(&ok) >= before + 100;
 }
 
-static bool restart(void *arg)
+/* Ends the server by `end` and starts it again; how long there was none. */
+static int64_t replace(struct server *s, void (*end)(struct spawned *))
 {
-    struct server *s = arg;
     int64_t t0 = now_ms();
 
-    spawned_stop(s->process);
+    end(s->process);
     s->process = spawn_agfsd(s->agfsd, s->pki, s->port, mounts);
     int64_t gap = now_ms() - t0;
     s->longest_gap_ms = gap > s->longest_gap_ms ? gap : s->longest_gap_ms;
+    return gap;
+}
+
+static bool restart(void *arg)
+{
+    replace(arg, spawned_stop);
     return wait_for_service();
 }
 
 static bool kill_and_start(void *arg)
 {
     struct server *s = arg;
-
-    spawned_kill(s->process);
-    s->process = spawn_agfsd(s->agfsd, s->pki, s->port, mounts);
+    int64_t gap = replace(s, spawned_kill);
     unsigned long before = atomic_load(&ok); /* what was in flight at the kill is none of them */
     int64_t t0 = now_ms();
-    while (atomic_load(&ok) == before && now_ms() - t0 < 10000) {
+    while (atomic_load(&ok) == before && now_ms() - t0 < 60000) {
         pause_ms(1);
     }
     int64_t to_ok = now_ms() - t0;
-    s->n_late += to_ok > 1000;
+    s->n_late += to_ok > 1000 + gap; /* attempts lie the further apart, the longer it was away */
     s->longest_to_ok_ms = to_ok > s->longest_to_ok_ms ? to_ok : s->longest_to_ok_ms;
     return wait_for_service();
 }
@@ -189,12 +193,14 @@ int main(int argc, char **argv)
     /* Who finds no server for longer than a client waits for one may be told so. */
     failed += s.longest_gap_ms < READY_GRACE_MS ? by_restart : atomic_load(&unknown);
     unsigned n_kills = n_restarts / 5 + 1;
-    bool kills_ok =
-        under_load("kills and starts", n_kills, kill_and_start, &s) >= atomic_load(&unknown) &&
-        atomic_load(&unknown) <= 2ul * CALLERS * n_kills && atomic_load(&not_applied) == 0;
-    printf(
-        "after kills: first success within %lld ms of the server's readiness; %u later than 1 s\n",
-        (long long)s.longest_to_ok_ms, s.n_late);
+    s.longest_gap_ms = 0;
+    unsigned long by_kill = under_load("kills and starts", n_kills, kill_and_start, &s);
+    bool kills_ok = by_kill == atomic_load(&unknown) + atomic_load(&not_applied) &&
+                    atomic_load(&unknown) <= 2ul * CALLERS * n_kills &&
+                    (s.longest_gap_ms >= READY_GRACE_MS || atomic_load(&not_applied) == 0);
+    printf("away for %lld ms at most; first success within %lld ms of the server's readiness; %u "
+           "later than a second and the time before\n",
+           (long long)s.longest_gap_ms, (long long)s.longest_to_ok_ms, s.n_late);
     kills_ok &= s.n_late <= 1 + n_kills / 100;
     pfs_client_free(client);
     spawned_stop(s.process);
