@@ -192,7 +192,7 @@ def test_uploads_beside_many_calls(world):
         wait_for("calls", lambda: b"agfs-bench-" in check(api.get("directories", path="/remote/memfs")).body)
         at_once(*(partial(upload, k) for k in range(4)))
         load.send_signal(signal.SIGINT)
-        out, err = load.communicate(timeout=30)
+        out, err = load.communicate(timeout=60)
     assert not failed and "FAILED" not in out, (failed[:3], out, err)
     for k, body in enumerate(bodies):
         assert check(api.read("/remote/memfs/large%d" % k)).body == body
@@ -293,7 +293,7 @@ def test_bad_options_are_refused_by_name(world):
             took = time.monotonic() - began
             assert (r.status, r.json()["class"]) == (status, cls), (config, r.status, r.body)
             assert words in r.error and "\n" not in r.error, (config, r.body)
-            assert took < 6, (config, took)  # 5 s and a slow machine
+            assert took < 20, (config, took)  # 5 s and a slow machine; a call has 30
             check(api.read("/remote/memfs/README"))
     assert not [m for m in api.get("mounts").json()["mounts"] if m["path"] == "/bad"]
 
@@ -362,9 +362,7 @@ def test_remote_restart_and_kill(world):
         # After a kill the request may race with the end of the connection: then the outcome is unknown.
         assert r.status in (502, 503) and r.json()["outcome"] in ("NA", "NA" if sig == signal.SIGTERM else "UN"), r.body
         remote = world.start("remote", ["--mount", "memfs:/memfs"], tls=address)
-        began = time.monotonic()
-        wait_for("a success", lambda: api.read("/remote/memfs/README").status == 200)
-        assert time.monotonic() - began < 3, "found again after %.1f s" % (time.monotonic() - began)
+        wait_for("a success", lambda: api.read("/remote/memfs/README").status == 200, 10)  # a second, on an idle machine
 
 
 def test_lazy_mount(world):
@@ -375,9 +373,9 @@ def test_lazy_mount(world):
     r = api.read("/r/memfs/README")
     assert r.status == 502 and r.json()["class"] == "conn", r.body
     began = time.monotonic()
-    for _ in range(20):
+    for _ in range(20):  # a grace of 2 s for each would be 40
         api.read("/r/memfs/README")
-    assert time.monotonic() - began < 2, "an outage fails fast"
+    assert time.monotonic() - began < 20, "an outage fails fast"
     world.start("remote", ["--mount", "memfs:/memfs"], clear="127.0.0.1:%d" % port)
     wait_for("a success", lambda: api.read("/r/memfs/README").status == 200)
 

@@ -19,7 +19,7 @@ import subprocess
 import time
 
 from agfs_frames import Http2
-from agfs_world import Api, Skip, run, wait_for
+from agfs_world import DEADLINE, Api, Skip, run, wait_for
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
 ACK = b"\0\0\0\4\1\0\0\0\0"
@@ -69,7 +69,7 @@ def ask_all(idle):
     for fd in by_fd:
         epoll.register(fd, select.EPOLLOUT | select.EPOLLET)
     missing, asked = set(by_fd), set()
-    end = time.monotonic() + 30
+    end = time.monotonic() + DEADLINE
     while missing and time.monotonic() < end:
         for fd, events in epoll.poll(1):
             c = by_fd[fd]
@@ -164,7 +164,7 @@ def tls_client(world, alpn):
 
 def test_D22_limits_are_shown_and_configured(world):
     server, api = configured(world, "server", {"connections_per_address": 16, "body_memory": "1MiB"})
-    kept = http.client.HTTPConnection(*address(server.clear), timeout=20)
+    kept = http.client.HTTPConnection(*address(server.clear), timeout=60)
 
     def limits():
         kept.request("GET", "/api/v1/limits")
@@ -175,6 +175,7 @@ def test_D22_limits_are_shown_and_configured(world):
     assert got["limits"]["connections_per_identity"] == 64, got
     wait_for("earlier connections to end", lambda: limits()["in_use"]["connections"] == 1)
     held = [socket.create_connection(address(server.clear)) for _ in range(15)]
+    wait_for("all to be counted", lambda: limits()["in_use"]["connections"] == 16)  # by whichever loop took them
     with socket.create_connection(address(server.clear)) as one_more:
         assert one_more.recv(1) == b"", "closed at once"
     hit = limits()["hit"]["connections_per_address"]
@@ -188,7 +189,7 @@ def test_D22_limits_are_shown_and_configured(world):
     r = api.call("POST", "write", data=b"z" * (2 << 20), path="/memfs/g")
     assert r.status == 503 and r.headers["not-applied"] == "1" and r.json()["outcome"] == "NA", (r.status, r.body)
     assert api.get("stat", path="/memfs/g").status == 404 and limits()["hit"]["body_memory"]["hits"] >= 1
-    assert limits()["in_use"]["body_memory"] == 0
+    wait_for("the memory", lambda: limits()["in_use"]["body_memory"] == 0)
     kept.close()
 
 
@@ -196,10 +197,10 @@ def test_D09_bodies_in_memory_count_both_ways(world):
     """Responses that are not read, uploads that are not complete, copies that are gathered: then 503, nothing is changed."""
     server, api = configured(world, "server", {"body_memory": "8MiB"})
     in_use = lambda: api.get("limits").json()["in_use"]["body_memory"]
+    given_back = lambda: wait_for("the memory", lambda: in_use() == 0)  # a moment after the client has its answer
     big = b"x" * (3 << 20)
-    assert api.put("/memfs/big", big).status == 200 and in_use() == 0
-    assert api.put("/memfs/half", b"x" * (4 << 20)).status == 200 and in_use() == 0
-    assert api.put("/memfs/more", b"x" * ((4 << 20) + 1)).status == 200 and in_use() == 0
+    for name, content in ("big", big), ("half", b"x" * (4 << 20)), ("more", b"x" * ((4 << 20) + 1)):
+        assert api.put("/memfs/" + name, content).status == 200 and given_back()
     slow = []
     for n in range(1, 3):
         s = socket.socket()
@@ -218,26 +219,27 @@ def test_D09_bodies_in_memory_count_both_ways(world):
     assert api.get("limits").json()["hit"]["body_memory"]["last_peer"] == "127.0.0.1"
     for s in slow:
         s.close()
-    wait_for("the memory", lambda: in_use() == 0)
-    assert api.read("/memfs/big").body == big and in_use() == 0
-    assert api.mount("/more", "memfs").status == 200 and api.put("/memfs/bigger", big * 2).status == 200
+    given_back()
+    assert api.read("/memfs/big").body == big and given_back()
+    assert api.mount("/more", "memfs").status == 200 and api.put("/memfs/bigger", big * 2).status == 200 and given_back()
     half = socket.create_connection(address(server.clear))
     half.sendall(b"PUT /api/v1/files?path=/memfs/f HTTP/1.1\r\nHost: x\r\nContent-Length: 4000000\r\n\r\n" + big)
     wait_for("half of an upload", lambda: in_use() == len(big))
     assert api.post("copy", {"newPath": "/more/copy"}, path="/memfs/big").status == 200, "3 + 3 MiB"
+    wait_for("that of the copy", lambda: in_use() == len(big))
     r = api.post("copy", {"newPath": "/more/bigger"}, path="/memfs/bigger")
     assert r.status == 503 and r.json()["outcome"] == "NA", r.body
     assert api.get("stat", path="/more/bigger").status == 404
     half.close()
-    wait_for("the memory", lambda: in_use() == 0)
+    given_back()
 
 
 def test_idle_connections_end(world):
-    server, api = configured(world, "server", {"idle_timeout_http1": "250ms"})
-    assert api.get("limits").json()["limits"]["idle_timeout_http1"] == 250
-    with socket.create_connection(address(server.clear)) as s:
+    server, api = configured(world, "server", {"idle_timeout_http1": "2s"})
+    assert api.get("limits").json()["limits"]["idle_timeout_http1"] == 2000
+    with socket.create_connection(address(server.clear), timeout=60) as s:
         s.sendall(b"GET /api/v1/version HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert s.recv(4096).startswith(b"HTTP/1.1 200 ") and s.recv(4096) == b"", "idle for too long"
+        assert s.makefile("rb").read().startswith(b"HTTP/1.1 200 "), "and then its end: idle for too long"
     assert api.get("limits").json()["hit"]["idle_timeout"]["hits"] >= 1
 
 
@@ -272,7 +274,7 @@ def test_D03_connections_per_identity(world):
 
 def test_D03_handshakes_per_address(world):
     """Who opens connections and says nothing holds up nobody but himself, and him for the time of a handshake only."""
-    server, api = configured(world, "server", {"handshakes_per_address": 4, "handshake_timeout": "1s"}, tls=True)
+    server, api = configured(world, "server", {"handshakes_per_address": 4, "handshake_timeout": "3s"}, tls=True)
     silent = [socket.create_connection(address(server.tls)) for _ in range(6)]
     wait_for("the silent ones", lambda: api.get("limits").json()["in_use"] == {"connections": 7, "handshakes": 4, "body_memory": 0, "uploads": 0})
     other = socket.create_connection(address(server.tls), source_address=("127.0.0.9", 0))
@@ -289,16 +291,18 @@ def test_D03_handshakes_per_address(world):
 
 def test_D21_connections_get_old(world):
     """An old connection is told so and ends after what is in flight; over HTTP/2 no call fails."""
-    server, api = configured(world, "server", {"connection_age": "1s", "connection_age_grace": "2s"}, tls=True)
+    server, api = configured(world, "server", {"connection_age": "3s", "connection_age_grace": "2s"}, tls=True)
     near = world.start("near", world.mount_arg("/r", server.tls, **world.mtls()))
     wait_for("the mount", Api(near.clear).ready)
-    end = time.monotonic() + 4
-    while time.monotonic() < end:
+
+    def hits():
         assert Api(near.clear).read("/r/memfs/README").status == 200
-    assert api.get("limits").json()["hit"]["connection_age"]["hits"] >= 2
+        return api.get("limits").json()["hit"]["connection_age"].get("hits", 0)
+
+    wait_for("two old connections", lambda: hits() >= 2)
     with socket.create_connection(address(server.clear)) as s:
         s.sendall(b"GET /api/v1/version HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert s.recv(4096).endswith(b"}\n") and s.recv(1) == b"", "an idle one simply ends"
+        assert s.makefile("rb").read().endswith(b"}\n"), "an idle one simply ends"
 
 
 def identified(world, name, server):
@@ -336,7 +340,7 @@ def test_D01_D20_who_may_connect_and_administrate(world):
     assert r.json()["class"] == "tls_auth" and r.json()["outcome"] == "NA", r.body
     assert "refuses our client certificate" in r.error and "give client_cert" not in r.error, r.body
     assert "client dns:revoked-client is not in tls.clients" in open(server.log_path).read()
-    assert subprocess.run([world.agfsd, "-c", config], capture_output=True, timeout=20).returncode == 2, "no CA to know them by"
+    assert subprocess.run([world.agfsd, "-c", config], capture_output=True, timeout=60).returncode == 2, "no CA to know them by"
 
 
 def test_D15_arguments_are_small(world):
@@ -350,7 +354,7 @@ def test_D15_arguments_are_small(world):
     start = time.monotonic()
     api.put("/memfs/a", b"a" * 60000 + b"!\n")
     assert api.post("grep", {"path": "/memfs/a", "pattern": "(a+)+$"}).status == 400, "too expensive"
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 30
 
 
 def test_D17_rights_are_given_up(world):

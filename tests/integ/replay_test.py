@@ -23,7 +23,7 @@ except ImportError as e:
 
 from agfs_leaver import Leaver
 from agfs_upstream import HANG, RESET, Answer, Upstream, error, info, written
-from agfs_world import Api, run, wait_for
+from agfs_world import Api, at_once, run, wait_for
 
 BYTES = "application/octet-stream"
 CREATE, EXCLUSIVE, APPEND = 2, 4, 1  # flags of a write, as numbers
@@ -268,14 +268,16 @@ def E6_seek_answers_where_it_is_and_an_unreadable_reply_is_no_success(world):
 
 def E7_a_timeout_is_a_timeout(world):
     """It comes in time, as a class of its own, and what may have run is not repeated."""
-    s = Scripted(world, timeout="500ms")
+    s = Scripted(world, timeout="3s")
     s.table[("PUT", "files")] = s.table[("GET", "files")] = s.table[("GET", "stat")] = HANG
     for u, api, path in s.each():
-        for r in (api.put(path + "/q/enqueue", b"x", timeout=10), api.read(path + "/f", timeout=10),
-                  api.get("stat", path=path + "/f", timeout=10)):
+        replies = []
+        at_once(lambda: replies.append(api.put(path + "/q/enqueue", b"x")), lambda: replies.append(api.read(path + "/f")),
+                lambda: replies.append(api.get("stat", path=path + "/f")))
+        for r in replies:
             r = check(r, 504).json()
             assert (r["class"], r["outcome"]) == ("timeout", "UN"), r
-        assert len(u.hits) == 3, u.hits
+        assert len(replies) == len(u.hits) == 3, u.hits
     s.table[("PUT", "files")] = written(1)
     for u, api, path in s.each():
         check(api.put(path + "/q/enqueue", b"x"))  # not held up by what came of the one before
@@ -297,12 +299,12 @@ def E8_a_stream_fails_as_what_it_is(world):
 
 def T1_a_timeout_bounds_the_wait_not_the_size(world):
     """A body that takes several times the option timeout, but comes, is read and written."""
-    piece, n = b"x" * 16384, 6
-    s = Scripted(world, timeout="500ms")
+    piece, n = b"x" * 16384, 14
+    s = Scripted(world, timeout="2s")
 
-    def slowly():
+    def slowly():  # the clock of the other side: that a piece comes late is no matter, that none comes for 2 s is
         for _ in range(n):
-            time.sleep(0.25)
+            time.sleep(0.4)
             yield piece
 
     s.table[("GET", "files")] = lambda r: Answer(200, b"", BYTES, pieces=slowly())
@@ -399,9 +401,9 @@ def A013_a_drip_is_cut(world):
     for t in (*drips, follower):
         t.start()
     for t in drips:
-        t.join(40)
+        t.join(60)
     took = time.monotonic() - began
-    assert ends == ["cut", "cut"] and 14 < took < 25, (ends, took)
+    assert ends == ["cut", "cut"] and 14 < took < 45, (ends, took)
     assert not live, "a live stream was cut"
     over.set()
     follower.join()
@@ -441,7 +443,8 @@ def T7_a_mount_that_hangs_holds_up_nobody(world):
     world.upstreams.append(silent)
     api = near(world, far(world), timeout="10s")
     replies = []
-    t = threading.Thread(target=lambda: replies.append(api.mount("/hanging", "proxyfs", base_url=silent.url, timeout="2s")))
+    t = threading.Thread(target=lambda: replies.append(api.mount("/hanging", "proxyfs", base_url=silent.url, timeout="5m",
+                                                                 connect_timeout="5m")))
     t.start()
     wait_for("the mount to hang", lambda: silent.hits)
     for _ in range(20):
@@ -452,6 +455,7 @@ def T7_a_mount_that_hangs_holds_up_nobody(world):
         check(api.get("mounts"))
     check(api.mount("/second", "memfs"))
     assert not replies, "the mount came back before the others were done: it held nobody up, or everybody"
+    silent.close()
     t.join()
     assert replies[0].status >= 500, replies[0].body
 
@@ -460,11 +464,11 @@ def T7_a_mount_that_hangs_holds_up_nobody(world):
 
 def S2_an_idle_stream_stays_and_a_cut_one_is_an_error(world):
     idle = threading.Event()
-    s = Scripted(world, timeout="500ms", keepalive_interval="1s", keepalive_timeout="10s")
+    s = Scripted(world, timeout="2s", keepalive_interval="1s", keepalive_timeout="10s")
 
     def live(cut):
         yield b"first"
-        idle.wait(10)
+        idle.wait(60)
         yield b"second"
         if cut:
             raise ConnectionError("the remote dies")
@@ -478,7 +482,7 @@ def S2_an_idle_stream_stays_and_a_cut_one_is_an_error(world):
             r = c.getresponse()
             assert r.read(5) == b"first"
             since = time.monotonic()
-            wait_for("a silence of several timeouts", lambda: cut or time.monotonic() - since > 1.5)
+            wait_for("a silence of several timeouts", lambda: cut or time.monotonic() - since > 4.5)
             idle.set()
             assert r.read(6) == b"second"
             try:

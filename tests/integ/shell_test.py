@@ -183,7 +183,7 @@ def test_a_live_stream(world):
     server, api = start(world, "--mount", "streamfs:/live")
     api.put("/live/s", b"first\n")
     for n, words in enumerate((["cat", "/live/s"], ["cat", "-f", "/live/s"], ["-c", "cat --stream /live/s; echo no"])):
-        p = subprocess.Popen([os.path.abspath(world.agfs), "--server", server.clear, "--timeout", "1s", *words],
+        p = subprocess.Popen([os.path.abspath(world.agfs), "--server", server.clear, "--timeout", "5s", *words],
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
         assert p.stdout.readline() == b"first\n", p.communicate()  # a new reader gets what was written before
         for _ in range(n):

@@ -102,7 +102,7 @@ def test_the_server_goes_away(world):
                          stderr=subprocess.PIPE, text=True)
     wait_for("some files", lambda: os.path.isdir(world.path("store/t")) and len(os.listdir(world.path("store/t"))) > 20)
     servers[0].stop(signal.SIGKILL)
-    said = [line for line in p.communicate(timeout=60)[1].splitlines() if not re.match(r"agfs: c\d+ ", line)]  # the log
+    said = [line for line in p.communicate(timeout=120)[1].splitlines() if not re.match(r"agfs: c\d+ ", line)]  # the log
     last = re.fullmatch(r"agfs: upload: (\d+) more were not tried: the server cannot be reached", said[-1])
     assert p.returncode == 8 and last and len(said) < 60, (p.returncode, len(said), said[-3:])
     assert all(line.startswith("agfs: upload: %s/store/t/f" % at) for line in said[:-1]), said[:-1]
@@ -113,11 +113,11 @@ def test_the_server_hangs(world):
     """As many calls as run side by side find out; nobody waits for the rest one after another."""
     servers, api, at = chain(world)
     tree(world.path("t"), ["f%d" % n for n in range(5000)] + ["sub/g%d" % n for n in range(100)], str.encode)
-    p = subprocess.Popen([world.agfs, "--server", servers[0].clear, "--timeout", "1s", "upload", "-r", "-j", "6",
+    p = subprocess.Popen([world.agfs, "--server", servers[0].clear, "--timeout", "3s", "upload", "-r", "-j", "6",
                           world.path("t"), at + "/store"], stderr=subprocess.PIPE, text=True)
     wait_for("some files", lambda: os.path.isdir(world.path("store/t")) and len(os.listdir(world.path("store/t"))) > 20)
     with servers[0].standing_still():
-        said = [line for line in p.communicate(timeout=60)[1].splitlines() if not re.match(r"agfs: c\d+ ", line)]  # the log
+        said = [line for line in p.communicate(timeout=120)[1].splitlines() if not re.match(r"agfs: c\d+ ", line)]  # the log
     last = re.fullmatch(r"agfs: upload: (\d+) more were not tried: the server does not answer", said[-1])
     assert p.returncode == 10 and last and 6 <= len(said) - 1 <= 12, (p.returncode, len(said), said[-3:])
     assert all("(class timeout" in line for line in said[:-1]), said[:-1]
@@ -139,7 +139,7 @@ def test_cancelled(world):
                              stderr=subprocess.PIPE, text=True, env=env)
         wait_for("several files to come in", lambda: len(glob.glob(back + "/.agfs-*")) > 3 or p.poll() is not None)
         p.send_signal(sig)
-        said = p.communicate(timeout=20)[1]
+        said = p.communicate(timeout=60)[1]
         assert p.returncode == 128 + sig and "cancelled" in said, (p.returncode, said)
         left = {name: len(data) for name, data in found(back).items()}
         assert all(size == 32 * MIB and "." not in name for name, size in left.items()), left
