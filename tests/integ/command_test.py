@@ -196,4 +196,4 @@ if __name__ == "__main__":
     run([test_closed_descriptors, test_check_config_tries_each_driver, test_check_config_reads_all_of_the_file,
          test_a_mount_that_cannot_work_is_not_tried_for_ever, test_the_end_does_not_wait_for_live_streams,
          test_output_that_is_lost, test_what_the_readmes_in_the_tree_say_works,
-         test_the_manual_has_all_types_and_options])
+         test_the_manual_has_all_types_and_options], at_once=3)
