@@ -168,6 +168,14 @@ def test_an_open_loop(world):
     nothing_left(server)
 
 
+def test_callers_that_wait_for_their_turn_sleep(world):
+    server = start(world)
+    report = world.path("r.json")
+    expect(keeps_its_plan(lambda: bench(world, server.clear, "-r", "70", "-d", "1s", "--rounds", "1", "--json", report)), 0)
+    s = only(load(report))  # 64 callers that look every 20 ms whether the end has come: more than 20 a call
+    assert s["callers"] == 64 and s["context_switches_per_call"] < 12, s["context_switches_per_call"]
+
+
 def test_a_slow_plan_ends_with_its_last_call(world):
     server = start(world)
     report = world.path("r.json")
@@ -277,6 +285,7 @@ def test_a_terminal_shows_progress(world):
 
 def test_bad_options(world):
     expect(bench(world, "-d", "0", "http://127.0.0.1:1"), 2, "--duration 0", "no time")
+    expect(bench(world, "-d", "25h", "http://127.0.0.1:1"), 2, "--duration 25h", "up to 24h")
     expect(bench(world, "-r", "0", "http://127.0.0.1:1"), 2, "--rate 0")
     expect(bench(world, "--cpu", "1023", "http://127.0.0.1:1"), 2, "--cpu 1023")
     expect(bench(world, "--help"), 0, "usage: agfs-bench")

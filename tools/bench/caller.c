@@ -5,14 +5,21 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <time.h>
 
-#define NAP_NS (20 * NS_PER_MS) /* longest sleep without a look at run->stop */
+#define NAP_NS (2 * NS_PER_MS) /* longest sleep that the end of the run does not end */
 /* A closed loop at a server that is gone: */
 #define FAILURES_FREE 10          /* in a row, before a caller waits between calls */
 #define BACK_OFF_NS_MIN NS_PER_MS /* doubled with each further failure */
 #define BACK_OFF_NS_MAX (100 * NS_PER_MS)
 #define GIVE_UP_NS (10 * NS_PER_S) /* of a number of calls, which has no end by itself */
+
+void run_stop(struct run *run)
+{
+    pthread_mutex_lock(&run->mu);
+    atomic_store(&run->stop, true);
+    pthread_cond_broadcast(&run->changed);
+    pthread_mutex_unlock(&run->mu);
+}
 
 void caller_init(struct caller *c, struct run *run, unsigned number)
 {
@@ -84,15 +91,25 @@ static void note_error(struct caller *c, enum bench_op op, const struct pfs_erro
     }
 }
 
-/* False: the round was stopped meanwhile. */
+/*
+ * False: the round was stopped meanwhile. Most of the time is waited where that wakes up: looking
+ * every now and then would take more CPU time than the calls of a slow plan. The rest is slept,
+ * since a wake-up that needs the lock may come late.
+ */
 static bool wait_until(struct run *run, int64_t due)
 {
-    for (int64_t now; (now = now_ns()) < due;) {
-        int64_t until = due - now < NAP_NS ? due : now + NAP_NS;
-        struct timespec t = {.tv_sec = until / NS_PER_S, .tv_nsec = until % NS_PER_S};
-        if (atomic_load_explicit(&run->stop, memory_order_relaxed))
-            return false;
-        clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL);
+    struct timespec soon = timespec_of(due - NAP_NS), then = timespec_of(due);
+    int timed_out = 0;
+
+    if (due - now_ns() > NAP_NS) {
+        pthread_mutex_lock(&run->mu);
+        while (!atomic_load(&run->stop) && timed_out == 0)
+            timed_out = pthread_cond_clockwait(&run->changed, &run->mu, CLOCK_MONOTONIC, &soon);
+        pthread_mutex_unlock(&run->mu);
+    }
+    if (atomic_load(&run->stop))
+        return false;
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &then, NULL) == EINTR) {
     }
     return true;
 }
@@ -216,8 +233,8 @@ static bool take_ticket(struct run *run)
 {
     long long left = atomic_fetch_sub(&run->tickets, 1);
 
-    if (left <= 1)
-        atomic_store_explicit(&run->stop, true, memory_order_relaxed);
+    if (left == 1)
+        run_stop(run);
     return left > 0;
 }
 

@@ -56,6 +56,8 @@ struct caller {
     int64_t slot_took[SLOT_CALLS]; /* how long each took */
 };
 
+/* No call begins any more, and nobody waits for the time of one. */
+void run_stop(struct run *run);
 void caller_init(struct caller *c, struct run *run, unsigned number);
 void *caller_main(void *caller);
 /* Adds what was measured to the step and to the round's histograms (NULL where unused). */

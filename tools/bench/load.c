@@ -87,8 +87,7 @@ static struct usage begin_together(struct run *run)
 
     pthread_mutex_lock(&run->mu);
     while (run->warm < l->callers && !interrupted()) {
-        int64_t until = now_ns() + LOOK_NS; /* a signal wakes nobody here */
-        struct timespec t = {.tv_sec = until / NS_PER_S, .tv_nsec = until % NS_PER_S};
+        struct timespec t = timespec_of(now_ns() + LOOK_NS); /* a signal wakes nobody here */
         pthread_cond_clockwait(&run->changed, &run->mu, CLOCK_MONOTONIC, &t);
     }
     struct usage u = usage_now(l);
@@ -139,7 +138,7 @@ static void watch(struct run *run, const struct caller *callers, struct step *s)
         now = now_ns();
         run->ended_ns = now < run->end_ns ? now : run->end_ns;
         atomic_store(&run->cut_ns, run->ended_ns);
-        atomic_store(&run->stop, true);
+        run_stop(run);
     }
 }
 

@@ -178,7 +178,7 @@ static int take_load(int opt, struct collected *c)
     case 'd':
         c->duration_given = true;
         if (!parse_duration(optarg, &o->duration_ns))
-            return bad("--duration", optarg, "a time like 500ms, 5s or 2m expected");
+            return bad("--duration", optarg, "a time like 500ms, 5s or 2m expected, up to 24h");
         if (o->duration_ns <= 0)
             return bad("--duration", optarg, "nothing can be measured in no time");
         return 0;
@@ -190,7 +190,7 @@ static int take_load(int opt, struct collected *c)
     case OPT_WARMUP:
         return parse_duration(optarg, &o->warmup_ns)
                    ? 0
-                   : bad("--warmup", optarg, "a time like 0, 500ms or 5s expected");
+                   : bad("--warmup", optarg, "a time like 0, 500ms or 5s expected, up to 24h");
     case OPT_ARRIVAL:
         c->arrival = optarg;
         o->arrival = strcmp(optarg, "poisson") == 0 ? ARRIVAL_POISSON : ARRIVAL_CONSTANT;

@@ -10,6 +10,7 @@
 #include <proxyfs/error.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #define EXIT_OTHER 1
 #define EXIT_USAGE 2
@@ -28,6 +29,7 @@ char *xasprintf(const char *format, ...) PFS_PRINTF(1, 2);
 
 /* CLOCK_MONOTONIC. */
 int64_t now_ns(void);
+struct timespec timespec_of(int64_t ns);
 
 /* Prints "agfs-bench: TEXT" on stderr and returns code. */
 int complain(int code, const char *format, ...) PFS_PRINTF(2, 3);
