@@ -97,12 +97,25 @@ double op_percentile_us(const struct op_result *o, double percent)
                : NAN;
 }
 
+/*
+ * Of a closed loop: the median, which a disturbance of one round does not change. An outage is
+ * none: where calls failed, every round counts.
+ */
+static double typical_rate(const struct step *s)
+{
+    double sum = 0;
+
+    for (size_t i = 0; i < s->rates.n; i++)
+        sum += s->rates.v[i];
+    return s->n_errors ? sum / (double)s->rates.n : stats_median(s->rates.v, s->rates.n);
+}
+
 static void finish_step(struct step *s)
 {
     s->all.calls = s->calls;
     s->all.errors = s->n_errors;
     if (s->rates.n)
-        s->reached_rate = s->arrival == ARRIVAL_CLOSED ? stats_median(s->rates.v, s->rates.n)
+        s->reached_rate = s->arrival == ARRIVAL_CLOSED ? typical_rate(s)
                           : s->seconds > 0             ? (double)s->calls / s->seconds
                                                        : 0;
 }
@@ -203,14 +216,21 @@ bool step_fell_short(const struct step *s)
 void step_warning(const struct step *s, char *buf, size_t cap)
 {
     buf[0] = '\0';
-    if (step_fell_short(s))
-        snprintf(buf, cap,
-                 "only %.0f of %.0f planned calls/s were reached; %llu calls that were due never "
-                 "started (they count in the times with what they had waited)",
-                 s->reached_rate, s->planned_rate, (unsigned long long)s->unstarted);
-    else if (s->backed_off)
+    if (step_fell_short(s)) {
+        char failed[40] = "", unstarted[120] = "";
+        if (s->n_errors)
+            snprintf(failed, sizeof failed, "; %llu calls failed", (unsigned long long)s->n_errors);
+        if (s->unstarted)
+            snprintf(unstarted, sizeof unstarted,
+                     "; %llu calls that were due never started (they count in the times with what "
+                     "they had waited)",
+                     (unsigned long long)s->unstarted);
+        snprintf(buf, cap, "only %.*f of %.15g planned calls/s were reached%s%s",
+                 s->reached_rate < 10 ? 2 : 0, s->reached_rate, s->planned_rate, failed, unstarted);
+    } else if (s->backed_off) {
         snprintf(buf, cap,
                  "after 10 failures in a row a caller waits, up to 100 ms, before it calls again "
                  "(%llu times): failures are fewer and calls/s less than without that",
                  (unsigned long long)s->backed_off);
+    }
 }

@@ -112,9 +112,8 @@ static void write_details(FILE *f, const struct step *s, bool is_limit)
             "", format_us(a, (double)hist_percentile(s->late, 50) / 1e3),
             format_us(b, (double)hist_percentile(s->late, 99) / 1e3));
     if (s->cut)
-        fprintf(
-            f, "%14s %llu calls were under way at Ctrl-C: in the times, with what they had taken\n",
-            "", (unsigned long long)s->cut);
+        fprintf(f, "%14s %llu call%s under way at Ctrl-C: in the times, with what they had taken\n",
+                "", (unsigned long long)s->cut, s->cut == 1 ? " was" : "s were");
     step_warning(s, warning, sizeof warning);
     if (warning[0])
         fprintf(f, "%14s WARNING: %s\n", "", warning);

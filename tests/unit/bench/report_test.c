@@ -241,6 +241,24 @@ Test(bench_report, a_rate_that_was_not_reached_is_said)
     cr_assert(
         strstr(text, "only 50 of 60 planned calls/s were reached; 10 calls that were due never"),
         "%s", text);
+    s->unstarted = 0;
+    s->n_errors = 9;
+    step_warning(s, text, sizeof text);
+    cr_assert_str_eq(text, "only 50 of 60 planned calls/s were reached; 9 calls failed");
+    report_fini(&r);
+}
+
+Test(bench_report, a_round_in_which_every_call_failed_is_no_disturbance)
+{
+    struct report r = make(100, 3);
+    struct step *s = r.targets[0].steps;
+
+    s->rates.v[0] = s->rates.v[1] = 0; /* the third round has 102/s */
+    report_finish(&r);
+    cr_assert_float_eq(s->reached_rate, 0, 1e-9);
+    s->n_errors = 20;
+    report_finish(&r);
+    cr_assert_float_eq(s->reached_rate, 34, 1e-9);
     report_fini(&r);
 }
 
