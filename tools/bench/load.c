@@ -20,7 +20,7 @@
 /* ---- what processes and connections used ---- */
 
 struct usage {
-    double client_s, server_s, switches, instructions;
+    double client_s, server_s, machine_s, switches, instructions;
     uint64_t wire_in, wire_out, connects;
     unsigned connections, streams;
 };
@@ -47,6 +47,7 @@ static struct usage usage_now(const struct load *l)
 {
     struct rusage r;
     struct usage u = {.server_s = process_cpu_s(l->target->server),
+                      .machine_s = machine_cpu_s(),
                       .instructions = instructions_read()};
 
     getrusage(RUSAGE_SELF, &r);
@@ -60,6 +61,7 @@ static void note_usage(struct step *s, const struct usage *a, const struct usage
 {
     s->cpu_client_s += b->client_s - a->client_s;
     s->cpu_server_s += b->server_s - a->server_s;
+    s->cpu_machine_s += b->machine_s - a->machine_s;
     s->instructions += b->instructions - a->instructions;
     s->switches += b->switches - a->switches;
     s->wire_in += b->wire_in - a->wire_in;

@@ -186,6 +186,19 @@ double process_cpu_s(pid_t pid)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
+double machine_cpu_s(void)
+{
+    double user, nice, system, irq, softirq, steal;
+    FILE *f = fopen("/proc/stat", "re");
+    bool known = f && fscanf(f, "cpu %lf %lf %lf %*f %*f %lf %lf %lf", &user, &nice, &system, &irq,
+                             &softirq, &steal) == 6;
+
+    if (f)
+        fclose(f);
+    return known ? (user + nice + system + irq + softirq + steal) / (double)sysconf(_SC_CLK_TCK)
+                 : NAN;
+}
+
 /* ---- this process ---- */
 
 static int counter = -1;

@@ -12,6 +12,8 @@
 pid_t process_of_url(const char *url);
 /* CPU time of a process in seconds, NAN when it cannot be known. */
 double process_cpu_s(pid_t pid);
+/* That of everything on this machine, and what its hypervisor gave to others; NAN: unknown. */
+double machine_cpu_s(void);
 
 /*
  * User instructions of this process and every thread that it starts from now on; where the machine

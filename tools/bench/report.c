@@ -208,6 +208,14 @@ struct ratio ratio_of(const struct per_round *a, const struct per_round *b)
     return r;
 }
 
+double step_cpu_others_s(const struct step *s)
+{
+    double others = s->cpu_machine_s - s->cpu_client_s;
+
+    others -= isfinite(s->cpu_server_s) ? s->cpu_server_s : 0;
+    return others < 0 ? 0 : others; /* the kernel counts it in ticks */
+}
+
 bool step_fell_short(const struct step *s)
 {
     return s->planned_rate > 0 && s->reached_rate < (RATE_REACHED - chance(s)) * s->planned_rate;

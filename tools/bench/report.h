@@ -53,7 +53,8 @@ struct step {
     uint64_t bytes_read, bytes_written, wire_in, wire_out, connects;
     unsigned connections;
     unsigned streams_peak; /* seen now and then; 0: never looked while a call was under way */
-    double cpu_client_s, cpu_server_s, instructions;
+    double cpu_client_s, cpu_server_s, cpu_machine_s; /* machine: those two and everything else */
+    double instructions;
     double switches;
     struct per_round rates;
     struct op_result ops[N_OPS], all;
@@ -124,6 +125,8 @@ struct ratio {
     bool more_than_noise;
 };
 struct ratio ratio_of(const struct per_round *a, const struct per_round *b);
+/* CPU time of this machine that neither the client nor the server took; NAN: unknown. */
+double step_cpu_others_s(const struct step *s);
 /* The planned rate was not reached, by more than Poisson arrivals miss it by chance. */
 bool step_fell_short(const struct step *s);
 /* What should be said aloud about a step: "", or one line (rate not reached, errors, ...). */

@@ -170,6 +170,7 @@ static void write_step(struct json_out *j, const struct step *s)
     json_count(j, "connects", s->connects);
     json_number(j, "cpu_client_s", s->cpu_client_s);
     json_number(j, "cpu_server_s", s->cpu_server_s);
+    json_number(j, "cpu_machine_s", s->cpu_machine_s);
     double calls = s->calls ? (double)s->calls : NAN;
     json_number(j, "context_switches_per_call", s->switches / calls);
     json_number(j, "instructions_per_call", s->instructions / calls);

@@ -100,6 +100,9 @@ static void write_details(FILE *f, const struct step *s, bool is_limit)
     fprintf(f, "\n%14s CPU ", "");
     write_cpu(f, "client", s->cpu_client_s, s);
     write_cpu(f, ", server", s->cpu_server_s, s);
+    double others = step_cpu_others_s(s);
+    if (isfinite(others))
+        fprintf(f, ", %s %.2f s", isfinite(s->cpu_server_s) ? "all else" : "all else here", others);
     if (s->calls)
         fprintf(f, "; %.2f context switches/call", s->switches / (double)s->calls);
     if (s->calls && isfinite(s->instructions))

@@ -23,7 +23,7 @@ static struct report make(unsigned n, unsigned rounds)
     r.targets[0].steps = calloc(1, sizeof(struct step));
     r.targets[0].n_steps = 1;
     struct step *s = r.targets[0].steps;
-    s->value = s->instructions = s->cpu_server_s = NAN;
+    s->value = s->instructions = s->cpu_server_s = s->cpu_machine_s = NAN;
     s->callers = s->remotes = 1;
     s->seconds = 1;
     s->calls = n;
