@@ -13,12 +13,14 @@ struct comparison {
     enum verdict verdict; /* of b against a */
     double a, b;          /* medians */
     double change;        /* b / a - 1 */
+    double range;         /* how far the rounds of one run are apart, at most */
     double p;             /* of the rank sum test */
 };
 
 /*
  * Compares the rounds of two runs. A difference counts when the rank sum test finds it (p <= 0.05)
- * and it is greater than `floor`, the change that two runs of the same thing may show.
+ * and it is greater than `floor`, the change that two runs of the same thing may show, and than the
+ * rounds of either run are apart: what disturbs one round may as well last for a run.
  */
 struct comparison compare_rounds(const double *a, size_t n_a, const double *b, size_t n_b,
                                  int more_is_better, double floor);

@@ -15,13 +15,39 @@ static int by_value(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-double stats_median(const double *v, size_t n)
+/* To be freed. */
+static double *sorted_copy(const double *v, size_t n)
 {
     double *sorted = xcalloc(n, sizeof *sorted);
 
     memcpy(sorted, v, n * sizeof *v);
     qsort(sorted, n, sizeof *sorted, by_value);
-    double median = (sorted[(n - 1) / 2] + sorted[n / 2]) / 2;
+    return sorted;
+}
+
+double stats_range(const double *v, size_t n)
+{
+    double *sorted = sorted_copy(v, n), range = sorted[n - 1 - n / 10] - sorted[n / 10];
+
+    free(sorted);
+    return range;
+}
+
+double stats_found_p(const double *p, size_t n)
+{
+    double *sorted = sorted_copy(p, n), found = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (sorted[i] <= STATS_SIGNIFICANT * (double)(i + 1) / (double)n)
+            found = sorted[i];
+    }
+    free(sorted);
+    return found;
+}
+
+double stats_median(const double *v, size_t n)
+{
+    double *sorted = sorted_copy(v, n), median = (sorted[(n - 1) / 2] + sorted[n / 2]) / 2;
     free(sorted);
     return median;
 }

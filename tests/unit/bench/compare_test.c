@@ -48,6 +48,25 @@ Test(bench_compare, one_bad_round_is_no_difference)
     cr_assert_eq(verdict(base, outlier, 5, 0), VERDICT_SAME);
 }
 
+/* All are slower, but by less than the rounds of one run are apart. */
+Test(bench_compare, what_one_run_differs_by_is_noise)
+{
+    const double restless[] = {100, 110, 120, 130, 140}, later[] = {141, 145, 150, 155, 160};
+
+    cr_assert_eq(verdict(restless, later, 5, 0), VERDICT_SAME);
+    cr_assert_eq(verdict(later, restless, 5, 0), VERDICT_SAME);
+    cr_assert_eq(verdict(restless, slower, 5, 0), VERDICT_BETTER);
+}
+
+Test(bench_compare, from_nothing)
+{
+    const double nothing[5] = {0};
+
+    cr_assert_eq(verdict(nothing, base, 5, 1), VERDICT_BETTER);
+    cr_assert_eq(verdict(base, nothing, 5, 1), VERDICT_WORSE);
+    cr_assert_eq(verdict(nothing, nothing, 5, 1), VERDICT_SAME);
+}
+
 Test(bench_compare, too_few_rounds)
 {
     cr_assert_eq(verdict(base, slower, 3, 0), VERDICT_TOO_FEW);
@@ -110,6 +129,7 @@ Test(bench_compare, a_report_that_is_worse)
     cr_assert(strstr(text, "stat p50"), "%s", text);
     cr_assert(strstr(text, "B is WORSE, more than noise"), "%s", text);
     cr_assert(strstr(text, "verdict: B is worse in 2 of 2 figures"), "%s", text);
+    cr_assert(strstr(text, "NOTE: the targets differ, name: x in A, y in B"), "%s", text);
     free(text);
 }
 
@@ -156,6 +176,8 @@ Test(bench_compare, other_workloads_are_pointed_out)
     cr_assert(
         strstr(text, "NOTE: the workloads differ, text: \"stat\" in A, \"stat:1,read:9\" in B"),
         "%s", text);
+    cr_assert(strstr(text, "  stat p50"), "%s", text);
+    cr_assert_null(strstr(text, "  calls/s"), "%s", text);
     cr_assert_null(strstr(text, "files"), "%s", text);
     free(text);
 }
@@ -220,4 +242,55 @@ Test(bench_compare, a_round_without_a_figure)
 {
     check_failures(REPORT("x", FAST, "[100,null,102,103,104,101]", "20"),
                    REPORT("x", FAST, FAST, "20"), 0, "102 us");
+}
+
+/* An operation whose rounds are FAST, but for the one numbered `slow`. */
+static void append_op(char *text, size_t cap, int number, int slow)
+{
+    size_t n = strlen(text);
+
+    snprintf(text + n, cap - n,
+             "%s{\"op\":\"op%d\",\"percentiles_us\":{\"50\":1},\"p50_per_round_us\":%s}",
+             number ? "," : "", number, number == slow ? SLOW : FAST);
+}
+
+static void make_ops(char *text, size_t cap, int n_ops, int slow)
+{
+    snprintf(text, cap,
+             "{\"schema\":\"agfs-bench/1\",\"targets\":[{\"name\":\"x\",\"steps\":[{\"ops\":[");
+    for (int i = 0; i < n_ops; i++)
+        append_op(text, cap, i, slow);
+    strcat(text, "]}]}]}");
+}
+
+/* With five rounds the least p is 0.008: one of six figures may be that by chance, of seven it is.
+ */
+Test(bench_compare, of_many_figures_some_differ_by_chance)
+{
+    static char a[4096], b[4096];
+
+    make_ops(a, sizeof a, 6, -1);
+    make_ops(b, sizeof b, 6, 5);
+    check_failures(a, b, 1, "verdict: B is worse in 1 of 6 figures");
+    make_ops(a, sizeof a, 7, -1);
+    make_ops(b, sizeof b, 7, 6);
+    check_failures(a, b, 0, "(p = 0.008, as chance makes of many figures)");
+}
+
+#define MACHINE(model, cpus, busy)                                                                 \
+    "{\"schema\":\"agfs-bench/1\",\"machine\":{\"model\":\"" model "\",\"cpus\":" cpus             \
+    "},\"targets\":[{\"name\":\"x\",\"steps\":[{\"seconds\":10,\"cpu_machine_s\":" busy            \
+    ",\"cpu_client_s\":1,\"cpu_server_s\":2,\"rates_per_round\":" FAST "}]}]}"
+
+Test(bench_compare, other_circumstances_are_pointed_out)
+{
+    char *text;
+
+    check_failures(MACHINE("this", "2", "3"), MACHINE("that", "4", "3"), 0,
+                   "NOTE: the machines differ: 2 CPUs, this in A, 4 CPUs, that in B");
+    check_failures(MACHINE("this", "2", "3"), MACHINE("this", "2", "13"), 0,
+                   "NOTE: other programs had 0 % of the CPUs in A, 50 % in B");
+    cr_assert_eq(compare(MACHINE("this", "2", "3"), MACHINE("this", "2", "4"), &text), 0);
+    cr_assert_null(strstr(text, "NOTE"), "%s", text);
+    free(text);
 }

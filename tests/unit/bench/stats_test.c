@@ -12,6 +12,24 @@ Test(bench_stats, median)
     cr_assert_eq(stats_median((double[]){7}, 1), 7);
 }
 
+Test(bench_stats, range)
+{
+    const double many[] = {500, 3, 4, 5, 6, 7, 8, 9, 10, 1}; /* a tenth at each end is left out */
+
+    cr_assert_eq(stats_range((double[]){3, 1, 2}, 3), 2);
+    cr_assert_eq(stats_range((double[]){7}, 1), 0);
+    cr_assert_eq(stats_range(many, 10), 7);
+}
+
+Test(bench_stats, of_many_p_values_some_are_small_by_chance)
+{
+    cr_assert_eq(stats_found_p((double[]){0.04}, 1), 0.04);
+    cr_assert_eq(stats_found_p((double[]){0.06}, 1), 0);
+    cr_assert_eq(stats_found_p((double[]){0.5, 0.04, 0.6}, 3), 0);
+    cr_assert_eq(stats_found_p((double[]){0.5, 0.01, 0.6}, 3), 0.01);
+    cr_assert_eq(stats_found_p((double[]){0.05, 0.04, 0.04}, 3), 0.05);
+}
+
 /* The exact values of the test's tables. */
 Test(bench_stats, rank_sum_of_few)
 {
