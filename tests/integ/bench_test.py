@@ -204,6 +204,7 @@ def test_sweeps(world):
     expect(result, 0, "planned calls/s only")
     r = load(report)
     assert r["sweep"]["name"] == "rate_per_s" and r["sweep"]["knee"]["value"] in (50, 500)
+    assert r["targets"][0]["knee"] == r["sweep"]["knee"]
     expect(bench(world, server.tls, "--cacert", world.pki("ca.pem"), "--sweep", "remotes=1,3", "-d", "200ms",
                  "--rounds", "1", "--json", report), 0, "3 remotes")
     steps = load(report)["targets"][0]["steps"]

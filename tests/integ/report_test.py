@@ -140,7 +140,8 @@ def a_sweep_is_shown_step_by_step_and_its_knee_explained(world):
         assert row[5] == step["ops"][0]["percentiles_us"]["99"], row
     assert text(".knee") == "Knee of direct at 32 callers: " + report["sweep"]["knee"]["reason"] + "."
     assert "direct at 32 callers: client 0.933 + server 0.875 = 1.81 of 2 CPUs busy: the machine is used up" in text()
-    assert "through agfsd at 32 callers: client 0.689 + server 0.646 = 1.33 of 2 CPUs busy: these two leave CPU time" in text()
+    assert "through agfsd gets most done at 64 callers, 31,000/s; 90 % of that is reached at 8 callers, with client " in text()
+    assert "of 2 CPUs busy: these two leave CPU time" in text()
     assert "Side by side at 32 callers" in text()  # the details begin at the knee
     choose("pick-step", "4")
     assert "Side by side at 4 callers" in text()
@@ -154,6 +155,29 @@ def a_sweep_is_shown_step_by_step_and_its_knee_explained(world):
     report["sweep"]["knee"] = None
     show(world, report)
     assert "No knee was found." in text()
+
+
+def each_target_has_its_knee(world):
+    report = runs.callers()
+    report["targets"][0]["knee"] = report["sweep"]["knee"]
+    report["targets"][1]["knee"] = {"value": 4, "reason": "from 4 to 8 callers throughput changed by +1 %"}
+    for s in report["targets"][1]["steps"]:  # the rest of the two CPUs is somebody else's
+        s["cpu_machine_s"] = 2 * s["seconds"]
+    show(world, report, width=700)
+    assert chromium.value("document.querySelectorAll('.knee').length") == 2
+    assert "Knee of direct at 32 callers: " in text() and "Knee of through agfsd at 4 callers: from 4 to 8 callers" in text()
+    assert "of 2 CPUs busy, everything else here " in text() and "the machine is used up by all together" in text()
+    assert "Side by side at 32 callers" in text()
+    names = heads("cost-table")
+    assert [abs(r[names.index("CPUs of all else")] - 0.665) < 0.001 for r in rows("cost-table")[1:2]] == [True], rows("cost-table")
+    assert rows("cost-table")[0][names.index("CPUs of all else")] == "\u2013"
+    two = chromium.screenshot(figures()["sweep-work"][0])
+    report["targets"][1]["knee"] = None
+    show(world, report, width=700)
+    one = chromium.screenshot(figures()["sweep-work"][0])
+    assert two.count(KNEE) == 0 and one.count(KNEE) > 50, "several have the colours of their targets"
+    added = [two.count(c, 80) - one.count(c, 80) for c in LINES]
+    assert min(added) > 50, added
 
 
 def the_limit_is_compared_with(world):
@@ -353,7 +377,7 @@ def a_full_disk_is_an_error(world):
 
 
 TESTS = [every_chart_has_its_lines, a_chart_without_a_line_says_so, the_nines_are_as_wide_as_each_other,
-         the_numbers_are_those_of_the_report, a_sweep_is_shown_step_by_step_and_its_knee_explained, the_limit_is_compared_with,
+         the_numbers_are_those_of_the_report, a_sweep_is_shown_step_by_step_and_its_knee_explained, each_target_has_its_knee, the_limit_is_compared_with,
          failures_are_told_by_class, an_open_loop_compares_times_not_rates, noise_is_told,
          hostile_text_stays_text, what_cannot_be_shown_says_why, a_report_with_little_in_it_is_shown,
          it_refers_to_nothing_else, it_follows_the_scheme, it_fits_narrow_and_wide, the_keyboard_reads_and_hides,

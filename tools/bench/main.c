@@ -67,7 +67,7 @@ static int verdict(const struct report *r)
 static int bench(const struct options *o, struct report *command)
 {
     struct outputs out = {.n = 0};
-    struct report r = {.knee = -1};
+    struct report r = {.n_targets = 0};
 
     interrupt_install();
     int code = open_outputs(o, &out);
@@ -115,7 +115,7 @@ static int print(const struct options *o)
 int main(int argc, char **argv)
 {
     struct options o;
-    struct report command = {.knee = -1};
+    struct report command = {.n_targets = 0};
 
     fill_descriptors();
     keep_command(&command, argc, argv); /* before getopt changes the order */

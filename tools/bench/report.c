@@ -50,13 +50,13 @@ void report_fini(struct report *r)
         free(t->name);
         free(t->url);
         free(t->path);
+        free(t->knee_reason);
     }
     free(r->targets);
     for (size_t i = 0; i < r->n_command; i++)
         free(r->command[i]);
     free(r->command);
-    free(r->knee_reason);
-    *r = (struct report){.knee = -1};
+    *r = (struct report){.n_targets = 0};
 }
 
 void report_describe_machine(struct report *r)
@@ -153,23 +153,29 @@ static double chance(const struct step *s)
     return s->arrival == ARRIVAL_POISSON && n > 0 ? 3 / sqrt(n) : 0;
 }
 
-static void find_knee(struct report *r)
+static void find_knee(enum sweep_kind kind, struct report_target *t)
 {
-    const struct report_target *t = r->n_targets ? &r->targets[0] : NULL;
     struct sweep_point points[SWEEP_VALUES_MAX];
     size_t n = 0;
 
-    r->knee = -1;
-    free(r->knee_reason);
-    r->knee_reason = NULL;
-    if (t == NULL || t->is_limit || r->sweep == SWEEP_NONE)
-        return;
+    free(t->knee_reason);
+    t->knee_reason = NULL;
     for (; n < t->n_steps && n < SWEEP_VALUES_MAX; n++) {
         const struct step *s = &t->steps[n];
         points[n] = (struct sweep_point){s->value, s->reached_rate, op_percentile_us(&s->all, 99),
                                          s->planned_rate, chance(s)};
     }
-    r->knee = sweep_knee(r->sweep, points, n, &r->knee_reason);
+    int knee = sweep_knee(kind, points, n, &t->knee_reason);
+    t->knee = knee < 0 ? 0 : (size_t)knee;
+}
+
+bool report_has_every_knee(const struct report *r)
+{
+    for (size_t i = 0; i < r->n_targets; i++) {
+        if (!r->targets[i].is_limit && r->targets[i].knee_reason == NULL)
+            return false;
+    }
+    return true;
 }
 
 void report_finish(struct report *r)
@@ -177,9 +183,10 @@ void report_finish(struct report *r)
     for (size_t i = 0; i < r->n_targets; i++) {
         for (size_t k = 0; k < r->targets[i].n_steps; k++)
             finish_step(&r->targets[i].steps[k]);
+        if (!r->targets[i].is_limit && r->sweep != SWEEP_NONE)
+            find_knee(r->sweep, &r->targets[i]);
     }
     find_limits(r);
-    find_knee(r);
 }
 
 struct ratio ratio_of(const struct per_round *a, const struct per_round *b)

@@ -72,6 +72,8 @@ struct report_target {
     bool is_limit;
     struct step *steps;
     size_t n_steps;
+    char *knee_reason; /* of a sweep; NULL: no knee */
+    size_t knee;       /* at which step */
     struct queue_result queue;
 };
 
@@ -95,8 +97,6 @@ struct report {
     double warmup_s, duration_s; /* duration 0: count */
     uint64_t count;
     enum sweep_kind sweep;
-    int knee; /* index of the step; -1: none */
-    char *knee_reason;
     struct report_target *targets;
     size_t n_targets;
     struct {
@@ -110,8 +110,9 @@ void report_fini(struct report *r);
 void step_fini(struct step *s);
 /* The time now and the machine. */
 void report_describe_machine(struct report *r);
-/* Adds up operations, means over rounds, limits, knee: call it when all steps are there. */
+/* Adds up operations, means over rounds, limits, knees: call it when all steps are there. */
 void report_finish(struct report *r);
+bool report_has_every_knee(const struct report *r);
 
 /* A percentile of an operation in microseconds, NAN when there are too few samples. */
 double op_percentile_us(const struct op_result *o, double percent);

@@ -68,7 +68,8 @@ void report_write_csv(FILE *f, const struct report *r)
     fputs("target,url,value,callers,remotes,size_bytes,op,planned_rate_per_s,reached_rate_per_s,"
           "seconds,calls,errors,min_us,mean_us,sd_us,p50_us,p75_us,p90_us,p95_us,p99_us,p99.9_us,"
           "p99.99_us,max_us,bytes_read,bytes_written,wire_in_bytes,wire_out_bytes,connections,"
-          "streams_peak,cpu_client_s,cpu_server_s,cpu_machine_s,context_switches_per_call,unstarted\n",
+          "streams_peak,cpu_client_s,cpu_server_s,cpu_machine_s,context_switches_per_call,"
+          "unstarted\n",
           f);
     for (size_t i = 0; i < r->n_targets; i++) {
         const struct report_target *t = &r->targets[i];

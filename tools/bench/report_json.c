@@ -180,6 +180,18 @@ static void write_step(struct json_out *j, const struct step *s)
     json_end(j, '}');
 }
 
+static void write_knee(struct json_out *j, const struct report_target *t)
+{
+    if (t->knee_reason == NULL) {
+        json_text(j, "knee", NULL);
+        return;
+    }
+    json_begin(j, "knee", '{');
+    json_number(j, "value", t->steps[t->knee].value);
+    json_text(j, "reason", t->knee_reason);
+    json_end(j, '}');
+}
+
 static void write_target(struct json_out *j, const struct report_target *t)
 {
     json_begin(j, NULL, '{');
@@ -188,6 +200,7 @@ static void write_target(struct json_out *j, const struct report_target *t)
     json_text(j, "url", t->url);
     json_text(j, "path", t->path);
     json_text(j, "protocol", t->protocol);
+    write_knee(j, t);
     if (t->queue.used) {
         json_begin(j, "queue", '{');
         json_count(j, "enqueued", t->queue.enqueued);
@@ -253,14 +266,7 @@ static void write_sweep(struct json_out *j, const struct report *r)
     }
     json_begin(j, "sweep", '{');
     json_text(j, "name", sweep_name(r->sweep));
-    if (r->knee < 0) {
-        json_text(j, "knee", NULL);
-    } else {
-        json_begin(j, "knee", '{');
-        json_number(j, "value", r->targets[0].steps[r->knee].value);
-        json_text(j, "reason", r->knee_reason);
-        json_end(j, '}');
-    }
+    write_knee(j, &r->targets[0]); /* each target has its own, too */
     json_end(j, '}');
 }
 

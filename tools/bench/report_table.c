@@ -265,10 +265,27 @@ static void write_target(FILE *f, const struct report *r, const struct report_ta
     write_queue(f, &t->queue);
 }
 
+static void write_knees(FILE *f, const struct report *r)
+{
+    char text[UNIT_TEXT_MAX * 2];
+    bool saturates = r->sweep == SWEEP_CALLERS || r->sweep == SWEEP_RATE;
+    bool several = r->n_targets > 1 && !r->targets[1].is_limit;
+
+    for (size_t i = 0; i < r->n_targets; i++) {
+        const struct report_target *t = &r->targets[i];
+        if (t->is_limit || (t->knee_reason == NULL && !saturates))
+            continue;
+        fprintf(f, "knee%s%s: ", several ? " of " : "", several ? t->name : "");
+        if (t->knee_reason)
+            fprintf(f, "%s: %s\n", label(r, &t->steps[t->knee], text), t->knee_reason);
+        else
+            fputs("not within these values\n", f);
+    }
+}
+
 void report_write_table(FILE *f, const struct report *r)
 {
     bool any_refused = false;
-    char text[UNIT_TEXT_MAX * 2];
 
     write_head(f, r);
     for (size_t i = 0; i < r->n_targets; i++) {
@@ -284,10 +301,7 @@ void report_write_table(FILE *f, const struct report *r)
             write_ratio(f, r, &r->targets[i], k);
     }
     write_limits(f, r);
-    if (r->knee >= 0)
-        fprintf(f, "knee: %s: %s\n", label(r, &r->targets[0].steps[r->knee], text), r->knee_reason);
-    else if (r->sweep == SWEEP_CALLERS || r->sweep == SWEEP_RATE)
-        fputs("knee: not within these values\n", f);
+    write_knees(f, r);
     if (any_refused)
         fputs("-: too few samples: p50 needs 20, p99 1000, p99.9 10,000, p99.99 100,000\n", f);
 }

@@ -294,7 +294,7 @@ static int measure(struct bench *b)
         }
         if (code == 0 && b->o->sweep.stop_at_knee) {
             report_finish(b->r);
-            if (b->r->knee >= 0)
+            if (report_has_every_knee(b->r))
                 break;
         }
     }
@@ -376,7 +376,7 @@ int run_all(const struct options *o, struct report *r)
     struct bench b = {.o = o, .r = r};
     int code;
 
-    *r = (struct report){.knee = -1};
+    *r = (struct report){.n_targets = 0};
     describe(r, o);
     progress_init(&b.progress, o->quiet);
     make_content(&b);

@@ -10,8 +10,7 @@
 /* One target, one step: n calls of stat in `rounds` rounds. */
 static struct report make(unsigned n, unsigned rounds)
 {
-    struct report r = {
-        .started = "2026-01-02T03:04:05Z", .knee = -1, .rounds = rounds, .duration_s = 1};
+    struct report r = {.started = "2026-01-02T03:04:05Z", .rounds = rounds, .duration_s = 1};
 
     strcpy(r.workload.text, "stat");
     r.targets = calloc(1, sizeof *r.targets);
@@ -310,4 +309,55 @@ Test(bench_report, ratios_pair_the_rounds)
     cr_assert_float_eq(r.greatest, 2, 1e-9);
     v_b[0] = v_b[2] = v_b[3] = v_b[4] = NAN;
     cr_assert(isnan(ratio_of(&a, &b).median));
+}
+
+static void make_step(struct step *s, double callers, double rate)
+{
+    *s = (struct step){.value = callers, .callers = (unsigned)callers, .calls = 100, .seconds = 1};
+    per_round_add(&s->rates, rate);
+}
+
+/* A target whose throughput no longer grows after the first value, or that of the second. */
+static void make_target(struct report_target *t, const char *name, bool late)
+{
+    *t = (struct report_target){.name = strdup(name),
+                                .url = strdup(name),
+                                .path = strdup("/m"),
+                                .protocol = "HTTP/1.1, clear",
+                                .steps = calloc(3, sizeof(struct step)),
+                                .n_steps = 3};
+    make_step(&t->steps[0], 1, 100);
+    make_step(&t->steps[1], 2, late ? 200 : 101);
+    make_step(&t->steps[2], 4, late ? 201 : 102);
+}
+
+Test(bench_report, each_target_has_its_knee)
+{
+    struct report r = {.sweep = SWEEP_CALLERS, .rounds = 1, .duration_s = 1, .n_targets = 2};
+
+    strcpy(r.workload.text, "stat");
+    r.targets = calloc(2, sizeof *r.targets);
+    make_target(&r.targets[0], "early", false);
+    make_target(&r.targets[1], "late", true);
+    report_finish(&r);
+    cr_assert(report_has_every_knee(&r));
+    char *table = written(report_write_table, &r);
+    cr_assert(strstr(table, "knee of early: 1 caller: from 1 to 2 callers"), "%s", table);
+    cr_assert(strstr(table, "knee of late: 2 callers: from 2 to 4 callers"), "%s", table);
+    free(table);
+    char *text = written(report_write_json, &r);
+    json_object *o = json_tokener_parse(text),
+                *late = json_object_array_get_idx(at(o, "targets"), 1);
+    cr_assert_eq(json_object_get_int(at(at(late, "knee"), "value")), 2);
+    cr_assert_eq(json_object_get_int(at(at(at(o, "sweep"), "knee"), "value")), 1);
+    json_object_put(o);
+    free(text);
+    r.targets[1].n_steps = 2; /* a ramp goes on until each has one */
+    report_finish(&r);
+    cr_assert_not(report_has_every_knee(&r));
+    table = written(report_write_table, &r);
+    cr_assert(strstr(table, "knee of late: not within these values"), "%s", table);
+    free(table);
+    r.targets[1].n_steps = 3;
+    report_fini(&r);
 }

@@ -84,10 +84,10 @@ function drawMarks(u, marks) {
     const dpr = devicePixelRatio;
     ctx.save();
     ctx.font = `${12 * dpr}px system-ui, sans-serif`;
-    ctx.strokeStyle = ctx.fillStyle = color('--mark');
     ctx.lineWidth = 1.5 * dpr;
     ctx.setLineDash([6 * dpr, 4 * dpr]);
-    for (const m of marks) {
+    marks.forEach((m, i) => {
+        ctx.strokeStyle = ctx.fillStyle = color(m.color || '--mark');
         ctx.beginPath();
         if ('x' in m) {
             const x = u.valToPos(m.x, 'x', true);
@@ -95,7 +95,7 @@ function drawMarks(u, marks) {
             ctx.moveTo(x, bbox.top);
             ctx.lineTo(x, bbox.top + bbox.height);
             ctx.textAlign = right ? 'right' : 'left';
-            ctx.fillText(m.text, x + (right ? -6 : 6) * dpr, bbox.top + 13 * dpr);
+            ctx.fillText(m.text, x + (right ? -6 : 6) * dpr, bbox.top + (13 + 15 * i) * dpr);
         } else {
             const y = u.valToPos(m.y, 'y', true);
             ctx.moveTo(bbox.left, y);
@@ -104,7 +104,7 @@ function drawMarks(u, marks) {
             ctx.fillText(m.text, bbox.left + 6 * dpr, y - 5 * dpr);
         }
         ctx.stroke();
-    }
+    });
     ctx.restore();
 }
 

@@ -128,11 +128,24 @@ function valueTicks(values) {
     };
 }
 
+/* A line for each knee; where there are several, in the colour of the target that it is of. */
+function kneeMarks(run) {
+    const knees = new Map();
+    for (const t of run.targets.filter(t => !t.isLimit && kneeOf(run, t))) {
+        const {value} = kneeOf(run, t);
+        knees.set(value, [...(knees.get(value) || []), t]);
+    }
+    return [...knees].map(([x, of]) => ({
+        x,
+        text: 'knee',
+        ...(knees.size > 1 && of.length === 1 ? {color: lineOf(of[0]).color} : {}),
+    }));
+}
+
 /* Curves over the values of a sweep: one of each target, or several {name, pick, dash}. */
 function sweepChart(run, targets, {id, title, y, lines}) {
     const how = sweepOf(run.sweep.name);
     const values = sweepValues(run).filter(v => v > 0);
-    const knee = run.sweep.knee;
     const curve = (t, {name, pick, dash}) => ({
         name: name || t.name,
         target: name ? t : undefined,
@@ -153,8 +166,7 @@ function sweepChart(run, targets, {id, title, y, lines}) {
         range: [values[0] / 1.15, values.at(-1) * 1.15],
     };
     const series = targets.flatMap(t => lines.map(l => curve(t, l)));
-    const marks = knee && isNumber(knee.value) ? [{x: knee.value, text: 'knee'}] : [];
-    return chart({id, title, x, y, series, marks});
+    return chart({id, title, x, y, series, marks: kneeMarks(run)});
 }
 
 /* A chart of one number of each step; its axis is logarithmic where the curves span much. */

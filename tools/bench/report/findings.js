@@ -20,13 +20,15 @@ function sayRatio(r, unit) {
 
 /* What stands in the way at this step, as far as the report tells; null when nothing is known. */
 function bottleneck(run, step) {
-    const {client, server, both} = cpusOf(step);
+    const {client, server, both, others} = cpusOf(step);
     const have = run.machine && run.machine.cpus;
     const busy = both ?? client;
     if (busy == null || !isNumber(have)) return null;
     const parts = both == null ? '' : ` + server ${digits(server)} = ${digits(busy)}`;
-    const used = `client ${digits(client)}${parts} of ${plural(have, 'CPU')} busy`;
+    const rest = others >= 0.05 * have ? `, everything else here ${digits(others)}` : '';
+    const used = `client ${digits(client)}${parts} of ${plural(have, 'CPU')} busy${rest}`;
     if (busy >= 0.85 * have) return `${used}: the machine is used up, not the connection`;
+    if (busy + others >= 0.85 * have) return `${used}: the machine is used up by all together`;
     if (both == null) return `${used}; the share of the server was not seen`;
     /* In a closed loop a caller and its server take turns. */
     if (!isOpen(step) && busy >= 0.85 * step.callers) {
@@ -55,13 +57,17 @@ function sayFall({best, worst}, work, how) {
     );
 }
 
-/* The knee is that of the first target. */
-function sayKnee(run) {
-    const knee = run.sweep.knee;
-    if (!knee || !isNumber(knee.value)) return null;
-    const whose =
-        run.targets.filter(t => !t.isLimit).length > 1 ? ` of ${run.targets[0].name}` : '';
-    return `Knee${whose} at ${sweepOf(run.sweep.name).of(knee.value)}: ${say.text(knee.reason)}.`;
+/* A sentence for each target that has a knee. */
+function sayKnees(run) {
+    const remotes = run.targets.filter(t => !t.isLimit);
+    return remotes
+        .map(t => ({t, knee: kneeOf(run, t)}))
+        .filter(k => k.knee)
+        .map(({t, knee}) => {
+            const whose = remotes.length > 1 ? ` of ${t.name}` : '';
+            const where = sweepOf(run.sweep.name).of(knee.value);
+            return `Knee${whose} at ${where}: ${say.text(knee.reason)}.`;
+        });
 }
 
 /* A larger file or directory costs more, but nothing of it fills up. */
@@ -84,9 +90,9 @@ function sayNoise(run) {
 function sweepFindings(run) {
     const how = sweepOf(run.sweep.name);
     const work = workOf(run);
-    const knee = run.sweep.knee;
     const out = sayNoise(run);
     for (const t of run.targets.filter(t => !t.isLimit)) {
+        const knee = kneeOf(run, t);
         const at = knee && stepAt(t, knee.value);
         const why = at && bottleneck(run, at);
         const p = plateau(t, work.of);

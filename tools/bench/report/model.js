@@ -70,6 +70,12 @@ const wireOf = s =>
 const percentile = (op, p) =>
     op && op.percentiles_us && isNumber(op.percentiles_us[p]) ? op.percentiles_us[p] : null;
 
+/* The knee of a target {value, reason}, or null. Older reports have only that of the first. */
+function kneeOf(run, target) {
+    const knee = target.knee ?? (target.index === 0 && run.sweep ? run.sweep.knee : null);
+    return knee && isNumber(knee.value) ? knee : null;
+}
+
 /* How far the rounds of a step are from each other, of their median; null with less than two. */
 function spreadOf(s) {
     const rates = list(s.rates_per_round);
@@ -79,11 +85,13 @@ function spreadOf(s) {
         : null;
 }
 
-/* The CPUs kept busy, of the client, and of the server when it was seen. */
+/* The CPUs kept busy, of the client, of the server when it was seen, of what else runs here. */
 function cpusOf(s) {
-    const client = isNumber(s.cpu_client_s) && s.seconds > 0 ? s.cpu_client_s / s.seconds : null;
-    const server = isNumber(s.cpu_server_s) && s.seconds > 0 ? s.cpu_server_s / s.seconds : null;
-    return {client, server, both: client != null && server != null ? client + server : null};
+    const of = v => (isNumber(v) && s.seconds > 0 ? v / s.seconds : null);
+    const [client, server, all] = [s.cpu_client_s, s.cpu_server_s, s.cpu_machine_s].map(of);
+    const both = client != null && server != null ? client + server : null;
+    const own = both ?? client;
+    return {client, server, both, others: all == null ? null : Math.max(0, all - own)};
 }
 
 /* The named operation, by default all of them together. */

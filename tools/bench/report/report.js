@@ -48,9 +48,9 @@ function select(id, name, options, value, change) {
 /* The step that the details begin with: the knee, else the last one. */
 function firstView(run) {
     const values = sweepValues(run);
-    const knee = run.sweep && run.sweep.knee && run.sweep.knee.value;
-    const value = values.includes(knee)
-        ? knee
+    const knee = run.sweep && run.targets.map(t => kneeOf(run, t)).find(k => k);
+    const value = knee && values.includes(knee.value)
+        ? knee.value
         : values.length
           ? values.at(-1)
           : run.targets.find(t => t.steps.length).steps[0].value;
@@ -188,11 +188,10 @@ function show(run, text) {
     const sweep =
         how && values.length
             ? part('From ' + how.of(values[0]) + ' to ' + how.of(values.at(-1)), () => [
-                  sayKnee(run)
-                      ? el('p.notice.knee', null, sayKnee(run))
-                      : saturates(run)
-                        ? el('p.dim', null, 'No knee was found.')
-                        : null,
+                  ...sayKnees(run).map(text => el('p.notice.knee', null, text)),
+                  saturates(run) && !sayKnees(run).length
+                      ? el('p.dim', null, 'No knee was found.')
+                      : null,
                   sentences(sweepFindings(run)),
                   el('div.charts', null, sweepCharts(run)),
                   el(

@@ -221,6 +221,12 @@ function costTable(run, view) {
                 cell: r => cell(cpus(r).both ?? cpus(r).client, say.number),
             },
             {
+                head: 'CPUs of all else',
+                num: true,
+                title: 'what runs here beside them, servers behind the first one included',
+                cell: r => cell(cpus(r).others, say.number),
+            },
+            {
                 head: 'instructions',
                 num: true,
                 cell: r => cell(r.s.instructions_per_call, say.count),
