@@ -352,6 +352,19 @@ def test_ctrl_c_loses_no_planned_call(world):
     server.shutdown()
 
 
+def test_a_timeout_does_not_flatter_the_times(world):
+    server, url, _, end = hangs_after(100, 4)
+    report = world.path("r.json")
+    result = bench(world, url, "-r", "100", "-c", "4", "-d", "1200ms", "--rounds", "1", "--warmup", "0", "--timeout", "700ms",
+                   "--json", report)
+    expect(result, 1, "calls FAILED: timeout", "timeouts count in the times", "calls failed")
+    s = only(load(report))
+    assert s["errors"] == {"timeout": s["ops"][0]["errors"]} and s["ops"][0]["errors"] >= 4, s["errors"]
+    assert s["ops"][0]["max_us"] > 700000, "four calls took that long at least, and then failed"
+    end.set()
+    server.shutdown()
+
+
 def test_ctrl_c_fails_no_call_that_hangs(world):
     server, url, are_stuck, end = hangs_after(100, 4)
     report = world.path("r.json")

@@ -32,7 +32,8 @@ void per_round_add(struct per_round *r, double v);
 /* One operation of a step, or all of them. hist: NULL where it was never called. */
 struct op_result {
     uint64_t calls, errors; /* calls: that succeeded */
-    struct hist *hist;      /* of those; open loop: from the planned time, and what never started */
+    struct hist *hist;      /* of those and of timeouts; open loop: from the planned time, and what
+                               never started */
     struct per_round p50_us;
 };
 

@@ -65,6 +65,8 @@ static void write_errors(FILE *f, const struct step *s)
             fprintf(f, " %s %llu", pfs_class_name((enum pfs_class)i),
                     (unsigned long long)s->errors[i]);
     }
+    if (s->errors[PFS_TIMEOUT])
+        fputs("; timeouts count in the times", f);
     fprintf(f, " (outcome NA %llu, UN %llu, AP %llu)\n%14s first: %s\n",
             (unsigned long long)s->outcomes[PFS_OUTCOME_NA],
             (unsigned long long)s->outcomes[PFS_OUTCOME_UN],
