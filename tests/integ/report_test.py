@@ -226,6 +226,9 @@ def an_open_loop_compares_times_not_rates(world):
     assert "through agfsd: p50 is 1.35 times that of direct." in text(), text()
     assert [r[1] for r in rows("limits-table")] == ["–", "–"] and "calls per second are" not in text()
     assert figures()["throughput"][1] == 2 and figures()["percentiles"][1] == 3, figures()
+    report["sweep"]["knee"] = None
+    show(world, report)
+    assert "nee" not in text().split("Side by side")[0], "more callers get no more done than what is planned"
     show(world, runs.callers())
     assert "through agfsd: p50 is 1.35 times that of direct; calls per second are 73.8 %." in text()
 

@@ -393,6 +393,8 @@ static int check(struct collected *c)
 
     if (o->rate > 0 && o->sweep.kind == SWEEP_RATE)
         return bad("--rate", NULL, "the rate is already swept");
+    if (o->rate > 0 && o->sweep.stop_at_knee)
+        return bad("--ramp", NULL, "at a planned rate more callers have no knee: ramp the rate");
     if (c->arrival && !open_loop)
         return bad("--arrival", c->arrival, "only an open loop has one: add --rate");
     if (c->duration_given && o->count)

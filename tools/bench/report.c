@@ -169,6 +169,12 @@ static void find_knee(enum sweep_kind kind, struct report_target *t)
     t->knee = knee < 0 ? 0 : (size_t)knee;
 }
 
+bool report_saturates(const struct report *r)
+{
+    return r->sweep == SWEEP_RATE || (r->arrival == ARRIVAL_CLOSED &&
+                                      (r->sweep == SWEEP_CALLERS || r->sweep == SWEEP_REMOTES));
+}
+
 bool report_has_every_knee(const struct report *r)
 {
     for (size_t i = 0; i < r->n_targets; i++) {
@@ -183,7 +189,7 @@ void report_finish(struct report *r)
     for (size_t i = 0; i < r->n_targets; i++) {
         for (size_t k = 0; k < r->targets[i].n_steps; k++)
             finish_step(&r->targets[i].steps[k]);
-        if (!r->targets[i].is_limit && r->sweep != SWEEP_NONE)
+        if (!r->targets[i].is_limit && report_saturates(r))
             find_knee(r->sweep, &r->targets[i]);
     }
     find_limits(r);

@@ -113,6 +113,9 @@ void step_fini(struct step *s);
 void report_describe_machine(struct report *r);
 /* Adds up operations, means over rounds, limits, knees: call it when all steps are there. */
 void report_finish(struct report *r);
+/* A sweep that can have a knee: in an open loop throughput is planned, only the rate can have one.
+ */
+bool report_saturates(const struct report *r);
 bool report_has_every_knee(const struct report *r);
 
 /* A percentile of an operation in microseconds, NAN when there are too few samples. */

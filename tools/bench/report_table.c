@@ -270,12 +270,11 @@ static void write_target(FILE *f, const struct report *r, const struct report_ta
 static void write_knees(FILE *f, const struct report *r)
 {
     char text[UNIT_TEXT_MAX * 2];
-    bool saturates = r->sweep == SWEEP_CALLERS || r->sweep == SWEEP_RATE;
     bool several = r->n_targets > 1 && !r->targets[1].is_limit;
 
-    for (size_t i = 0; i < r->n_targets; i++) {
+    for (size_t i = 0; i < r->n_targets && report_saturates(r); i++) {
         const struct report_target *t = &r->targets[i];
-        if (t->is_limit || (t->knee_reason == NULL && !saturates))
+        if (t->is_limit)
             continue;
         fprintf(f, "knee%s%s: ", several ? " of " : "", several ? t->name : "");
         if (t->knee_reason)

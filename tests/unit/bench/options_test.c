@@ -242,6 +242,7 @@ Test(bench_options, contradictions_are_refused)
 {
     REFUSED("only an open loop", "--arrival", "poisson", "x");
     REFUSED("already swept", "-r", "10", "--sweep", "rate=1,2", "x");
+    REFUSED("ramp the rate", "-r", "10", "--ramp", "callers=1,2", "x");
     REFUSED("only one quantity", "--sweep", "callers=1,2", "--sweep", "size=1,2", "x");
     REFUSED("either a duration or a number", "-d", "1s", "-n", "5", "x");
     REFUSED("nothing to sweep", "--limit", "--sweep", "callers=1,2");

@@ -359,5 +359,15 @@ Test(bench_report, each_target_has_its_knee)
     cr_assert(strstr(table, "knee of late: not within these values"), "%s", table);
     free(table);
     r.targets[1].n_steps = 3;
+    r.arrival = ARRIVAL_CONSTANT; /* throughput is as planned, whatever the callers */
+    for (int i = 0; i < 2; i++) {
+        free(r.targets[i].knee_reason);
+        r.targets[i].knee_reason = NULL;
+    }
+    report_finish(&r);
+    cr_assert_null(r.targets[0].knee_reason);
+    table = written(report_write_table, &r);
+    cr_assert_null(strstr(table, "knee"), "%s", table);
+    free(table);
     report_fini(&r);
 }

@@ -70,8 +70,12 @@ function sayKnees(run) {
         });
 }
 
-/* A larger file or directory costs more, but nothing of it fills up. */
-const saturates = run => !['size_bytes', 'entries'].includes(run.sweep.name);
+/* A larger file or directory costs more, but nothing of it fills up; and where the rate is planned,
+ * more callers or remotes do not get more done. */
+const saturates = run =>
+    run.sweep.name === 'rate_per_s' ||
+    (!['size_bytes', 'entries'].includes(run.sweep.name) &&
+        !run.targets.some(t => !t.isLimit && t.steps.some(isOpen)));
 
 /* Rounds that differ by more than this were disturbed by something else. */
 const NOISY = 0.3;
