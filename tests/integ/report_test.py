@@ -240,7 +240,12 @@ def noise_is_told(world):
     report["targets"][0]["steps"][5]["rates_per_round"] = [300, 100, 200]
     show(world, report)
     assert "In 1 of 36 steps the rounds differ by more than 30.0 %" in text()
-    assert "direct: its rounds differ by 100 %; something else was busy here." in text()
+    assert "direct: its rounds differ by 100 %; something else was busy, or the target itself." in text()
+    step = report["targets"][0]["steps"][5]
+    for more, reason in (1, "something else was busy here (1.00 of 2 CPUs)"), (0, "nothing else was busy here, so it is the target"):
+        step["cpu_machine_s"] = step["cpu_client_s"] + step["cpu_server_s"] + more * step["seconds"]
+        show(world, report)
+        assert "direct: its rounds differ by 100 %; " + reason in text(), text()
 
 
 def hostile_text_stays_text(world):

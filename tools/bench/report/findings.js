@@ -86,7 +86,7 @@ function sayNoise(run) {
     return noisy.length
         ? [
               `In ${noisy.length} of ${steps.length} steps the rounds differ by more than ` +
-                  `${say.percent(NOISY)}: something else was busy here, and bends may come from that.`,
+                  `${say.percent(NOISY)}: bends may come from that.`,
           ]
         : [];
 }
@@ -137,7 +137,17 @@ function limitFindings(run, target, step) {
     return said.length ? [`${target.name}: ${said.join('; ')}.`] : [];
 }
 
-function troubles(target, step) {
+/* What rounds that differ may come from. */
+function sayWhoWasBusy(run, step) {
+    const {others} = cpusOf(step);
+    const have = run.machine && run.machine.cpus;
+    if (others == null || !isNumber(have)) return 'something else was busy, or the target itself';
+    return others >= 0.1 * have
+        ? `something else was busy here (${digits(others)} of ${plural(have, 'CPU')})`
+        : 'nothing else was busy here, so it is the target or the way to it';
+}
+
+function troubles(run, target, step) {
     const out = [];
     const failed = errorsOf(step);
     const q = target.queue;
@@ -147,9 +157,8 @@ function troubles(target, step) {
     }
     if (step.warning) out.push(`${step.warning}.`);
     if (spreadOf(step) > NOISY) {
-        out.push(
-            `its rounds differ by ${say.percent(spreadOf(step))}; something else was busy here.`,
-        );
+        const differ = `its rounds differ by ${say.percent(spreadOf(step))}`;
+        out.push(`${differ}; ${sayWhoWasBusy(run, step)}.`);
     }
     if (q && 'conserved' in q) {
         const verdict = q.conserved ? 'none lost, none doubled' : 'messages were lost or doubled';
@@ -180,5 +189,5 @@ function stepFindings(run, value) {
             ...(measure && t !== base ? compared(t, s, base, measure) : []),
             ...limitFindings(run, t, s),
         ]);
-    return [...said, ...found.flatMap(({t, s}) => troubles(t, s))];
+    return [...said, ...found.flatMap(({t, s}) => troubles(run, t, s))];
 }
