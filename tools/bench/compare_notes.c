@@ -72,26 +72,28 @@ static double others_of(json_object *report)
         size_t n_steps = json_array_of(target, "steps", &steps);
         for (size_t k = 0; k < n_steps; k++) {
             json_object *s = json_object_array_get_idx(steps, k);
+            double server = json_number_of(s, "cpu_server_s"); /* unknown: it is elsewhere */
             all += json_number_of(s, "cpu_machine_s") - json_number_of(s, "cpu_client_s") -
-                   json_number_of(s, "cpu_server_s");
+                   (isfinite(server) ? server : 0);
             seconds += json_number_of(s, "seconds");
         }
     }
-    return json_object_object_get_ex(report, "machine", &machine) && seconds > 0
-               ? all / (seconds * json_number_of(machine, "cpus"))
-               : NAN;
+    if (!json_object_object_get_ex(report, "machine", &machine))
+        return NAN;
+    double share = all / (seconds * json_number_of(machine, "cpus"));
+    return share > 1 ? 1 : share < 0 ? 0 : share; /* it is counted in ticks */
 }
 
 static void note_others(FILE *out, json_object *a, json_object *b)
 {
     double of_a = others_of(a), of_b = others_of(b);
 
-    if (of_a > OTHERS_MANY || of_b > OTHERS_MANY)
+    if (isfinite(of_a) && isfinite(of_b) && fmax(of_a, of_b) > OTHERS_MANY)
         fprintf(
             out,
             "NOTE: other programs had %.0f %% of the CPUs in A, %.0f %% in B: on a machine that "
             "is idle smaller differences show\n",
-            fmax(0, of_a) * 100, fmax(0, of_b) * 100);
+            of_a * 100, of_b * 100);
 }
 
 /* Bare TLS in both runs: what the machine itself changed by is no merit of the program. */

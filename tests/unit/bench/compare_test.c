@@ -290,6 +290,11 @@ Test(bench_compare, other_circumstances_are_pointed_out)
                    "NOTE: the machines differ: 2 CPUs, this in A, 4 CPUs, that in B");
     check_failures(MACHINE("this", "2", "3"), MACHINE("this", "2", "13"), 0,
                    "NOTE: other programs had 0 % of the CPUs in A, 50 % in B");
+    check_failures(MACHINE("this", "2", "99"), MACHINE("this", "2", "3"), 0,
+                   "100 % of the CPUs in A, 0 %");
+    cr_assert_eq(compare(MACHINE("this", "2", "null"), MACHINE("this", "2", "13"), &text), 0);
+    cr_assert_null(strstr(text, "NOTE"), "%s", text);
+    free(text);
     cr_assert_eq(compare(MACHINE("this", "2", "3"), MACHINE("this", "2", "4"), &text), 0);
     cr_assert_null(strstr(text, "NOTE"), "%s", text);
     free(text);
