@@ -114,6 +114,9 @@ def test_targets_take_turns(world):
     assert [t["kind"] for t in r["targets"]] == ["remote", "remote", "limit", "limit"]
     assert r["targets"][1]["path"].startswith("/remote/memfs/agfs-bench-")
     assert all(len(t["steps"][0]["rates_per_round"]) == 4 for t in r["targets"])
+    assert [t["steps"][0]["against_first"] is None for t in r["targets"]] == [True, False, True, True]
+    assert set(r["targets"][1]["steps"][0]["against_first"].values()) <= {"more than noise", "no difference beyond noise",
+                                                                          "too few rounds to tell"}
     assert r["limits"]["round_trip_us"] > 0 and r["limits"]["pipe_mb_per_s"] > 0
     nothing_left(remote)
 

@@ -231,6 +231,10 @@ def an_open_loop_compares_times_not_rates(world):
     assert "nee" not in text().split("Side by side")[0], "more callers get no more done than what is planned"
     show(world, runs.callers())
     assert "through agfsd: p50 is 1.35 times that of direct; calls per second are 73.8 %." in text()
+    report = runs.callers()
+    report["targets"][1]["steps"][5]["against_first"] = {"p50": "more than noise", "rate": "no difference beyond noise"}
+    show(world, report)
+    assert "p50 is 1.35 times that of direct, more than noise; calls per second are 73.8 %, no difference beyond noise." in text()
 
 
 def noise_is_told(world):

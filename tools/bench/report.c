@@ -221,6 +221,13 @@ struct ratio ratio_of(const struct per_round *a, const struct per_round *b)
     return r;
 }
 
+const char *ratio_verdict(const struct ratio *r)
+{
+    return r->more_than_noise ? "more than noise"
+           : r->enough        ? "no difference beyond noise"
+                              : "too few rounds to tell";
+}
+
 double step_cpu_others_s(const struct step *s)
 {
     double others = s->cpu_machine_s - s->cpu_client_s;

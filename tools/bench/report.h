@@ -130,6 +130,8 @@ struct ratio {
     bool more_than_noise;
 };
 struct ratio ratio_of(const struct per_round *a, const struct per_round *b);
+/* "more than noise", "no difference beyond noise", "too few rounds to tell". */
+const char *ratio_verdict(const struct ratio *r);
 /* CPU time of this machine that neither the client nor the server took; NAN: unknown. */
 double step_cpu_others_s(const struct step *s);
 /* The planned rate was not reached, by more than Poisson arrivals miss it by chance. */

@@ -145,7 +145,22 @@ static void write_late(struct json_out *j, const struct step *s)
     json_end(j, '}');
 }
 
-static void write_step(struct json_out *j, const struct step *s)
+/* Whether a step differs from that of the first target; NULL: it is the first's. */
+static void write_against(struct json_out *j, const struct step *s, const struct step *first)
+{
+    if (first == NULL) {
+        json_text(j, "against_first", NULL);
+        return;
+    }
+    struct ratio p50 = ratio_of(&first->all.p50_us, &s->all.p50_us),
+                 rate = ratio_of(&first->rates, &s->rates);
+    json_begin(j, "against_first", '{');
+    json_text(j, "p50", ratio_verdict(&p50));
+    json_text(j, "rate", ratio_verdict(&rate));
+    json_end(j, '}');
+}
+
+static void write_step(struct json_out *j, const struct step *s, const struct step *first)
 {
     json_begin(j, NULL, '{');
     json_number(j, "value", s->value);
@@ -175,6 +190,7 @@ static void write_step(struct json_out *j, const struct step *s)
     json_number(j, "context_switches_per_call", s->switches / calls);
     json_number(j, "instructions_per_call", s->instructions / calls);
     write_row(j, "rates_per_round", &s->rates);
+    write_against(j, s, first);
     write_ops(j, s);
     write_timeline(j, s);
     json_end(j, '}');
@@ -192,8 +208,10 @@ static void write_knee(struct json_out *j, const struct report_target *t)
     json_end(j, '}');
 }
 
-static void write_target(struct json_out *j, const struct report_target *t)
+static void write_target(struct json_out *j, const struct report *r, const struct report_target *t)
 {
+    const struct report_target *first = &r->targets[0];
+
     json_begin(j, NULL, '{');
     json_text(j, "name", t->name);
     json_text(j, "kind", t->is_limit ? "limit" : "remote");
@@ -213,7 +231,8 @@ static void write_target(struct json_out *j, const struct report_target *t)
     }
     json_begin(j, "steps", '[');
     for (size_t i = 0; i < t->n_steps; i++)
-        write_step(j, &t->steps[i]);
+        write_step(j, &t->steps[i],
+                   t == first || t->is_limit || i >= first->n_steps ? NULL : &first->steps[i]);
     json_end(j, ']');
     json_end(j, '}');
 }
@@ -294,7 +313,7 @@ void report_write_json(FILE *f, const struct report *r)
     write_sweep(j, r);
     json_begin(j, "targets", '[');
     for (size_t i = 0; i < r->n_targets; i++)
-        write_target(j, &r->targets[i]);
+        write_target(j, r, &r->targets[i]);
     json_end(j, ']');
     if (r->limits.measured) {
         json_begin(j, "limits", '{');

@@ -160,9 +160,7 @@ static void write_queue(FILE *f, const struct queue_result *q)
 static void write_factor(FILE *f, const char *what, const struct ratio *r)
 {
     fprintf(f, "%s x%.2f (%.2f to %.2f, %s)", what, r->median, r->least, r->greatest,
-            r->more_than_noise ? "more than noise"
-            : r->enough        ? "no difference beyond noise"
-                               : "too few rounds to tell");
+            ratio_verdict(r));
 }
 
 static void write_ratio(FILE *f, const struct report *r, const struct report_target *t, size_t k)

@@ -173,8 +173,13 @@ function compared(target, step, base, measure) {
     const p50 = p50Ratio(step, measure);
     const rate = isOpen(step) ? null : rateRatio(step, measure);
     const said = [];
-    if (p50) said.push(`p50 is ${sayRatio(p50, 'times')} that of ${base.name}`);
-    if (rate) said.push(`calls per second are ${sayRatio(rate, '%')}`);
+    const verdicts = step.against_first || {};
+    const verdict = v => (v ? `, ${say.text(v)}` : '');
+    if (p50) {
+        const ratio = sayRatio(p50, 'times');
+        said.push(`p50 is ${ratio} that of ${base.name}${verdict(verdicts.p50)}`);
+    }
+    if (rate) said.push(`calls per second are ${sayRatio(rate, '%')}${verdict(verdicts.rate)}`);
     return said.length ? [`${target.name}: ${said.join('; ')}.`] : [];
 }
 
