@@ -54,6 +54,32 @@ static BIO *open_pem(const char *option, const char *file, bool is_secret, struc
     return NULL;
 }
 
+/* For whatever in a file is encrypted: OpenSSL would ask for the password on the terminal, and
+ * wait. */
+static int no_password_cb(char *buf, int size, int writing, void *asked)
+{
+    *(bool *)asked = true;
+    return -1;
+}
+
+/* What came of a file whose content should be `content`; asked: for a password. */
+static enum pfs_class result(bool ok, bool asked, const char *option, const char *file,
+                             const char *content, struct pfs_error *err)
+{
+    if (ok) {
+        return PFS_OK;
+    }
+    if (asked) {
+        ERR_clear_error();
+        return pfs_refuse(
+            err, PFS_CONFIG,
+            "%s '%s' is encrypted, and nobody is asked for its password: decrypt it "
+            "into a file that only its owner can read (openssl pkey -in OLD -out NEW)",
+            option, file);
+    }
+    return tls_refuse_config(err, option, file, content);
+}
+
 /* Nothing more could be read: the end of the file is the reason, and no fault. */
 static bool is_end(void)
 {
@@ -77,10 +103,10 @@ static bool has_some(int n, int reason)
 
 /* Certificates and revocations, as many as there are; a server also names the CAs to its clients.
  */
-static bool read_trust(SSL_CTX *ssl, BIO *in, bool names)
+static bool read_trust(SSL_CTX *ssl, BIO *in, bool names, bool *ret_asked)
 {
     X509_STORE *store = SSL_CTX_get_cert_store(ssl);
-    STACK_OF(X509_INFO) *all = PEM_X509_INFO_read_bio(in, NULL, NULL, NULL);
+    STACK_OF(X509_INFO) *all = PEM_X509_INFO_read_bio(in, NULL, no_password_cb, ret_asked);
     bool ok = all != NULL;
     int n = 0;
 
@@ -104,9 +130,9 @@ enum pfs_class tls_read_trust(SSL_CTX *ssl, const char *option, const char *file
     if (!in) {
         return err->cls;
     }
-    bool ok = read_trust(ssl, in, names);
+    bool asked = false, ok = read_trust(ssl, in, names, &asked);
     BIO_free(in);
-    return ok ? PFS_OK : tls_refuse_config(err, option, file, "certificate");
+    return result(ok, asked, option, file, "certificate", err);
 }
 
 enum pfs_class tls_read_crl(SSL_CTX *ssl, const char *option, const char *file,
@@ -114,29 +140,29 @@ enum pfs_class tls_read_crl(SSL_CTX *ssl, const char *option, const char *file,
 {
     BIO *in = open_pem(option, file, false, err);
     X509_CRL *crl;
-    bool ok = true;
+    bool ok = true, asked = false;
     int n = 0;
 
     if (!in) {
         return err->cls;
     }
-    for (; ok && (crl = PEM_read_bio_X509_CRL(in, NULL, NULL, NULL)) != NULL; n++) {
+    for (; ok && (crl = PEM_read_bio_X509_CRL(in, NULL, no_password_cb, &asked)) != NULL; n++) {
         ok = X509_STORE_add_crl(SSL_CTX_get_cert_store(ssl), crl) == 1;
         X509_CRL_free(crl);
     }
     ok = ok && is_end() && has_some(n, X509_R_NO_CRL_FOUND);
     BIO_free(in);
-    return ok ? PFS_OK : tls_refuse_config(err, option, file, "list of revoked certificates");
+    return result(ok, asked, option, file, "list of revoked certificates", err);
 }
 
 /* The certificate, and those of the CAs above it as far as the file has them. */
-static bool read_chain(SSL_CTX *ssl, BIO *in)
+static bool read_chain(SSL_CTX *ssl, BIO *in, bool *ret_asked)
 {
-    X509 *cert = PEM_read_bio_X509_AUX(in, NULL, NULL, NULL);
+    X509 *cert = PEM_read_bio_X509_AUX(in, NULL, no_password_cb, ret_asked);
     bool ok = cert && SSL_CTX_use_certificate(ssl, cert) == 1 && SSL_CTX_clear_chain_certs(ssl);
 
     X509_free(cert);
-    while (ok && (cert = PEM_read_bio_X509(in, NULL, NULL, NULL)) != NULL) {
+    while (ok && (cert = PEM_read_bio_X509(in, NULL, no_password_cb, ret_asked)) != NULL) {
         ok = SSL_CTX_add0_chain_cert(ssl, cert) == 1;
         if (!ok) {
             X509_free(cert);
@@ -153,9 +179,9 @@ enum pfs_class tls_read_chain(SSL_CTX *ssl, const char *option, const char *file
     if (!in) {
         return err->cls;
     }
-    bool ok = read_chain(ssl, in);
+    bool asked = false, ok = read_chain(ssl, in, &asked);
     BIO_free(in);
-    return ok ? PFS_OK : tls_refuse_config(err, option, file, "certificate");
+    return result(ok, asked, option, file, "certificate", err);
 }
 
 enum pfs_class tls_read_key(SSL_CTX *ssl, const char *option, const char *file,
@@ -166,9 +192,10 @@ enum pfs_class tls_read_key(SSL_CTX *ssl, const char *option, const char *file,
     if (!in) {
         return err->cls;
     }
-    EVP_PKEY *key = PEM_read_bio_PrivateKey(in, NULL, NULL, NULL);
+    bool asked = false;
+    EVP_PKEY *key = PEM_read_bio_PrivateKey(in, NULL, no_password_cb, &asked);
     bool ok = key && SSL_CTX_use_PrivateKey(ssl, key) == 1;
     EVP_PKEY_free(key);
     BIO_free(in);
-    return ok ? PFS_OK : tls_refuse_config(err, option, file, "private key");
+    return result(ok, asked, option, file, "private key", err);
 }

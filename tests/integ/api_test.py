@@ -373,6 +373,10 @@ def test_exit_codes_and_messages(world):
     assert r.returncode == 2 and "/no." in r.stderr and "TLS at :0" in r.stderr, r.stderr
     r = agfsd(world, "--tls-addr", ":0", "--tls-cert", "/no.pem", "--tls-key", "/no.key", "--check-config")
     assert r.returncode == 2 and "/no." in r.stderr, r.stderr
+    locked = world.path("locked.key")
+    subprocess.run(["openssl", "pkey", "-in", world.pki("server.key"), "-out", locked, "-aes128", "-passout", "pass:password"], check=True)
+    r = agfsd(world, "--tls-addr", ":0", "--tls-cert", world.pki("server.pem"), "--tls-key", locked)
+    assert r.returncode == 2 and "tls key '%s' is encrypted" % locked in r.stderr, r.stderr
     assert agfsd(world, "--mount", "memfs:/m", "--check-config").returncode == 0
     assert agfsd(world, "--version").returncode == 0
     r = agfsd(world, "--mount", "memfs:/m", "--print-config")

@@ -121,6 +121,21 @@ void pki_make(const struct pki *p, const struct pki_cert *c)
     EVP_PKEY_free(issuer_key);
 }
 
+void pki_encrypt_key(const struct pki *p, const char *name, bool traditional, const char *file)
+{
+    static unsigned char password[] = "password";
+    EVP_PKEY *key = load_key(p, name);
+    mode_t before = umask(077);
+    BIO *out = BIO_new_file(pki_path(p, file), "w");
+
+    umask(before);
+    MUST(out);
+    MUST((traditional ? PEM_write_bio_PrivateKey_traditional : PEM_write_bio_PrivateKey)(
+             out, key, EVP_aes_128_cbc(), password, sizeof password - 1, NULL, NULL) == 1);
+    BIO_free(out);
+    EVP_PKEY_free(key);
+}
+
 void pki_revoke(const struct pki *p, const char *issuer, const char *revoked, const char *file)
 {
     X509 *ca = load_cert(p, issuer);

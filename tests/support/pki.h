@@ -26,6 +26,8 @@ void pki_open(struct pki *p);
 /* Removes it. */
 void pki_close(struct pki *p);
 void pki_make(const struct pki *p, const struct pki_cert *c);
+/* Writes the key of NAME to a file, encrypted; traditional: not as PKCS #8. */
+void pki_encrypt_key(const struct pki *p, const char *name, bool traditional, const char *file);
 /* Writes crl.pem of `issuer` that revokes certificate `revoked` (NULL: nobody). */
 void pki_revoke(const struct pki *p, const char *issuer, const char *revoked, const char *file);
 /* The path of a file in the directory: a static buffer, eight of them in turn. */

@@ -115,6 +115,43 @@ Test(tls_files, A031_what_is_no_regular_file_is_not_waited_for, .timeout = 20)
     pki_close(&p);
 }
 
+/* Who has a terminal must not be asked on it: nobody looks at a server's, and a mount waits. */
+Test(tls_files, A031_nobody_is_asked_for_a_password, .timeout = 20)
+{
+    struct pki p;
+    char ca[128], cert[128], key[128];
+
+    pki_open(&p);
+    pki_make(&p, &(struct pki_cert){.name = "c", .issuer = "ca"});
+    strcpy(ca, pki_path(&p, "ca.crt"));
+    strcpy(cert, pki_path(&p, "c.crt"));
+    strcpy(key, pki_path(&p, "c.key"));
+    for (int traditional = 0; traditional <= 1; traditional++) {
+        const char *locked = pki_path(&p, "locked");
+
+        pki_encrypt_key(&p, "c", traditional, "locked");
+        for (int server = 0; server <= 1; server++) {
+            struct tls_options o = {
+                .server = server, .ca_file = ca, .cert_file = cert, .key_file = locked};
+
+            expect(&o, PFS_CONFIG, server ? "tls key '" : "client_key '");
+            expect(&o, PFS_CONFIG, "locked' is encrypted");
+            expect(&o, PFS_CONFIG, "openssl pkey -in");
+            o.key_file = key;
+            expect(&o, PFS_OK, "");
+            o.crl_file = locked;
+            expect(&o, PFS_CONFIG, "locked'");
+            o.crl_file = NULL;
+            o.cert_file = locked;
+            expect(&o, PFS_CONFIG, "locked'");
+            o.cert_file = cert;
+            o.ca_file = locked;
+            expect(&o, PFS_CONFIG, "locked'");
+        }
+    }
+    pki_close(&p);
+}
+
 /* What OpenSSL says last is only which of its parts had called the one that failed. */
 Test(tls_files, the_reason_is_the_first_one)
 {
