@@ -7,8 +7,7 @@
 
 /*
  * Whether a line of commands seems to hold a password: in an URL (http://user:password@host), or as
- * the value of what is called so (token=..., password=..., secret_access_key=...). The name of a
- * file that holds one (token_file=..., client_key=...) is none.
+ * the value of what is called so (token=..., secret_access_key=...: is_secret_name).
  */
 bool line_is_secret(const char *line);
 

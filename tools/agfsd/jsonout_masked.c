@@ -4,37 +4,10 @@
 #include "base/alloc.h"
 #include "base/mask.h"
 #include "jsonout.h"
+#include "secret_name.h"
 #include "wire/json.h"
+#include <string.h>
 #include <strings.h>
-
-/* Ends of names of what is a secret itself, in small letters and digits only. token_file or
- * client_key are names of files, and end otherwise. */
-static const char *const secrets[] = {
-    "token",  "password",   "passwd",     "passphrase",  "secret",        "secretkey", "accesskey",
-    "apikey", "privatekey", "credential", "credentials", "authorization", "dsn"};
-
-static bool is_secret(const char *key)
-{
-    char name[128];
-    size_t n = 0;
-
-    for (; *key && n < sizeof name - 1; key++) {
-        char c = *key >= 'A' && *key <= 'Z' ? (char)(*key | 0x20) : *key;
-
-        if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')) {
-            name[n++] = c;
-        }
-    }
-    name[n] = '\0';
-    for (size_t i = 0; i < sizeof secrets / sizeof *secrets; i++) {
-        size_t end = strlen(secrets[i]);
-
-        if (n >= end && strcmp(name + n - end, secrets[i]) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
 
 /* s: NULL for one with a NUL byte in it. */
 static void put_text(struct jout *j, const char *key, const char *s)
@@ -57,7 +30,7 @@ static void put_value(struct jout *j, const char *key, struct json_value v)
         jo_begin(j, '{');
         while (json_next(v, &m)) {
             jo_name(j, m.key);
-            if (is_secret(m.key) && json_kind(m.value) != JSON_NULL) {
+            if (is_secret_name(m.key, strlen(m.key)) && json_kind(m.value) != JSON_NULL) {
                 jo_str(j, "***");
             } else {
                 put_value(j, m.key, m.value);
