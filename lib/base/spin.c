@@ -16,7 +16,7 @@ static bool pays(const struct spin *s)
     return s->spun_ns + s->spun_ns / 8 < s->asleep_ns;
 }
 
-bool spin_choose(struct spin *s)
+static bool choose(struct spin *s)
 {
     s->n++;
     if (s->asleep_ns == 0 || s->spun_ns == 0) {
@@ -41,16 +41,23 @@ static unsigned pollers_max(void)
     return n;
 }
 
-bool spin_begin(void)
+static bool take_turn(void)
 {
     if (atomic_fetch_add_explicit(&n_polling, 1, memory_order_relaxed) < pollers_max()) {
         return true;
     }
-    spin_end();
+    spin_stop();
     return false;
 }
 
-void spin_end(void)
+bool spin_begin(struct spin *s, int64_t now)
+{
+    s->began_ns = now;
+    s->polls = choose(s) && take_turn();
+    return s->polls;
+}
+
+void spin_stop(void)
 {
     atomic_fetch_sub_explicit(&n_polling, 1, memory_order_relaxed);
 }
@@ -60,9 +67,10 @@ static void blend(int64_t *average, int64_t sample)
     *average = *average == 0 ? sample : *average + (sample - *average) / 4;
 }
 
-void spin_learn(struct spin *s, bool spun, int64_t took_ns)
+void spin_end(struct spin *s, int64_t now)
 {
+    int64_t took_ns = now - s->began_ns;
     int64_t sample = took_ns < 1 ? 1 : took_ns > TELLING_NS ? TELLING_NS : took_ns;
 
-    blend(spun ? &s->spun_ns : &s->asleep_ns, sample);
+    blend(s->polls ? &s->spun_ns : &s->asleep_ns, sample);
 }

@@ -22,17 +22,18 @@
 struct spin {
     int64_t asleep_ns, spun_ns; /* how long a wait takes, on average; 0: not known */
     unsigned n;                 /* waits so far */
+    int64_t began_ns;           /* the wait under way, or the last one */
+    bool polls;
 };
 
-/* True: poll this time, if spin_begin allows it too. */
-bool spin_choose(struct spin *s);
 /*
- * Many threads that poll take the cores from those they wait for: of a process one may at a time
- * for each core beyond the first (on one or two cores: one). True: it may, until spin_end.
+ * A wait begins. True: poll first, until spin_stop. Many threads that poll take the cores from
+ * those they wait for: of a process one may at a time for each core beyond the first (on one or two
+ * cores: one), and the others sleep at once.
  */
-bool spin_begin(void);
-void spin_end(void);
-/* What a wait of that kind took. */
-void spin_learn(struct spin *s, bool spun, int64_t took_ns);
+bool spin_begin(struct spin *s, int64_t now);
+void spin_stop(void);
+/* The wait is over, however it went on after the polling: its time is remembered. */
+void spin_end(struct spin *s, int64_t now);
 
 #endif

@@ -60,18 +60,18 @@ static ssize_t spin_and_recv(const struct conn *c, const struct wait *w, int64_t
 
 static ssize_t spin_or_sleep(struct conn *c, const struct wait *w, int64_t now)
 {
-    bool spins = spin_choose(&c->spin) && spin_begin();
+    bool spins = spin_begin(&c->spin, now);
     ssize_t n = -1;
 
     if (spins) {
         n = spin_and_recv(c, w, now + c->config->spin_ns);
-        spin_end();
+        spin_stop();
     }
     if (!spins || (n < 0 && errno == EAGAIN)) {
         n = recv(c->fd, w->room, w->cap, 0);
     }
     int eno = errno;
-    spin_learn(&c->spin, spins, pfs_now() - now);
+    spin_end(&c->spin, pfs_now());
     errno = eno;
     return n;
 }

@@ -201,24 +201,21 @@ static int sleep_for_events(struct io *io, struct epoll_event *events, int max_m
 
 static int await_events(struct io *io, struct epoll_event *events, int max_ms)
 {
-    int64_t spin_ns = io->expect_ns, began = 0;
-    bool spins = false;
+    int64_t spin_ns = io->expect_ns;
     int n = 0;
 
     io->expect_ns = 0;
     if (max_ms == 0 || spin_ns == 0) {
         return sleep_for_events(io, events, max_ms);
     }
-    began = pfs_now();
-    spins = spin_choose(&io->spin) && spin_begin();
-    if (spins) {
+    if (spin_begin(&io->spin, pfs_now())) {
         n = look(io, events, spin_ns);
-        spin_end();
+        spin_stop();
     }
     if (n == 0 && !atomic_load(&io->tasks)) {
         n = sleep_for_events(io, events, max_ms);
     }
-    spin_learn(&io->spin, spins, pfs_now() - began);
+    spin_end(&io->spin, pfs_now());
     return n;
 }
 

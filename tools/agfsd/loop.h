@@ -31,7 +31,7 @@ struct loop_spin {
     int64_t may_ns; /* for how long; 0: never */
     struct spin spin;
     int64_t began_ns, last_ns; /* when this wait began, how long the last one took */
-    bool is_timed, polls;      /* this wait */
+    bool is_timed;             /* this wait */
     unsigned n_reqs;           /* begun since the last one */
 };
 

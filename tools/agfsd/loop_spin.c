@@ -40,11 +40,10 @@ void loop_spin_before_sleep(struct loop *l)
     }
     s->began_ns = pfs_now();
     s->is_timed = s->last_ns < FLOW_NS && s->n_reqs <= SPIN_FEW && list_is_empty(&l->bulk);
-    s->polls = s->is_timed && spin_choose(&s->spin) && spin_begin();
     s->n_reqs = 0;
-    if (s->polls) {
+    if (s->is_timed && spin_begin(&s->spin, s->began_ns)) {
         look(l);
-        spin_end();
+        spin_stop();
     }
 }
 
@@ -55,8 +54,10 @@ void loop_spin_after_sleep(struct loop *l)
     if (s->may_ns == 0) {
         return;
     }
-    s->last_ns = pfs_now() - s->began_ns;
+    int64_t now = pfs_now();
+
+    s->last_ns = now - s->began_ns;
     if (s->is_timed) {
-        spin_learn(&s->spin, s->polls, s->last_ns);
+        spin_end(&s->spin, now);
     }
 }

@@ -11,9 +11,12 @@ static unsigned run(struct spin *s, unsigned n, int64_t spun_ns, int64_t asleep_
     unsigned spun = 0;
 
     for (unsigned i = 0; i < n; i++) {
-        bool spins = spin_choose(s);
+        bool spins = spin_begin(s, 1);
 
-        spin_learn(s, spins, spins ? spun_ns : asleep_ns);
+        if (spins) {
+            spin_stop();
+        }
+        spin_end(s, 1 + (spins ? spun_ns : asleep_ns));
         spun += spins;
     }
     return spun;
@@ -23,7 +26,7 @@ Test(base_spin, the_faster_way_is_taken_and_the_other_tried_now_and_then)
 {
     struct spin s = {0};
 
-    cr_assert_not(spin_choose(&s), "the first wait sleeps");
+    cr_assert_not(spin_begin(&s, 1), "the first wait sleeps");
     s = (struct spin){0};
     unsigned spun = run(&s, 1280, 40000, 100000);
     cr_assert_geq(spun, 1260, "%u", spun);
@@ -38,14 +41,19 @@ Test(base_spin, few_poll_at_a_time)
 {
     unsigned cores = pfs_n_cores(), max = cores > 2 ? cores - 1 : 1;
 
+    struct spin s = {0};
+
+    run(&s, 10, 40000, 100000); /* from now on it would poll */
     for (unsigned round = 0; round < 2; round++) {
         for (unsigned i = 0; i < max; i++) {
-            cr_assert(spin_begin());
+            cr_assert(spin_begin(&s, 1));
         }
-        cr_assert_not(spin_begin());
-        cr_assert_not(spin_begin(), "and who was refused takes no place");
+        cr_assert_not(spin_begin(&s, 1));
+        cr_assert_not(spin_begin(&s, 1), "and who was refused takes no place");
+        spin_end(&s, 100001);
+        cr_assert_eq(s.asleep_ns, 100000, "it slept");
         for (unsigned i = 0; i < max; i++) {
-            spin_end();
+            spin_stop();
         }
     }
 }
