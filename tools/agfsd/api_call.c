@@ -401,6 +401,7 @@ void api_submit(struct api_call *c, enum pfs_op op, api_answer_fn *answer)
     }
     c->fate.reads = !vfs_changes(op);
     c->fate.kept = c->once != NULL;
+    c->fate.from = http_address(c->http);
     c->req.host = op == PFS_OP_OPEN_WRITE ? NULL : &c->fate; /* an upload changes at its end */
     http_on_gone(c->http, api_on_gone, c);
     http_on_doubt(c->http, api_on_doubt, c);

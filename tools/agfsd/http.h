@@ -39,6 +39,9 @@ int64_t http_content_length(const struct http_req *r);
 /* Identity from the verified client certificate (tls_peer_identity), NULL: none. Valid as long as r
  * is, also when the client has gone. */
 const char *http_client(const struct http_req *r);
+/* The address that it came from, likewise. */
+struct client_key;
+const struct client_key *http_address(const struct http_req *r);
 /* Names the request in the log and in the response to a failed one: "c12-3". */
 #define HTTP_ID_MAX 24
 void http_request_id(const struct http_req *r, char dst[HTTP_ID_MAX]);

@@ -24,6 +24,7 @@ struct http_req *req_new(struct loop *l, struct conn *c, const struct req_ops *o
     r->conn = c;
     r->loop = l;
     r->client = identity_share(conn_client(c));
+    r->address = c->client;
     r->conn_id = c->id;
     r->number = ++c->n_requests;
     r->content_length = -1;
@@ -229,6 +230,11 @@ int64_t http_content_length(const struct http_req *r)
 const char *http_client(const struct http_req *r)
 {
     return r->client;
+}
+
+const struct client_key *http_address(const struct http_req *r)
+{
+    return &r->address;
 }
 
 void http_on_gone(struct http_req *r, void (*fn)(void *arg), void *arg)

@@ -13,6 +13,7 @@
  */
 #include "base/buf.h"
 #include "base/window.h"
+#include "clients.h"
 #include "http.h"
 #include "limits.h"
 #include "loop.h"
@@ -56,6 +57,7 @@ struct http_req {
     struct conn *conn; /* NULL: gone */
     struct loop *loop;
     const char *client; /* of identity.h; NULL: anonymous */
+    struct client_key address;
     int32_t stream_id;
     unsigned conn_id, number; /* of its connection, and in it: its name in the log */
     enum http_method method;

@@ -22,6 +22,7 @@
 #define UNMOUNT_WAIT_MS 30000    /* for calls in flight */
 #define INLINE_READ_MAX 262144   /* a file up to this size is read on the way of its opening */
 
+struct client_key;
 struct vfs;
 struct mount;
 struct vcall;
@@ -46,13 +47,14 @@ enum vfs_fate_state {
     FATE_LEFT       /* reads: a worker has it, and the client has gone */
 };
 struct vfs_fate {
-    atomic_int state;   /* enum vfs_fate_state; zeroed: open */
-    bool reads;         /* set before it begins: it changes nothing, and nobody asks again */
-    bool kept;          /* set by who submits: somebody may ask again for the result */
-    struct vcall *call; /* while PENDING or GIVING_UP */
-    struct vcall *held; /* while it waits for other changes; under vfs.orphan_mu */
-    bool doubted;       /* vfs_doubt was called; the loop's */
-    bool deep;          /* what is below its paths is meant too, as is: fixed when it is fenced */
+    atomic_int state; /* enum vfs_fate_state; zeroed: open */
+    bool reads;       /* set before it begins: it changes nothing, and nobody asks again */
+    bool kept;        /* set by who submits: somebody may ask again for the result */
+    const struct client_key *from; /* likewise: the client's address; NULL: not known */
+    struct vcall *call;            /* while PENDING or GIVING_UP */
+    struct vcall *held;            /* while it waits for other changes; under vfs.orphan_mu */
+    bool doubted;                  /* vfs_doubt was called; the loop's */
+    bool deep; /* what is below its paths is meant too, as is: fixed when it is fenced */
     const char *path, *path2; /* in the tree; NULL: not known yet, none */
     /* Changes of its paths wait until it is over. Under vfs.orphan_mu, as is what follows. */
     atomic_bool fenced;
@@ -163,7 +165,10 @@ void vfs_each_mount(struct vfs *v, void (*fn)(void *arg, const struct mount_info
 /* ---- handles ---- */
 
 #define HANDLES_MAX 10000 /* as the stock server says */
-/* Half, so that one that leaves them open leaves some for others. Who has no name has no share. */
+/*
+ * Half, so that one that leaves them open leaves some for others. Of clients without a name those
+ * that come from one address are one.
+ */
 #define HANDLES_PER_CLIENT (HANDLES_MAX / 2)
 #define LEASE_DEFAULT_S 3600 /* stock clients that know no lease may be idle for long */
 #define LEASE_MAX_S 86400

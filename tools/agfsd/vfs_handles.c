@@ -7,16 +7,10 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "vfs_holder.h"
 #include "vfs_internal.h"
 #include <string.h>
 #include <sys/random.h>
-
-/* A client with a name that has handles, or opens some. */
-struct holder {
-    struct list link;
-    unsigned n;
-    char name[];
-};
 
 struct vhandle {
     struct list link;
@@ -24,7 +18,7 @@ struct vhandle {
     struct mount *mount;
     char *path;
     char *shown;           /* the same for the reply to come; NULL: it was given */
-    struct holder *holder; /* an upload is only this one's; NULL: anonymous */
+    struct holder *holder; /* an upload is only this one's; NULL: nobody knows who */
     bool is_upload;
     uint32_t flags;
     int64_t lease_s;
@@ -70,10 +64,7 @@ static void give_place_locked(struct vfs *v, struct vhandle *h)
 {
     v->n_handles--;
     v->n_uploads -= h->is_upload;
-    if (h->holder && --h->holder->n == 0) {
-        list_remove(&h->holder->link);
-        pfs_free(h->holder);
-    }
+    holder_leave_locked(h->holder);
     h->holder = NULL;
 }
 
@@ -134,38 +125,7 @@ static struct vhandle *handle_new(const struct vcall *c)
     return h;
 }
 
-static struct holder *holder_new(const char *name)
-{
-    size_t n = strlen(name) + 1;
-    struct holder *w = pfs_malloc(sizeof *w + n);
-
-    if (w) {
-        list_init(&w->link);
-        w->n = 0;
-        memcpy(w->name, name, n);
-    }
-    return w;
-}
-
-/* The one of that name: *spare, which is taken then, or one that has handles. */
-static struct holder *holder_locked(struct vfs *v, struct holder **spare)
-{
-    struct holder *w = *spare;
-
-    list_for_each (it, &v->holders) {
-        struct holder *other = list_entry(it, struct holder, link);
-
-        if (strcmp(other->name, w->name) == 0) {
-            return other;
-        }
-    }
-    list_append(&v->holders, &w->link);
-    *spare = NULL;
-    return w;
-}
-
-/* Keeps a place for h, of the client called as *spare, or an anonymous one. False: there is none.
- */
+/* Keeps a place for h, in the share of *spare (NULL: of nobody). False: there is none. */
 static bool take_place_locked(struct vfs *v, struct vhandle *h, struct holder **spare,
                               struct pfs_error *err)
 {
@@ -175,11 +135,11 @@ static bool take_place_locked(struct vfs *v, struct vhandle *h, struct holder **
                    UPLOADS_MAX);
         return false;
     }
-    struct holder *w = *spare ? holder_locked(v, spare) : NULL;
+    struct holder *w = *spare ? holder_enter_locked(&v->holders, spare) : NULL;
 
     if (w && w->n >= HANDLES_PER_CLIENT) {
-        pfs_refuse(err, PFS_OVERLOAD, "too many open handles of one client: %d are allowed",
-                   HANDLES_PER_CLIENT);
+        pfs_refuse(err, PFS_OVERLOAD, "too many open handles of one %s: %d are allowed",
+                   w->is_named ? "client" : "address", HANDLES_PER_CLIENT);
         return false;
     }
     if (w) {
@@ -199,9 +159,9 @@ bool vfs_handle_reserve(struct vcall *c)
         return true;
     }
     struct vhandle *h = handle_new(c);
-    struct holder *spare = c->req.client ? holder_new(c->req.client) : NULL;
+    struct holder *spare = NULL;
 
-    if (!h || (c->req.client && !spare)) {
+    if (!h || !holder_new(&c->req, &spare)) {
         pfs_nomem(&c->reply.err, "a handle");
     } else {
         pthread_mutex_lock(&v->handle_mu);
@@ -287,7 +247,7 @@ static bool may_use_locked(const struct vhandle *h, const struct pfs_request *re
     if (h->ends <= pfs_now()) {
         return req->op == PFS_OP_HANDLE_CLOSE;
     }
-    return h->holder ? req->client && strcmp(h->holder->name, req->client) == 0 : !req->client;
+    return holder_is_of(h->holder, req);
 }
 
 bool vfs_handle_take(struct vcall *c, struct pfs_error *err)

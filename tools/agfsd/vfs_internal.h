@@ -54,7 +54,7 @@ struct vfs {
     pthread_mutex_t handle_mu; /* of everything below */
     struct list handles[HANDLE_BUCKETS];
     unsigned n_handles, n_uploads; /* with the places kept for those being opened */
-    struct list holders;           /* their named clients */
+    struct list holders;           /* who has them (vfs_holder.h) */
     uint64_t last_handle;
 };
 

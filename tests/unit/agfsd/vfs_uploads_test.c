@@ -2,6 +2,7 @@
  * Copyright the ProxyFS authors */
 /* Handles of HANDLE_REPLACE. */
 #include "base/clock.h"
+#include "clients.h"
 #include "vfs_rig.h"
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -11,14 +12,18 @@
 
 TestSuite(vfs_uploads, .init = vfs_rig_init, .fini = vfs_rig_fini);
 
+/* Each operation comes from an address of its own. */
 static struct pfs_reply upload(enum pfs_op op, uint64_t h, const char *client, int64_t size)
 {
+    struct client_key from = {{[10] = 0xff, [11] = 0xff, [15] = (unsigned char)op}};
+    struct vfs_fate fate = {.from = &from};
     struct pfs_request req = PFS_REQUEST_INIT;
 
     req.op = op;
     req.handle = h;
     req.path = "/l/f";
     req.client = client;
+    req.host = &fate;
     req.flags = op == PFS_OP_HANDLE_REPLACE ? PFS_WRITE_CREATE : 0;
     req.size = size;
     req.offset = op == PFS_OP_HANDLE_WRITE ? 0 : -1;
@@ -60,6 +65,8 @@ Test(vfs_uploads, a_replacement_belongs_to_its_client_and_ends_with_its_lease)
     cr_assert_eq(try_upload(PFS_OP_HANDLE_WRITE, mine, "you", -1), PFS_NOTFOUND);
     cr_assert_eq(try_upload(PFS_OP_HANDLE_WRITE, mine, NULL, -1), PFS_NOTFOUND);
     cr_assert_eq(try_upload(PFS_OP_HANDLE_WRITE, mine, "me", -1), PFS_OK);
+    cr_assert_eq(try_upload(PFS_OP_HANDLE_WRITE, late, "me", -1), PFS_NOTFOUND);
+    cr_assert_eq(try_upload(PFS_OP_HANDLE_WRITE, late, NULL, -1), PFS_OK, "addresses change");
     cr_assert_eq(try_upload(PFS_OP_HANDLE_COMMIT, mine, "you", 3), PFS_NOTFOUND);
     cr_assert_eq(try_upload(PFS_OP_STAT, 0, NULL, -1), PFS_NOTFOUND);
     cr_assert_eq(try_upload(PFS_OP_HANDLE_COMMIT, mine, "me", 4), PFS_BADARG);
