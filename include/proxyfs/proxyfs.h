@@ -162,8 +162,9 @@ PFS_API PFS_MUST_CHECK enum pfs_class pfs_rename(struct pfs_client *c, const cha
                                                  const char *to, struct pfs_error *err);
 /*
  * Copies a file; its content does not leave the remote. `to` is replaced as by pfs_write, only once
- * the copy is complete. May take up to an hour. *ret_written (may be NULL): bytes. UNSUPPORTED,
- * outcome NA, where the remote cannot: read and write then.
+ * the copy is complete, and keeps its mode; a new file has that of the source where the remote has
+ * modes, and nobody else may read it before. May take up to an hour. *ret_written (may be NULL):
+ * bytes. UNSUPPORTED, outcome NA, where the remote cannot: read and write then.
  */
 PFS_API PFS_MUST_CHECK enum pfs_class pfs_copy(struct pfs_client *c, const char *from,
                                                const char *to, int64_t *ret_written,

@@ -52,6 +52,12 @@ def test_copy_through_the_server_where_it_must(world):
         r = check(api.post("copy", {"newPath": target}, path=source))
         assert r.json() == {"message": "Written %d bytes" % len(data)}, r.body
         assert check(api.read(target)).body == data, target
+    for source, target in (("/local/p", at + "/store/p"), (at + "/store/p", "/local/q"), ("/local/q", at + "/memfs/q")):
+        check(api.put(source, b"private"))
+        check(api.post("chmod", {"mode": 0o600}, path=source))
+        check(api.post("copy", {"newPath": target}, path=source))
+        assert check(api.get("stat", path=target)).json()["mode"] == 0o600, target
+    os.unlink(world.path("store/p"))
     check(api.put("/local/e", b""))
     check(api.post("copy", {"newPath": at + "/store/e"}, path="/local/e"))
     assert check(api.read(at + "/store/e")).body == b""
@@ -104,7 +110,9 @@ def test_copy_on_a_remote_that_cannot(world):
         near = Api(local.clear)
         wait_for("the mount", near.ready)
         check(near.put("/stock/store/a", b"content"))
+        check(near.post("chmod", {"mode": 0o640}, path="/stock/store/a"))
         check(near.post("copy", {"newPath": "/stock/store/b"}, path="/stock/store/a"))
+        assert os.stat(world.path("store/b")).st_mode & 0o777 == 0o640
         subprocess.run([world.agfs, "--server", url, "cp", "/store/b", "/store/c"], check=True, timeout=60)
         assert check(near.read("/stock/store/c")).body == b"content"
         stock.shutdown()
