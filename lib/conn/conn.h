@@ -180,7 +180,6 @@ void conn_watch_locked(struct conn *c);
  * and must conn_drive.
  */
 bool conn_submit(struct conn *c, struct exchange *ex, bool may_drive);
-void conn_drain_inbox_locked(struct conn *c);
 /*
  * Held exchanges go once the PING was answered, or elsewhere when the connection is no more. They
  * leave with the next flush.

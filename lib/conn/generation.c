@@ -289,7 +289,8 @@ void generation_resubmit(struct generation *g, struct exchange *ex)
     submit(g, ex, false);
 }
 
-void generation_dispatch(struct generation *g)
+/* Sends queued exchanges as long as a connection takes them; no lock held. */
+static void dispatch(struct generation *g)
 {
     for (;;) {
         struct conn *c = NULL;
@@ -324,7 +325,7 @@ void generation_released(struct generation *g, struct conn *c, unsigned n, unsig
     bool waiting = !list_is_empty(&g->queue);
     pthread_mutex_unlock(&g->mu);
     if (waiting) {
-        generation_dispatch(g);
+        dispatch(g);
     }
 }
 
@@ -357,7 +358,7 @@ void generation_conn_ready(struct generation *g, struct conn *c)
     pthread_mutex_lock(&c->mu);
     conn_tick_locked(c, pfs_now());
     conn_unlock(c, NULL);
-    generation_dispatch(g);
+    dispatch(g);
 }
 
 void generation_take_queue_locked(struct generation *g, struct list *out)
@@ -386,7 +387,7 @@ void generation_conn_draining(struct generation *g, struct conn *c)
         outage_on_loss_locked(g);
     }
     pthread_mutex_unlock(&g->mu);
-    generation_dispatch(g);
+    dispatch(g);
 }
 
 void generation_conn_gone(struct generation *g, struct conn *c, const struct pfs_error *why,

@@ -46,8 +46,6 @@ struct conn *generation_wants_conn_locked(struct generation *g, int64_t now);
 struct conn *generation_wants_conn_for_queue_locked(struct generation *g, int64_t now);
 /* Starts what generation_wants_conn_locked gave; no lock. NULL allowed. */
 void generation_start_conn(struct generation *g, struct conn *c);
-/* Sends queued exchanges as long as a connection takes them; no lock held. */
-void generation_dispatch(struct generation *g);
 /* Moves the queue to `out`; the lock is held. */
 void generation_take_queue_locked(struct generation *g, struct list *out);
 /* Ends exchanges taken from the queue with *why; no lock held. */

@@ -112,7 +112,7 @@ void conn_release_held_locked(struct conn *c)
     }
 }
 
-void conn_drain_inbox_locked(struct conn *c)
+static void drain_inbox_locked(struct conn *c)
 {
     struct exchange *newest = atomic_exchange(&c->inbox, NULL), *oldest = NULL;
 
@@ -265,7 +265,7 @@ static void collect_locked(struct conn *c, struct batch *b, const struct exchang
         }
     }
     if (c->state == CONN_DEAD) { /* what came after the end */
-        conn_drain_inbox_locked(c);
+        drain_inbox_locked(c);
     }
     if (collect_rejected(c, b, mine) || some_left) {
         conn_ask_for_turn(c);
@@ -426,7 +426,7 @@ bool conn_submit(struct conn *c, struct exchange *ex, bool may_drive)
         return false;
     }
     pthread_mutex_lock(&c->mu);
-    conn_drain_inbox_locked(c);
+    drain_inbox_locked(c);
     bool drive = conn_take_locked(c, may_drive ? ex : NULL);
     if (drive) { /* it does the rest, at once, and has the reference: ex may lose its own */
         pthread_mutex_unlock(&c->mu);
@@ -463,7 +463,7 @@ void pfs_conn_turn(struct conn *c, uint32_t events)
     if (events & EPOLLOUT) {
         c->out_blocked = false;
     }
-    conn_drain_inbox_locked(c);
+    drain_inbox_locked(c);
     if (c->owner == OWNER_IO && (events & (EPOLLIN | EPOLLERR | EPOLLHUP)) &&
         c->state != CONN_DEAD) {
         size_t cap;

@@ -42,7 +42,7 @@ byte n_readers, n_ended;
 #define UNLOCK() mu = false
 #define OPEN (in_nghttp | at_peer | answered)
 
-/* lib/conn/submit.c: conn_drain_inbox_locked; the exchange of an atomic list head is one step */
+/* lib/conn/submit.c: drain_inbox_locked; the exchange of an atomic list head is one step */
 inline drain_inbox()
 {
     atomic { in_nghttp = in_nghttp | inbox; inbox = 0 }

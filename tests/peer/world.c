@@ -141,24 +141,14 @@ void world_reply_attested(struct h2peer *p, const struct h2req *r)
     reply(p, r, BOOT);
 }
 
-static void serve(struct h2server *s, struct h2peer *p, const char *boot)
+void world_serve(struct h2server *s, struct h2peer *p)
 {
     h2peer_hello(p, 0, NULL);
     for (struct h2req *r; (r = h2peer_request(p)) != NULL;) {
         h2server_count(s);
-        reply(p, r, boot);
+        reply(p, r, NULL);
         h2peer_forget(r);
     }
-}
-
-void world_serve(struct h2server *s, struct h2peer *p)
-{
-    serve(s, p, NULL);
-}
-
-void world_serve_attested(struct h2server *s, struct h2peer *p)
-{
-    serve(s, p, BOOT);
 }
 
 void world_deaf(struct h2server *s, struct h2peer *p)

@@ -74,6 +74,5 @@ void world_deaf(struct h2server *s, struct h2peer *p);
 void world_try_later(struct h2server *s, struct h2peer *p);
 /* Script: answers everything, counting. */
 void world_serve(struct h2server *s, struct h2peer *p);
-void world_serve_attested(struct h2server *s, struct h2peer *p);
 
 #endif

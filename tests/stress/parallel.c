@@ -22,9 +22,6 @@
 #define SIZE (10u << 20) /* ten parts of 1 MiB, which 16 streams have */
 #define WORDS (SIZE / sizeof(uint64_t))
 #define READERS 3
-#define MEMORY_FAULTS                                                                              \
-    150 /* a read in parts allocates some hundred times, most for its messages                     \
-         */
 
 static char url[64], ca[512], dir[] = "/tmp/stress-parallel-XXXXXX";
 static atomic_uint left, n_parts, n_whole, n_changed, n_stopped;

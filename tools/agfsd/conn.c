@@ -27,6 +27,16 @@ static int64_t old_at(const struct loop *l, unsigned id)
     return loop_now_ms(l) + max - max / 10 + jitter;
 }
 
+/* Or waits for others of the same address (false). */
+static bool begin_handshake(struct conn *c)
+{
+    c->shaking = clients_handshake(c->loop->clients, &c->client);
+    if (c->shaking) {
+        gauge_add(GAUGE_HANDSHAKES, 1);
+    }
+    return c->shaking;
+}
+
 bool conn_new(struct loop *l, int fd, const struct client_key *key, struct tls_ctx *ctx)
 {
     static atomic_uint ids;
@@ -55,7 +65,7 @@ bool conn_new(struct loop *l, int fd, const struct client_key *key, struct tls_c
     list_append(&l->conns, &c->node);
     l->n_conns++;
     gauge_add(GAUGE_CONNECTIONS, 1);
-    c->queued = ctx && !conn_begin_handshake(c);
+    c->queued = ctx && !begin_handshake(c);
     conn_touch(c); /* sets what it waits for and until when */
     if (l->state != LOOP_RUNNING) {
         conn_shut(c, CONN_SHUT_NOTICE);
@@ -117,15 +127,6 @@ void conn_trip(struct conn *c, enum meter m)
         meter_peer(&c->client, c->identity, peer);
         conn_log(c, "limit %s reached by %s", s.name, peer);
     }
-}
-
-bool conn_begin_handshake(struct conn *c)
-{
-    c->shaking = clients_handshake(c->loop->clients, &c->client);
-    if (c->shaking) {
-        gauge_add(GAUGE_HANDSHAKES, 1);
-    }
-    return c->shaking;
 }
 
 void conn_end_handshake(struct conn *c)
@@ -378,7 +379,7 @@ static void on_early_deadline(struct conn *c, int64_t now)
             conn_trip(c, c->queued ? METER_HANDSHAKES : METER_HANDSHAKE_TIME);
         }
         c->broken = true;
-    } else if (c->queued && conn_begin_handshake(c)) {
+    } else if (c->queued && begin_handshake(c)) {
         c->queued = false;
         c->since_ms = now;
     }

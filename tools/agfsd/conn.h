@@ -134,8 +134,7 @@ void conn_turn(struct conn *c);
 void conn_due(struct conn *c);
 void conn_shut(struct conn *c, enum conn_shut how);
 
-/* Its handshake begins, or waits for others of the same address (false). */
-bool conn_begin_handshake(struct conn *c);
+/* Its handshake is over, if it has begun. */
 void conn_end_handshake(struct conn *c);
 
 /* What was on its way and ends within the first n bytes has left, or none of it ever will. */

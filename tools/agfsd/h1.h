@@ -41,7 +41,5 @@ extern const struct req_ops h1_req_ops;
 /* Answers without a request and closes. `reason` static. */
 void h1_refuse(struct conn *c, int status, const char *reason);
 size_t h1_drain(struct conn *c, char *dst, size_t cap);
-/* The current response is complete: on to the next request, or close. */
-void h1_finish(struct conn *c);
 
 #endif

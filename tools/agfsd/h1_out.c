@@ -132,7 +132,8 @@ const struct req_ops h1_req_ops = {
 
 /* ---- output ---- */
 
-void h1_finish(struct conn *c)
+/* The current response is complete: on to the next request, or close. */
+static void finish(struct conn *c)
 {
     struct h1 *h = c->session;
     struct http_req *r = h->r;
@@ -218,7 +219,7 @@ size_t h1_drain(struct conn *c, char *dst, size_t cap)
             n += 5;
         }
         note_end(c, dst + n);
-        h1_finish(c);
+        finish(c);
     }
     return n;
 }

@@ -13,7 +13,8 @@ static int hex_value(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-bool query_unescape(char *s, size_t *n, bool plus)
+/* Decodes %XX (and '+' when plus) of n bytes in place; false: broken escape. *n shrinks. */
+static bool unescape(char *s, size_t *n, bool plus)
 {
     size_t to = 0;
 
@@ -103,7 +104,7 @@ char *query_get(const char *raw, const char *key, size_t *ret_len)
     char *v = pfs_strndup(found, *ret_len);
 
     if (v) {
-        query_unescape(v, ret_len, true);
+        unescape(v, ret_len, true);
         v[*ret_len] = '\0';
     } else {
         *ret_len = SIZE_MAX;
@@ -121,7 +122,7 @@ static const char *get_short(const char *raw, const char *key, char buf[64], siz
     }
     *ret_len = *ret_len <= 64 ? *ret_len : 0;
     memcpy(buf, found, *ret_len);
-    query_unescape(buf, ret_len, true);
+    unescape(buf, ret_len, true);
     return buf;
 }
 

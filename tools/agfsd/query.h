@@ -24,8 +24,6 @@ enum query_number { QUERY_ABSENT, QUERY_OK, QUERY_BAD };
 /* A number in `base` (8, 10), optional sign, at most 64 bytes; *ret is touched on QUERY_OK only. */
 enum query_number query_int(const char *raw, const char *key, int base, int64_t *ret);
 
-/* Decodes %XX (and '+' when plus) of n bytes in place; false: broken escape. *n shrinks. */
-bool query_unescape(char *s, size_t *n, bool plus);
 /* An optional sign and digits of `base`, nothing else; false: not so, or out of range. */
 bool query_parse_int(const char *s, size_t n, int base, int64_t *ret);
 

@@ -81,7 +81,7 @@ static struct native *find_native_locked(struct registry *r, const char *type)
     return NULL;
 }
 
-bool registry_has(struct registry *r, const char *type)
+static bool has_type(struct registry *r, const char *type)
 {
     pthread_mutex_lock(&r->mu);
     bool native = find_native_locked(r, type);
@@ -357,7 +357,7 @@ static enum pfs_class open_any(struct registry *r, const char *type, const char 
     struct json_value tree = {0};
     enum pfs_class cls = PFS_OK;
 
-    if (!registry_has(r, type)) {
+    if (!has_type(r, type)) {
         return refuse_type(r, type, err);
     }
     if (config) {

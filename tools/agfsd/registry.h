@@ -16,8 +16,6 @@ struct registry *registry_new(void); /* NULL: out of memory */
 /* Every driver made by it must be closed. NULL allowed. */
 void registry_free(struct registry *r);
 
-/* True when there is such a type. */
-bool registry_has(struct registry *r, const char *type);
 /* A built-in type whose files are this server's own: opening it waits for no other machine. */
 bool registry_is_own(const char *type);
 /*

@@ -47,7 +47,8 @@ const char *stream_io_data(const struct stream_io *io)
     return io->buf;
 }
 
-void stream_io_drop_data(struct stream_io *io)
+/* While the stream waits, or the bytes are used up. */
+static void drop_data(struct stream_io *io)
 {
     pfs_free(io->buf);
     http_body_freed(io->cap);
@@ -58,7 +59,7 @@ void stream_io_drop_data(struct stream_io *io)
 void stream_io_free(struct stream_io *io)
 {
     io->loop->n_ios--;
-    stream_io_drop_data(io);
+    drop_data(io);
     pfs_free(io);
 }
 
@@ -108,7 +109,7 @@ static void io_end(struct stream_io *io, size_t n, const struct pfs_error *err)
         return;
     }
     if (io->op == IO_WRITE) {
-        stream_io_drop_data(io);
+        drop_data(io);
     }
     io->done(io->arg, n, err);
 }
@@ -183,7 +184,7 @@ static void io_start(struct stream_io *io, enum io_op op, pfs_io_fn *done, void 
 void stream_io_read(struct stream_io *io, size_t cap, pfs_io_fn *done, void *arg)
 {
     if (io->cap < cap) {
-        stream_io_drop_data(io);
+        drop_data(io);
         io->buf = pfs_malloc(cap);
         io->cap = io->buf ? cap : 0;
         gauge_add(GAUGE_BODY_MEMORY, (int64_t)io->cap);
@@ -200,7 +201,7 @@ void stream_io_read(struct stream_io *io, size_t cap, pfs_io_fn *done, void *arg
 void stream_io_write(struct stream_io *io, char *buf, size_t at, size_t len, pfs_io_fn *done,
                      void *arg)
 {
-    stream_io_drop_data(io);
+    drop_data(io);
     io->buf = buf;
     io->at = at;
     io->len = len;

@@ -22,8 +22,6 @@ struct stream_io *stream_io_new(struct loop *l, struct pfs_stream *s);
 void stream_io_read(struct stream_io *io, size_t cap, pfs_io_fn *done, void *arg);
 /* The bytes of the last read; valid until the next operation. */
 const char *stream_io_data(const struct stream_io *io);
-/* Frees that memory while the stream waits or the bytes are used up. */
-void stream_io_drop_data(struct stream_io *io);
 /* Starts a write of len > 0 malloc'ed bytes, which are taken. done as above, n = len. */
 void stream_io_write(struct stream_io *io, char *buf, size_t at, size_t len, pfs_io_fn *done,
                      void *arg);

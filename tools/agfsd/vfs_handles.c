@@ -250,7 +250,8 @@ static bool may_use_locked(const struct vhandle *h, const struct pfs_request *re
     return holder_is_of(h->holder, req);
 }
 
-bool vfs_handle_take(struct vcall *c, struct pfs_error *err)
+/* Finds c->handle, holds its mount and puts the driver's handle into c->req. False: *err. */
+static bool take_handle(struct vcall *c, struct pfs_error *err)
 {
     struct vfs *v = c->vfs;
     bool up = false;
@@ -321,7 +322,7 @@ void vfs_start_by_handle(struct vcall *c)
     if (c->full && vfs_fate_wait(c)) { /* it is a write to the path of its handle */
         return;
     }
-    if (!vfs_handle_take(c, &c->reply.err)) {
+    if (!take_handle(c, &c->reply.err)) {
         vfs_finish_here(c);
         return;
     }

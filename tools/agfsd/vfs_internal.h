@@ -197,8 +197,6 @@ void vfs_handle_settle(struct vcall *c);
 void vfs_handle_path(struct vfs *v, uint64_t id, char *dst);
 /* Starts an operation on c->handle; c->full is set for those that change what is at a path. */
 void vfs_start_by_handle(struct vcall *c);
-/* Finds c->handle, holds its mount and puts the driver's handle into c->req. False: *err. */
-bool vfs_handle_take(struct vcall *c, struct pfs_error *err);
 /* Fills the reply's handle_info (after renewing the lease by lease_s > 0). */
 void vfs_handle_describe(struct vcall *c, int64_t lease_s);
 /* Nobody has got to know of the handle: its lease ends now, and it is closed soon. */

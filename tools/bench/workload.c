@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char workload_names[] =
+static const char known[] =
     "stat, read, write, list, create+remove, enqueue+dequeue, enqueue, dequeue";
 
 static const struct {
@@ -60,7 +60,7 @@ static bool parse_part(const char *item, size_t n, struct workload *w, char **re
             return true;
         }
     }
-    *ret_bad = xasprintf("'%.*s' is none of %s", (int)n_name, item, workload_names);
+    *ret_bad = xasprintf("'%.*s' is none of %s", (int)n_name, item, known);
     return false;
 }
 

@@ -49,9 +49,6 @@ struct workload {
     unsigned total; /* of the weights */
 };
 
-/* The names that a workload may have, for messages. */
-extern const char workload_names[];
-
 /*
  * Reads "NAME[:WEIGHT],...". On success returns true; else *ret_bad (to be freed) says what is
  * wrong.
