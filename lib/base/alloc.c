@@ -55,6 +55,17 @@ void *pfs_realloc(void *p, size_t n)
     return allocation_fails() ? NULL : realloc(p, n ? n : 1);
 }
 
+void *pfs_grown(void *items, size_t n, size_t *cap, size_t size)
+{
+    size_t more = *cap ? 2 * *cap : 16;
+    void *grown = n < *cap ? items : pfs_realloc(items, more * size);
+
+    if (grown && n >= *cap) {
+        *cap = more;
+    }
+    return grown;
+}
+
 char *pfs_strndup(const char *s, size_t n)
 {
     char *p = pfs_malloc(n + 1);

@@ -23,6 +23,11 @@ static inline void pfs_free(void *p)
 char *pfs_strdup(const char *s);
 /* Copies n bytes and adds a NUL. */
 char *pfs_strndup(const char *s, size_t n);
+/*
+ * Room for one more in an array of n things of `size` bytes each, which has room for *cap (at first
+ * NULL and 0). Returns the array, which may have moved; NULL: out of memory, and it stays.
+ */
+void *pfs_grown(void *items, size_t n, size_t *cap, size_t size);
 
 /* Tests: the allocation number `nth` from now on fails (1 = the next), once. 0: none. */
 void pfs_alloc_fail_nth(unsigned long nth);

@@ -250,17 +250,13 @@ static struct pfs_stat *add_entry(struct reader *r, struct listing *l)
         json_pull_fail(&r->j, PFS_LIMIT, "more than 100,000 entries");
         return NULL;
     }
-    if (l->n == l->cap) {
-        size_t cap = l->cap ? 2 * l->cap : 64;
-        void *p = pfs_realloc(l->all, cap * sizeof *l->all);
+    void *all = pfs_grown(l->all, l->n, &l->cap, sizeof *l->all);
 
-        if (!p) {
-            json_pull_fail(&r->j, PFS_NOMEM, "out of memory");
-            return NULL;
-        }
-        l->all = p;
-        l->cap = cap;
+    if (!all) {
+        json_pull_fail(&r->j, PFS_NOMEM, "out of memory");
+        return NULL;
     }
+    l->all = all;
     return &l->all[l->n++];
 }
 

@@ -6,16 +6,12 @@
 
 struct pfs_stat *reply_add_entry(struct pfs_reply *reply, size_t *cap)
 {
-    if (reply->n_list == *cap) {
-        size_t room = *cap ? *cap * 2 : 16;
-        struct pfs_stat *grown = pfs_realloc(reply->list, room * sizeof *grown);
+    struct pfs_stat *grown = pfs_grown(reply->list, reply->n_list, cap, sizeof *grown);
 
-        if (!grown) {
-            return NULL;
-        }
-        reply->list = grown;
-        *cap = room;
+    if (!grown) {
+        return NULL;
     }
+    reply->list = grown;
     reply->list[reply->n_list] = (struct pfs_stat){0};
     return &reply->list[reply->n_list++];
 }

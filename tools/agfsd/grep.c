@@ -84,21 +84,14 @@ static enum pfs_class push(struct grep *g, char *path, bool is_dir, struct pfs_e
                           "its directories one by one",
                           GREP_PENDING_MAX, g->root);
     }
-    if (path && g->n_todo == g->cap_todo) {
-        size_t cap = g->cap_todo ? g->cap_todo * 2 : 64;
-        struct pending *grown = pfs_realloc(g->todo, cap * sizeof *grown);
+    struct pending *grown =
+        path ? pfs_grown(g->todo, g->n_todo, &g->cap_todo, sizeof *grown) : NULL;
 
-        if (!grown) {
-            pfs_free(path);
-            path = NULL;
-        } else {
-            g->todo = grown;
-            g->cap_todo = cap;
-        }
-    }
-    if (!path) {
+    if (!grown) {
+        pfs_free(path);
         return pfs_nomem(err, "a search");
     }
+    g->todo = grown;
     g->todo[g->n_todo++] = (struct pending){path, is_dir};
     return PFS_OK;
 }
@@ -187,17 +180,14 @@ static bool add_match(struct grep *g, const char *line, size_t n)
                    GREP_MATCHES_MAX, GREP_BYTES_MAX);
         return false;
     }
-    if (g->out->n_matches == g->cap_out) {
-        size_t cap = g->cap_out ? g->cap_out * 2 : 16;
-        struct pfs_match *grown = pfs_realloc(g->out->matches, cap * sizeof *grown);
+    struct pfs_match *grown =
+        pfs_grown(g->out->matches, g->out->n_matches, &g->cap_out, sizeof *grown);
 
-        if (!grown) {
-            pfs_nomem(&g->err, "matches");
-            return false;
-        }
-        g->out->matches = grown;
-        g->cap_out = cap;
+    if (!grown) {
+        pfs_nomem(&g->err, "matches");
+        return false;
     }
+    g->out->matches = grown;
     struct pfs_match *m = &g->out->matches[g->out->n_matches++];
 
     *m = (struct pfs_match){pfs_strdup(g->path), g->line_no, pfs_strndup(line, n)};

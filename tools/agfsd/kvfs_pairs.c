@@ -67,16 +67,9 @@ void kv_remove_locked(struct kvfs *k, struct pair *p)
 
 static bool grow_locked(struct kvfs *k)
 {
-    if (k->n < k->cap) {
-        return true;
-    }
-    size_t cap = k->cap ? 2 * k->cap : 16;
-    struct pair *grown = pfs_realloc(k->pairs, cap * sizeof *grown);
+    struct pair *grown = pfs_grown(k->pairs, k->n, &k->cap, sizeof *grown);
 
-    if (grown) {
-        k->pairs = grown;
-        k->cap = cap;
-    }
+    k->pairs = grown ? grown : k->pairs;
     return grown != NULL;
 }
 

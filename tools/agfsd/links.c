@@ -74,16 +74,12 @@ static enum pfs_class add_locked(struct links *l, struct link row, struct pfs_er
     if (l->n >= LINKS_MAX) {
         return pfs_refuse(err, PFS_OVERLOAD, "too many symbolic links: %d are allowed", LINKS_MAX);
     }
-    if (l->n == l->cap) {
-        size_t cap = l->cap ? l->cap * 2 : 16;
-        struct link *grown = pfs_realloc(l->rows, cap * sizeof *grown);
+    struct link *grown = pfs_grown(l->rows, l->n, &l->cap, sizeof *grown);
 
-        if (!grown) {
-            return pfs_nomem(err, "a symbolic link");
-        }
-        l->rows = grown;
-        l->cap = cap;
+    if (!grown) {
+        return pfs_nomem(err, "a symbolic link");
     }
+    l->rows = grown;
     memmove(l->rows + at + 1, l->rows + at, (l->n - at) * sizeof *l->rows);
     l->rows[at] = row;
     l->n++;

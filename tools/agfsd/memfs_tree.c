@@ -153,16 +153,12 @@ struct mnode *mnode_parent_locked(struct memfs *m, const char *path, struct pfs_
 
 static bool attach_at(struct mnode *dir, size_t pos, struct mnode *n)
 {
-    if (dir->n_kids == dir->cap_kids) {
-        size_t cap = dir->cap_kids ? dir->cap_kids * 2 : 8;
-        struct mnode **grown = pfs_realloc(dir->kids, cap * sizeof *grown);
+    struct mnode **grown = pfs_grown(dir->kids, dir->n_kids, &dir->cap_kids, sizeof *grown);
 
-        if (!grown) {
-            return false;
-        }
-        dir->kids = grown;
-        dir->cap_kids = cap;
+    if (!grown) {
+        return false;
     }
+    dir->kids = grown;
     memmove(dir->kids + pos + 1, dir->kids + pos, (dir->n_kids - pos) * sizeof *dir->kids);
     dir->kids[pos] = n;
     dir->n_kids++;

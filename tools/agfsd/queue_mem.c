@@ -120,16 +120,12 @@ static enum pfs_class make_locked(struct queue_mem *m, const char *name, struct 
         return pfs_refuse(err, PFS_NOSPC, "too many queues: %" PRIu64 " are allowed",
                           m->limits.max_queues);
     }
-    if (m->n_queues == m->cap_queues) {
-        size_t cap = m->cap_queues ? 2 * m->cap_queues : 16;
-        struct queue **grown = pfs_realloc(m->queues, cap * sizeof *grown);
+    struct queue **grown = pfs_grown(m->queues, m->n_queues, &m->cap_queues, sizeof *grown);
 
-        if (!grown) {
-            return pfs_nomem(err, "a queue");
-        }
-        m->queues = grown;
-        m->cap_queues = cap;
+    if (!grown) {
+        return pfs_nomem(err, "a queue");
     }
+    m->queues = grown;
     struct queue *q = queue_new(name);
 
     if (!q) {

@@ -108,16 +108,12 @@ static enum pfs_class insert_locked(struct vfs *v, struct mount *m, struct mount
     if (v->n_mounts >= MOUNTS_MAX) {
         return pfs_refuse(err, PFS_OVERLOAD, "too many mounts: %d are allowed", MOUNTS_MAX);
     }
-    if (v->n_mounts == v->cap_mounts) {
-        size_t cap = v->cap_mounts ? v->cap_mounts * 2 : 16;
-        struct mount **grown = pfs_realloc(v->mounts, cap * sizeof *grown);
+    struct mount **grown = pfs_grown(v->mounts, v->n_mounts, &v->cap_mounts, sizeof *grown);
 
-        if (!grown) {
-            return pfs_nomem(err, "a mount");
-        }
-        v->mounts = grown;
-        v->cap_mounts = cap;
+    if (!grown) {
+        return pfs_nomem(err, "a mount");
     }
+    v->mounts = grown;
     memmove(v->mounts + at + 1, v->mounts + at, (v->n_mounts - at) * sizeof *v->mounts);
     v->mounts[at] = m;
     v->n_mounts++;
