@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
 /* devfs: /null (agfs-http-api.md 8.7), so that the root of a server is never empty. */
-#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/reply.h"
@@ -73,11 +72,6 @@ static void op_denied(struct pfs_driver *d, const struct pfs_request *req, struc
                req->path);
 }
 
-static void op_close(struct pfs_driver *d)
-{
-    pfs_free(d);
-}
-
 static const struct pfs_driver_ops devfs_ops = {
     .name = "devfs",
     .nonblocking = true,
@@ -94,22 +88,11 @@ static const struct pfs_driver_ops devfs_ops = {
            [PFS_OP_TOUCH] = op_null,
            [PFS_OP_STAT] = op_stat,
            [PFS_OP_READDIR] = op_readdir},
-    .close = op_close,
+    .close = driver_free,
 };
 
 enum pfs_class devfs_open(const struct pfs_option *options, size_t n, struct pfs_driver **ret,
                           struct pfs_error *err)
 {
-    static const char *const allowed[] = {NULL};
-    enum pfs_class cls = options_check(options, n, allowed, err);
-    struct pfs_driver *d = cls == PFS_OK ? pfs_calloc(1, sizeof *d) : NULL;
-
-    if (cls == PFS_OK && !d) {
-        cls = pfs_nomem(err, "devfs");
-    }
-    if (d) {
-        d->ops = &devfs_ops;
-        *ret = d;
-    }
-    return cls;
+    return driver_open_plain(&devfs_ops, options, n, ret, err);
 }

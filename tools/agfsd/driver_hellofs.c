@@ -81,11 +81,6 @@ static void op_truncate(struct pfs_driver *d, const struct pfs_request *req,
     is_hello(req, reply);
 }
 
-static void op_close(struct pfs_driver *d)
-{
-    pfs_free(d);
-}
-
 static const struct pfs_driver_ops hellofs_ops = {
     .name = "hellofs",
     .nonblocking = true,
@@ -102,22 +97,11 @@ static const struct pfs_driver_ops hellofs_ops = {
            [PFS_OP_READ] = op_read,
            [PFS_OP_STAT] = op_stat,
            [PFS_OP_READDIR] = op_readdir},
-    .close = op_close,
+    .close = driver_free,
 };
 
 enum pfs_class hellofs_open(const struct pfs_option *options, size_t n, struct pfs_driver **ret,
                             struct pfs_error *err)
 {
-    static const char *const allowed[] = {NULL};
-    enum pfs_class cls = options_check(options, n, allowed, err);
-    struct pfs_driver *d = cls == PFS_OK ? pfs_calloc(1, sizeof *d) : NULL;
-
-    if (cls == PFS_OK && !d) {
-        cls = pfs_nomem(err, "hellofs");
-    }
-    if (d) {
-        d->ops = &hellofs_ops;
-        *ret = d;
-    }
-    return cls;
+    return driver_open_plain(&hellofs_ops, options, n, ret, err);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
 #include "driver_options.h"
+#include "base/alloc.h"
 #include "base/err.h"
 #include <errno.h>
 #include <stdio.h>
@@ -82,4 +83,23 @@ enum pfs_class options_check(const struct pfs_option *options, size_t n, const c
         }
     }
     return PFS_OK;
+}
+
+enum pfs_class driver_open_plain(const struct pfs_driver_ops *ops, const struct pfs_option *options,
+                                 size_t n, struct pfs_driver **ret, struct pfs_error *err)
+{
+    static const char *const allowed[] = {NULL};
+    enum pfs_class cls = options_check(options, n, allowed, err);
+    struct pfs_driver *d = cls == PFS_OK ? pfs_calloc(1, sizeof *d) : NULL;
+
+    if (d) {
+        d->ops = ops;
+        *ret = d;
+    }
+    return cls != PFS_OK || d ? cls : pfs_nomem(err, ops->name);
+}
+
+void driver_free(struct pfs_driver *d)
+{
+    pfs_free(d);
 }

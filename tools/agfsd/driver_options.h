@@ -18,5 +18,12 @@ const char *option_value(const struct pfs_option *options, size_t n, const char 
  */
 enum pfs_class option_size(const struct pfs_option *options, size_t n, const char *key,
                            uint64_t least, uint64_t *io_value, struct pfs_error *err);
+/*
+ * Opens a driver that has neither options nor a state of its own, to be closed by driver_free.
+ * Errors: CONFIG, NOMEM.
+ */
+enum pfs_class driver_open_plain(const struct pfs_driver_ops *ops, const struct pfs_option *options,
+                                 size_t n, struct pfs_driver **ret, struct pfs_error *err);
+void driver_free(struct pfs_driver *d);
 
 #endif
