@@ -76,6 +76,16 @@ static void warn_of_others(struct reader *r, const char *what, const yaml_node_t
     }
 }
 
+/* False: there is nothing to read, or (*ret_cls, which is OK till then) it is none. */
+static bool is_mapping(struct reader *r, const char *what, const yaml_node_t *node,
+                       enum pfs_class *ret_cls)
+{
+    if (!yaml_is_null(node) && node->type != YAML_MAPPING_NODE) {
+        *ret_cls = wrong(r, node, what, "must be a mapping");
+    }
+    return node->type == YAML_MAPPING_NODE;
+}
+
 /* One member of a mapping: what it is called and what reads it. */
 struct key {
     const char *name;
@@ -89,11 +99,8 @@ static enum pfs_class read_mapping(struct reader *r, const char *what, yaml_node
 {
     enum pfs_class cls = PFS_OK;
 
-    if (yaml_is_null(node)) {
-        return PFS_OK;
-    }
-    if (node->type != YAML_MAPPING_NODE) {
-        return wrong(r, node, what, "must be a mapping");
+    if (!is_mapping(r, what, node, &cls)) {
+        return cls;
     }
     for (yaml_node_pair_t *p = node->data.mapping.pairs.start;
          p < node->data.mapping.pairs.top && cls == PFS_OK; p++) {
@@ -270,11 +277,8 @@ static enum pfs_class read_limits(struct reader *r, const char *name, yaml_node_
 {
     enum pfs_class cls = PFS_OK;
 
-    if (yaml_is_null(value)) {
-        return PFS_OK;
-    }
-    if (value->type != YAML_MAPPING_NODE) {
-        return wrong(r, value, name, "must be a mapping");
+    if (!is_mapping(r, name, value, &cls)) {
+        return cls;
     }
     for (yaml_node_pair_t *p = value->data.mapping.pairs.start;
          p < value->data.mapping.pairs.top && cls == PFS_OK; p++) {
@@ -369,11 +373,8 @@ static enum pfs_class read_plugins(struct reader *r, const char *name, yaml_node
 {
     enum pfs_class cls = PFS_OK;
 
-    if (yaml_is_null(value)) {
-        return PFS_OK;
-    }
-    if (value->type != YAML_MAPPING_NODE) {
-        return wrong(r, value, name, "must be a mapping");
+    if (!is_mapping(r, name, value, &cls)) {
+        return cls;
     }
     for (yaml_node_pair_t *p = value->data.mapping.pairs.start;
          p < value->data.mapping.pairs.top && cls == PFS_OK; p++) {
@@ -400,11 +401,8 @@ static enum pfs_class read_external(struct reader *r, const char *name, yaml_nod
     bool enabled = false, auto_load = false;
     enum pfs_class cls = PFS_OK;
 
-    if (yaml_is_null(value)) {
-        return PFS_OK;
-    }
-    if (value->type != YAML_MAPPING_NODE) {
-        return wrong(r, value, name, "must be a mapping");
+    if (!is_mapping(r, name, value, &cls)) {
+        return cls;
     }
     warn_of_others(r, name, value, names);
     yaml_node_t *on = member(r, value, "enabled"), *load = member(r, value, "auto_load");
