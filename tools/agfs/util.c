@@ -1,49 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
 #include "util.h"
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static void *must(void *p)
-{
-    if (p == NULL) {
-        fputs("agfs: out of memory\n", stderr);
-        exit(pfs_class_exit(PFS_NOMEM));
-    }
-    return p;
-}
-
-void *xcalloc(size_t n, size_t size)
-{
-    return must(calloc(n ? n : 1, size ? size : 1));
-}
-
-void *xrealloc(void *p, size_t size)
-{
-    return must(realloc(p, size ? size : 1));
-}
-
-char *xstrdup(const char *s)
-{
-    return must(strdup(s));
-}
-
-char *xstrndup(const char *s, size_t n)
-{
-    return must(strndup(s, n));
-}
-
-char *xasprintf(const char *format, ...)
-{
-    va_list ap;
-    char *s;
-    va_start(ap, format);
-    int n = vasprintf(&s, format, ap);
-    va_end(ap);
-    return must(n < 0 ? NULL : s);
-}
 
 char *local_parent(const char *path)
 {

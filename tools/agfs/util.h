@@ -3,23 +3,14 @@
 #ifndef AGFS_UTIL_H
 #define AGFS_UTIL_H
 
-/*
- * Memory and small lists for the command line tool. A tool that has no memory left can do nothing
- * but say so: these functions end the process with exit code 12 then, and never return NULL.
- */
+/* Texts and small lists for the command line tool, in memory of xalloc.h. */
+#include "xalloc.h"
 #include <proxyfs/error.h>
 #include <stddef.h>
 
 #define EXIT_OTHER 1    /* a failure without a class */
 #define EXIT_USAGE 2    /* the command line is wrong */
 #define EXIT_CANCEL 130 /* Ctrl-C */
-
-void *xcalloc(size_t n, size_t size);
-void *xrealloc(void *p, size_t size);
-char *xstrdup(const char *s);
-char *xstrndup(const char *s, size_t n);
-/* Formatted text, to be freed by the caller. */
-char *xasprintf(const char *format, ...) PFS_PRINTF(1, 2);
 
 /* The directory that a path of this machine is in; to be freed by the caller. */
 char *local_parent(const char *path);

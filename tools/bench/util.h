@@ -3,10 +3,8 @@
 #ifndef BENCH_UTIL_H
 #define BENCH_UTIL_H
 
-/*
- * Memory, the clock and messages. A tool without memory can do nothing but say so: the x functions
- * end the process with exit code 12 then, and never return NULL.
- */
+/* Memory (xalloc.h), the clock and messages. */
+#include "xalloc.h"
 #include <proxyfs/error.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -18,14 +16,6 @@
 
 #define NS_PER_S 1000000000LL
 #define NS_PER_MS 1000000LL
-
-/* p, which came of an allocation. */
-void *xcheck(void *p);
-void *xcalloc(size_t n, size_t size);
-void *xrealloc(void *p, size_t size);
-char *xstrdup(const char *s);
-/* Formatted text, to be freed by the caller. */
-char *xasprintf(const char *format, ...) PFS_PRINTF(1, 2);
 
 /* CLOCK_MONOTONIC. */
 int64_t now_ns(void);
