@@ -14,6 +14,7 @@
  * usage: bulk AGFSD PKIDIR [MIB [DIRECTORY]]
  */
 #include "../support/spawn.h"
+#include "../support/tls_client.h"
 #include "limit.h"
 #include <proxyfs/proxyfs.h>
 #include <stdio.h>
@@ -69,21 +70,10 @@ static double pipe_rate(struct limit *bare)
 
 static struct pfs_client *open_client(struct spawned *server)
 {
-    char url[64], ca[512];
-    struct pfs_option o[] = {{"base_url", url},
-                             {"ca_file", ca},
-                             {"protocol", "h2"},
-                             {"max_connections", "1"},
-                             {"timeout", "5m"}};
-    struct pfs_client *c;
-    struct pfs_error err;
+    static const struct pfs_option o[] = {
+        {"protocol", "h2"}, {"max_connections", "1"}, {"timeout", "5m"}};
 
-    snprintf(url, sizeof url, "https://127.0.0.1:%u", spawned_tls_port(server));
-    snprintf(ca, sizeof ca, "%s/ca.pem", pki);
-    if (pfs_client_new(o, 5, &c, &err) != PFS_OK || pfs_health(c, &err) != PFS_OK) {
-        die(url, &err);
-    }
-    return c;
+    return tls_client_up(spawned_tls_port(server), pki, o, 3);
 }
 
 static double write_rate(struct pfs_client *c, const char *path)

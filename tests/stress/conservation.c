@@ -11,6 +11,7 @@
  */
 #include "../support/fault_proxy.h"
 #include "../support/spawn.h"
+#include "../support/tls_client.h"
 #include <inttypes.h>
 #include <proxyfs/proxyfs.h>
 #include <pthread.h>
@@ -215,7 +216,6 @@ int main(int argc, char **argv)
         return 2;
     }
     unsigned long seed = argc > 4 ? strtoul(argv[4], NULL, 10) : 1;
-    char ca[512], url[64];
     struct pfs_error err;
 
     w.n = argc > 3 ? strtoul(argv[3], NULL, 10) : 100000;
@@ -228,17 +228,13 @@ int main(int argc, char **argv)
     const char *mounts[] = {"--mount", "queuefs:/q", NULL};
     struct spawned *server = spawn_agfsd(argv[1], argv[2], 0, mounts);
     struct fault_proxy *proxy = fault_proxy_start(spawned_tls_port(server), seed);
-    snprintf(ca, sizeof ca, "%s/ca.pem", argv[2]);
-    snprintf(url, sizeof url, "https://localhost:%u/api/v1", fault_proxy_port(proxy));
-    struct pfs_option o[] = {{"base_url", url},
-                             {"ca_file", ca},
-                             {"timeout", "10s"},
-                             {"connect_timeout", "1s"},
-                             {"keepalive_interval", "1s"},
-                             {"keepalive_timeout", "300ms"},
-                             {"retries", "8"}};
-    if (pfs_client_new(o, sizeof o / sizeof o[0], &w.client, &err) != PFS_OK ||
-        pfs_mkdir(w.client, "/q/jobs", 0755, &err) != PFS_OK) {
+    static const struct pfs_option o[] = {{"timeout", "10s"},
+                                          {"connect_timeout", "1s"},
+                                          {"keepalive_interval", "1s"},
+                                          {"keepalive_timeout", "300ms"},
+                                          {"retries", "8"}};
+    w.client = tls_client_new(fault_proxy_port(proxy), argv[2], o, sizeof o / sizeof *o);
+    if (pfs_mkdir(w.client, "/q/jobs", 0755, &err) != PFS_OK) {
         fprintf(stderr, "conservation: %s\n", err.text);
         return 1;
     }

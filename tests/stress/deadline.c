@@ -10,6 +10,7 @@
  */
 #include "../support/fault_proxy.h"
 #include "../support/spawn.h"
+#include "../support/tls_client.h"
 #include <proxyfs/proxyfs.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -96,8 +97,8 @@ int main(int argc, char **argv)
                                            .slice = 1000,
                                            .delay_ms = 80,
                                            .hole_ms = 1000};
-    char ca[512], url[64];
-    struct pfs_error err;
+    static const struct pfs_option o[] = {
+        {"timeout", "60ms"}, {"connect_timeout", "1s"}, {"keepalive_timeout", "200ms"}};
     struct pfs_stats stats;
     pthread_t t[CALLERS], asleep;
 
@@ -109,17 +110,7 @@ int main(int argc, char **argv)
     struct spawned *server = spawn_agfsd(argv[1], argv[2], 0, mounts);
     struct fault_proxy *proxy =
         fault_proxy_start(spawned_tls_port(server), argc > 4 ? strtoul(argv[4], NULL, 10) : 1);
-    snprintf(ca, sizeof ca, "%s/ca.pem", argv[2]);
-    snprintf(url, sizeof url, "https://localhost:%u/api/v1", fault_proxy_port(proxy));
-    struct pfs_option o[] = {{"base_url", url},
-                             {"ca_file", ca},
-                             {"timeout", "60ms"},
-                             {"connect_timeout", "1s"},
-                             {"keepalive_timeout", "200ms"}};
-    if (pfs_client_new(o, sizeof o / sizeof o[0], &client, &err) != PFS_OK) {
-        fprintf(stderr, "deadline: %s\n", err.text);
-        return 1;
-    }
+    client = tls_client_new(fault_proxy_port(proxy), argv[2], o, 3);
     fault_proxy_set(proxy, &bad);
     pthread_create(&asleep, NULL, sleeper, NULL);
     for (int i = 0; i < CALLERS; i++) {

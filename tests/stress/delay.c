@@ -10,6 +10,7 @@
  */
 #include "../support/delay_proxy.h"
 #include "../support/spawn.h"
+#include "../support/tls_client.h"
 #include <arpa/inet.h>
 #include <proxyfs/proxyfs.h>
 #include <pthread.h>
@@ -201,18 +202,9 @@ static void stats_beside_a_read(struct pfs_client *c)
 static struct pfs_client *open_client(const struct delay_proxy *p, const char *pki,
                                       const char *streams)
 {
-    char url[64], ca[512];
-    struct pfs_option o[] = {
-        {"base_url", url}, {"ca_file", ca}, {"timeout", "10m"}, {"transfer_streams", streams}};
-    struct pfs_client *c;
-    struct pfs_error err;
+    const struct pfs_option o[] = {{"timeout", "10m"}, {"transfer_streams", streams}};
 
-    snprintf(url, sizeof url, "https://127.0.0.1:%u", delay_proxy_port(p));
-    snprintf(ca, sizeof ca, "%s/ca.pem", pki);
-    if (pfs_client_new(o, 4, &c, &err) != PFS_OK || pfs_health(c, &err) != PFS_OK) {
-        die("client", &err);
-    }
-    return c;
+    return tls_client_up(delay_proxy_port(p), pki, o, 2);
 }
 
 int main(int argc, char **argv)

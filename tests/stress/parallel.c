@@ -9,6 +9,7 @@
  * usage: parallel AGFSD PKIDIR [READS]
  */
 #include "../support/spawn.h"
+#include "../support/tls_client.h"
 #include "base/alloc.h"
 #include <fcntl.h>
 #include <proxyfs/proxyfs.h>
@@ -23,7 +24,9 @@
 #define WORDS (SIZE / sizeof(uint64_t))
 #define READERS 3
 
-static char url[64], ca[512], dir[] = "/tmp/stress-parallel-XXXXXX";
+static uint16_t port;
+static const char *pki;
+static char dir[] = "/tmp/stress-parallel-XXXXXX";
 static atomic_uint left, n_parts, n_whole, n_changed, n_stopped;
 static atomic_bool stop;
 
@@ -42,14 +45,9 @@ static void fill(uint64_t *words, uint64_t version)
 
 static struct pfs_client *open_client(const char *streams)
 {
-    struct pfs_option o[] = {{"base_url", url}, {"ca_file", ca}, {"transfer_streams", streams}};
-    struct pfs_client *c;
-    struct pfs_error err;
+    const struct pfs_option o[] = {{"transfer_streams", streams}};
 
-    if (pfs_client_new(o, 3, &c, &err) != PFS_OK || pfs_health(c, &err) != PFS_OK) {
-        die("client", &err);
-    }
-    return c;
+    return tls_client_up(port, pki, o, 1);
 }
 
 /* ---- who changes ---- */
@@ -286,8 +284,8 @@ int main(int argc, char **argv)
     snprintf(mount, sizeof mount, "localfs:/store:local_dir=%s", dir);
     const char *const args[] = {"--mount", mount, NULL};
     struct spawned *server = spawn_agfsd(argv[1], argv[2], 0, args);
-    snprintf(url, sizeof url, "https://127.0.0.1:%u", spawned_tls_port(server));
-    snprintf(ca, sizeof ca, "%s/ca.pem", argv[2]);
+    port = spawned_tls_port(server);
+    pki = argv[2];
     change(&stop);
     pthread_create(&changer, NULL, change, NULL);
     for (uintptr_t i = 0; i < READERS; i++) {

@@ -9,6 +9,7 @@
  */
 #include "../support/fault_proxy.h"
 #include "../support/spawn.h"
+#include "../support/tls_client.h"
 #include "base/alloc.h"
 #include <proxyfs/proxyfs.h>
 #include <pthread.h>
@@ -24,7 +25,9 @@
 #define PIECE 300000u
 #define CUTS 8
 
-static char url[64], ca[512], dir[] = "/tmp/stress-parallel-write-XXXXXX";
+static uint16_t port; /* that open_client connects to */
+static const char *pki;
+static char dir[] = "/tmp/stress-parallel-write-XXXXXX";
 static atomic_uint left, n_written, n_dropped;
 static atomic_bool stop;
 
@@ -32,11 +35,6 @@ __attribute__((noreturn)) static void die(const char *what, const struct pfs_err
 {
     fprintf(stderr, "FAIL: %s: %s\n", what, err ? err->text : "");
     exit(1);
-}
-
-static void set_url(uint16_t port)
-{
-    snprintf(url, sizeof url, "https://127.0.0.1:%u", port);
 }
 
 static uint64_t *content(uint64_t version)
@@ -54,14 +52,9 @@ static uint64_t *content(uint64_t version)
 
 static struct pfs_client *open_client(void)
 {
-    struct pfs_option o[] = {{"base_url", url}, {"ca_file", ca}, {"transfer_streams", "16"}};
-    struct pfs_client *c;
-    struct pfs_error err;
+    static const struct pfs_option o[] = {{"transfer_streams", "16"}};
 
-    if (pfs_client_new(o, 3, &c, &err) != PFS_OK || pfs_health(c, &err) != PFS_OK) {
-        die("client", &err);
-    }
-    return c;
+    return tls_client_up(port, pki, o, 1);
 }
 
 static unsigned long long calls(struct pfs_client *c)
@@ -296,7 +289,7 @@ static void network_cuts(const struct spawned *server)
     if (!proxy) {
         die("the proxy", NULL);
     }
-    set_url(fault_proxy_port(proxy));
+    port = fault_proxy_port(proxy);
     struct pfs_client *c = open_client();
     if (pfs_open_write(c, "/store/f", SIZE, 0, &s, &err) != PFS_OK) {
         die("write", &err);
@@ -314,7 +307,7 @@ static void network_cuts(const struct spawned *server)
     }
     pfs_stream_close(s);
     pfs_client_free(c);
-    set_url(spawned_tls_port(server));
+    port = spawned_tls_port(server);
     fault_proxy_stop(proxy);
     free(words);
 }
@@ -385,7 +378,6 @@ static void many(void)
 static void server_ends(const char *const *argv, const char *const *args, struct spawned *server)
 {
     struct pfs_client *c = open_client();
-    uint16_t port = spawned_tls_port(server);
     uint64_t *words = content(UINT32_MAX);
     struct pfs_stream *s;
     struct pfs_error err;
@@ -425,16 +417,16 @@ int main(int argc, char **argv)
         return 2;
     }
     atomic_init(&left, argc > 3 ? (unsigned)strtoul(argv[3], NULL, 10) : 100);
-    snprintf(ca, sizeof ca, "%s/ca.pem", argv[2]);
+    pki = argv[2];
     snprintf(mount, sizeof mount, "localfs:/store:local_dir=%s", dir);
     const char *const args[] = {"--mount", mount, NULL};
     struct spawned *server = spawn_agfsd(argv[1], argv[2], 0, args);
-    snprintf(far, sizeof far, "proxyfs:/far:base_url=https://127.0.0.1:%u,ca_file=%s",
-             spawned_tls_port(server), ca);
+    snprintf(far, sizeof far, "proxyfs:/far:base_url=https://127.0.0.1:%u,ca_file=%s/ca.pem",
+             spawned_tls_port(server), pki);
     const char *const near_args[] = {"--mount", far, "--mount", "memfs:/memory", NULL};
     struct spawned *near = spawn_agfsd(argv[1], argv[2], 0, near_args);
 
-    set_url(spawned_tls_port(near));
+    port = spawned_tls_port(near);
     struct pfs_client *c = open_client();
     await_mount(c, "/far/store");
     all_kinds(c, "/far/store/g", true);
@@ -442,7 +434,7 @@ int main(int argc, char **argv)
     pfs_client_free(c);
     spawned_stop(near);
 
-    set_url(spawned_tls_port(server));
+    port = spawned_tls_port(server);
     c = open_client();
     all_kinds(c, "/store/f", true);
     not_before_the_commit(c);

@@ -8,6 +8,7 @@
  * usage: renewal AGFSD PKIDIR [reloads [restarts]]
  */
 #include "../support/spawn.h"
+#include "../support/tls_client.h"
 #include <proxyfs/proxyfs.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -164,9 +165,6 @@ static bool kill_and_start(void *arg)
 
 int main(int argc, char **argv)
 {
-    char ca[512], url[64];
-    struct pfs_error err;
-
     if (argc < 3) {
         fprintf(stderr, "usage: renewal AGFSD PKIDIR [reloads [restarts]]\n");
         return 2;
@@ -180,13 +178,7 @@ int main(int argc, char **argv)
     struct server s = {.agfsd = argv[1], .pki = argv[2]};
     s.process = spawn_agfsd(s.agfsd, s.pki, 0, mounts);
     s.port = spawned_tls_port(s.process);
-    snprintf(ca, sizeof ca, "%s/ca.pem", argv[2]);
-    snprintf(url, sizeof url, "https://localhost:%u/api/v1", s.port);
-    struct pfs_option o[] = {{"base_url", url}, {"ca_file", ca}};
-    if (pfs_client_new(o, 2, &client, &err) != PFS_OK) {
-        fprintf(stderr, "renewal: %s\n", err.text);
-        return 1;
-    }
+    client = tls_client_new(s.port, argv[2], NULL, 0);
     unsigned long failed = under_load("reloads", n_reloads, reload, NULL);
     unsigned long by_restart = under_load("graceful restarts", n_restarts, restart, &s);
     printf("away for %lld ms at most\n", (long long)s.longest_gap_ms);

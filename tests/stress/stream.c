@@ -8,6 +8,7 @@
  * usage: stream AGFSD PKIDIR [transfers [seed]]
  */
 #include "../support/spawn.h"
+#include "../support/tls_client.h"
 #include <proxyfs/proxyfs.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -36,21 +37,10 @@ static void die(const char *what, const struct pfs_error *err)
 
 static struct pfs_client *open_client(void)
 {
-    char url[64], ca[512];
-    struct pfs_option o[] = {{"base_url", url},
-                             {"ca_file", ca},
-                             {"protocol", "h2"},
-                             {"max_connections", "1"},
-                             {"timeout", "60s"}};
-    struct pfs_client *c;
-    struct pfs_error err;
+    static const struct pfs_option o[] = {
+        {"protocol", "h2"}, {"max_connections", "1"}, {"timeout", "60s"}};
 
-    snprintf(url, sizeof url, "https://127.0.0.1:%u", spawned_tls_port(server));
-    snprintf(ca, sizeof ca, "%s/ca.pem", pki_dir);
-    if (pfs_client_new(o, 5, &c, &err) != PFS_OK) {
-        die("client", &err);
-    }
-    return c;
+    return tls_client_new(spawned_tls_port(server), pki_dir, o, 3);
 }
 
 struct mover {
