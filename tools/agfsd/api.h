@@ -84,9 +84,8 @@ api_handler_fn api_capabilities, api_health, api_ready, api_version, api_banner,
 api_handler_fn api_mounts, api_mount, api_unmount, api_plugins, api_plugin_load, api_plugin_unload;
 api_handler_fn api_handles; /* routes below /handles itself; c->rest is what follows */
 
-/* ---- api_call.c: what handlers use ---- */
+/* ---- api_answer.c: each ends the call ---- */
 
-/* Each ends the call. */
 void api_respond_error(struct api_call *c, const struct pfs_error *err);
 void api_refuse(struct api_call *c, enum pfs_class cls, const char *format, ...) PFS_PRINTF(3, 4);
 /* As api_refuse with a status of its own. */
@@ -104,6 +103,8 @@ void api_respond_stream(struct api_call *c, const char *type, struct pfs_stream 
 /* The same for the part that was asked for (PFS_READ_RANGE); s has a version. */
 void api_respond_range(struct api_call *c, const char *type, struct pfs_stream *s);
 
+/* ---- api_call.c: what else handlers use ---- */
+
 /* Reads newPath of the body as the request's second path. False: call ended. */
 bool api_take_new_path(struct api_call *c);
 /* Puts the query's path into the request; `fallback` NULL: it is required. False: call ended. */
@@ -112,6 +113,8 @@ bool api_need_path(struct api_call *c, const char *fallback);
 bool api_take_write(struct api_call *c);
 /* Answers with "Written N bytes", or the driver's words. */
 api_answer_fn api_answer_written;
+/* Answers with one FileInfo. */
+api_answer_fn api_answer_stat;
 /* A number from the query. False: it is wrong, the call has ended with `wrong`. */
 bool api_query_int(struct api_call *c, const char *key, int base, int64_t *io_value,
                    const char *wrong);
@@ -156,8 +159,5 @@ bool api_once_settle(struct api_call *c, const struct dedupe_response *r);
 /* True when a stream of that size will be remembered, so it must be read before the response is
  * given; then that is done (s is taken) and the call ends. */
 bool api_once_collect(struct api_call *c, const char *type, struct pfs_stream *s);
-
-/* 200 with one FileInfo, and with a handle's data. */
-api_answer_fn api_answer_stat;
 
 #endif
