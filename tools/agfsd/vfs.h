@@ -174,6 +174,7 @@ void vfs_each_mount(struct vfs *v, void (*fn)(void *arg, const struct mount_info
 #define LEASE_MAX_S 86400
 /* Of HANDLE_REPLACE: each has a file that takes room and is seen by nobody. */
 #define UPLOADS_MAX 1000
+#define UPLOADS_PER_CLIENT (UPLOADS_MAX / 2)
 /*
  * A part may take so long on a line of 64 KiB/s that 16 MiB of them share, and must not find its
  * handle gone then.

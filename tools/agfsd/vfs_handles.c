@@ -64,7 +64,7 @@ static void give_place_locked(struct vfs *v, struct vhandle *h)
 {
     v->n_handles--;
     v->n_uploads -= h->is_upload;
-    holder_leave_locked(h->holder);
+    holder_leave_locked(h->holder, h->is_upload);
     h->holder = NULL;
 }
 
@@ -137,13 +137,15 @@ static bool take_place_locked(struct vfs *v, struct vhandle *h, struct holder **
     }
     struct holder *w = *spare ? holder_enter_locked(&v->holders, spare) : NULL;
 
-    if (w && w->n >= HANDLES_PER_CLIENT) {
-        pfs_refuse(err, PFS_OVERLOAD, "too many open handles of one %s: %d are allowed",
-                   w->is_named ? "client" : "address", HANDLES_PER_CLIENT);
+    if (w && (w->n >= HANDLES_PER_CLIENT || (h->is_upload && w->n_uploads >= UPLOADS_PER_CLIENT))) {
+        pfs_refuse(err, PFS_OVERLOAD,
+                   "too many open handles of one %s: %d are allowed, %d of them of replacements",
+                   w->is_named ? "client" : "address", HANDLES_PER_CLIENT, UPLOADS_PER_CLIENT);
         return false;
     }
     if (w) {
         w->n++;
+        w->n_uploads += h->is_upload;
     }
     h->holder = w;
     v->n_handles++;

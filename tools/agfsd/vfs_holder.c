@@ -20,7 +20,7 @@ bool holder_new(const struct pfs_request *req, struct holder **ret)
 
     if (w) {
         list_init(&w->link);
-        w->n = 0;
+        w->n = w->n_uploads = 0;
         w->is_named = req->client != NULL;
         w->len = len;
         memcpy(w->key, key, len);
@@ -50,9 +50,13 @@ struct holder *holder_enter_locked(struct list *holders, struct holder **spare)
     return w;
 }
 
-void holder_leave_locked(struct holder *w)
+void holder_leave_locked(struct holder *w, bool is_upload)
 {
-    if (w && --w->n == 0) {
+    if (!w) {
+        return;
+    }
+    w->n_uploads -= is_upload;
+    if (--w->n == 0) {
         list_remove(&w->link);
         pfs_free(w);
     }

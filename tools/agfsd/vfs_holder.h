@@ -13,8 +13,8 @@
 
 struct holder {
     struct list link;
-    unsigned n;
-    bool is_named; /* key is a name, else an address */
+    unsigned n, n_uploads; /* handles, and those of HANDLE_REPLACE among them */
+    bool is_named;         /* key is a name, else an address */
     size_t len;
     unsigned char key[];
 };
@@ -23,8 +23,8 @@ struct holder {
 bool holder_new(const struct pfs_request *req, struct holder **ret);
 /* The one in the list that is the same; *spare, which is taken then, where there is none. */
 struct holder *holder_enter_locked(struct list *holders, struct holder **spare);
-/* It has one handle less; NULL allowed. */
-void holder_leave_locked(struct holder *w);
+/* It has one handle less; w NULL allowed. */
+void holder_leave_locked(struct holder *w, bool is_upload);
 /* Is that whose upload req may use? Of clients without a name each is as good as the other: their
  * addresses change. w NULL: had neither. */
 bool holder_is_of(const struct holder *w, const struct pfs_request *req);

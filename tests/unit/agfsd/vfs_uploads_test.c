@@ -91,3 +91,24 @@ Test(vfs_uploads, a_replacement_belongs_to_its_client_and_ends_with_its_lease)
     snprintf(command, sizeof command, "test \"$(ls -A %s)\" = f && rm -r %s", dir, dir);
     cr_assert_eq(system(command), 0, "nothing is left behind");
 }
+
+Test(vfs_uploads, a_client_leaves_some_for_others)
+{
+    char dir[] = "/tmp/vfs_test.XXXXXX";
+
+    cr_assert_not_null(mkdtemp(dir));
+    vfs_rig_localfs("/l", dir);
+    uint64_t one = hreplace("greedy", -1);
+
+    for (int i = 1; i < UPLOADS_PER_CLIENT; i++) {
+        hreplace("greedy", -1);
+    }
+    cr_assert_eq(try_upload(PFS_OP_HANDLE_REPLACE, 0, "greedy", -1), PFS_OVERLOAD);
+    hreplace("modest", -1);
+    hreplace(NULL, -1);
+    cr_assert_eq(try_upload(PFS_OP_HANDLE_CLOSE, one, "greedy", -1), PFS_OK);
+    hreplace("greedy", -1);
+    cr_assert_eq(try_upload(PFS_OP_HANDLE_REPLACE, 0, "greedy", -1), PFS_OVERLOAD);
+    cr_assert_eq(vfs_unmount(vfs_rig, "/l", NULL), PFS_OK);
+    cr_assert_eq(rmdir(dir), 0, "nothing is left behind");
+}
