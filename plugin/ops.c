@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
 #include "ops.h"
-#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/path.h"

@@ -10,7 +10,6 @@
  */
 #include "base/clock.h"
 #include "conn/generation_internal.h"
-#include <errno.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <time.h>

@@ -6,7 +6,6 @@
  * peer's limit.
  */
 #include "base/alloc.h"
-#include "base/clock.h"
 #include "base/decimal.h"
 #include "base/err.h"
 #include "h2/h2_internal.h"

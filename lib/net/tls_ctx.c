@@ -8,7 +8,6 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <string.h>
 
 /* Reliability bar A2: deeper chains are refused, and by default those of more than 100 KiB. */

@@ -6,7 +6,6 @@
  * nearly everything and mean what their text says; and proxies or strangers, who are believed only
  * as far as their status goes.
  */
-#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "wire/json.h"

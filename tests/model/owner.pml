@@ -196,7 +196,7 @@ active proctype io()
         fi
 #endif
         ;
-        /* run_tasks: turn_task */
+        /* io_run_posted: turn_task */
         atomic { n_run = tasks; tasks = 0 }
         if
         :: n_run != 0 ->

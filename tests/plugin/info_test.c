@@ -3,7 +3,6 @@
 #include "base/alloc.h"
 #include "info.h"
 #include <criterion/criterion.h>
-#include <stdio.h>
 #include <string.h>
 
 static struct pfs_pair pairs[] = {{(char *)"a", (char *)"1"}, {(char *)"q\"", (char *)"x\ny"}};

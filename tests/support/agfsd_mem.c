@@ -2,12 +2,10 @@
  * Copyright the ProxyFS authors */
 #include "agfsd_mem.h"
 #include "api.h"
-#include "base/alloc.h"
 #include "clients.h"
 #include "conn.h"
 #include "loop.h"
 #include "mounter.h"
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -6,7 +6,6 @@
 #include "path.h"
 #include "shell.h"
 #include <dirent.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>

@@ -4,7 +4,6 @@
 #include "api.h"
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "base/err.h"
 #include "base/path.h"
 #include "query.h"
 #include <stdio.h>

@@ -2,8 +2,6 @@
  * Copyright the ProxyFS authors */
 /* Content of files: agfs-http-api.md 4.1 to 4.5 and 4.15. */
 #include "api.h"
-#include "base/alloc.h"
-#include "base/err.h"
 #include "base/path.h"
 #include "query.h"
 #include <inttypes.h>

@@ -2,7 +2,6 @@
  * Copyright the ProxyFS authors */
 /* File handles: agfs-http-api.md 6, with renew, truncate, replace, commit and real leases. */
 #include "api.h"
-#include "base/alloc.h"
 #include "jsonout.h"
 #include "query.h"
 #include <inttypes.h>

@@ -2,7 +2,6 @@
  * Copyright the ProxyFS authors */
 /* Directories and what files are called and look like: agfs-http-api.md 4.6 to 4.12, 4.16. */
 #include "api.h"
-#include "base/alloc.h"
 #include "jsonout.h"
 #include "query.h"
 #include <string.h>

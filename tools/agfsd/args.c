@@ -2,7 +2,6 @@
  * Copyright the ProxyFS authors */
 #include "args.h"
 #include "base/alloc.h"
-#include "base/buf.h"
 #include "jsonout.h"
 #include "query.h"
 #include <proxyfs/proxyfs.h>

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
-#include "base/alloc.h"
-#include "base/err.h"
 #include "base/log.h"
 #include "conn.h"
 #include "identity.h"

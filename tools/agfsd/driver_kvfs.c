@@ -4,7 +4,6 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/err.h"
-#include "base/list.h"
 #include "base/path.h"
 #include "base/reply.h"
 #include "body_share.h"

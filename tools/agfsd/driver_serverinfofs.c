@@ -8,7 +8,6 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/list.h"
-#include "base/path.h"
 #include "base/reply.h"
 #include "driver_options.h"
 #include "driver_util.h"

@@ -3,7 +3,6 @@
 /* Loading of plugin libraries, their names, mounts and unloading. The calls are in native_ops.c. */
 #include "base/alloc.h"
 #include "base/err.h"
-#include "base/path.h"
 #include "native_file.h"
 #include "native_internal.h"
 #include "wire/wire.h"

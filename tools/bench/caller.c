@@ -2,7 +2,6 @@
  * Copyright the ProxyFS authors */
 #include "caller.h"
 #include "util.h"
-#include <errno.h>
 #include <string.h>
 #include <sys/prctl.h>
 

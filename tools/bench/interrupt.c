@@ -2,7 +2,6 @@
  * Copyright the ProxyFS authors */
 #include "interrupt.h"
 #include "util.h"
-#include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>

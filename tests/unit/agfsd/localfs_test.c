@@ -3,7 +3,6 @@
 #include "localfs_rig.h"
 #include "meters.h"
 #include <fcntl.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>

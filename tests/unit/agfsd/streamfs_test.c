@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
-#include "base/clock.h"
 #include "driver_rig.h"
 #include "streamfs.h"
 #include <malloc.h>

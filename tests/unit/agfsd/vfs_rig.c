@@ -2,7 +2,6 @@
  * Copyright the ProxyFS authors */
 #include "vfs_rig.h"
 #include "base/alloc.h"
-#include "base/clock.h"
 #include "base/err.h"
 #include "drivers.h"
 #include <criterion/criterion.h>

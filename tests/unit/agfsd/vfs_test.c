@@ -4,7 +4,6 @@
 #include "vfs_rig.h"
 #include <criterion/criterion.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <string.h>
 
 TestSuite(vfs, .init = vfs_rig_init, .fini = vfs_rig_fini);

@@ -5,9 +5,7 @@
 #include "base/pool.h"
 #include <criterion/criterion.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
-#include <stdatomic.h>
 
 /* A job that holds its permit until it is let go. */
 struct gate {

@@ -2,8 +2,6 @@
  * Copyright the ProxyFS authors */
 #include "compare.h"
 #include <criterion/criterion.h>
-#include <fcntl.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

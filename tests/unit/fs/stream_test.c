@@ -5,7 +5,6 @@
 #include <criterion/criterion.h>
 #include <proxyfs/proxyfs.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -3,7 +3,6 @@
 #include "base/alloc.h"
 #include "http/exchange.h"
 #include <criterion/criterion.h>
-#include <stdio.h>
 #include <string.h>
 
 static enum pfs_class field(struct exchange *ex, const char *name, const char *value)

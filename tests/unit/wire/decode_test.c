@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
-#include "base/alloc.h"
 #include "wire/wire.h"
 #include <criterion/criterion.h>
 #include <stdlib.h>
