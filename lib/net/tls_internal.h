@@ -3,7 +3,7 @@
 #ifndef PFS_NET_TLS_INTERNAL_H
 #define PFS_NET_TLS_INTERNAL_H
 
-/* What tls.c, tls_ctx.c and tls_pem.c share. */
+/* What tls.c, tls_cert.c, tls_ctx.c and tls_pem.c share. */
 #include "net/tls.h"
 #include <openssl/ssl.h>
 #include <stdatomic.h>
@@ -20,8 +20,11 @@ struct tls_ctx {
 /* The verification of this server's session refuses the client, whose certificate is good, for its
  * name (copied). */
 void tls_unwanted(SSL *ssl, const char *identity);
-/* As tls_peer_identity. */
+
+/* ---- tls_cert.c: as tls_peer_identity and tls_peer_expires, of one certificate ---- */
+
 void tls_cert_identity(X509 *cert, char *dst, size_t cap);
+int64_t tls_cert_expires(const X509 *cert);
 
 /*
  * CONFIG error "OPTION 'VALUE': REASON" with the first reason in OpenSSL's queue, which is emptied.
