@@ -2,6 +2,7 @@
  * Copyright the ProxyFS authors */
 #include "caller.h"
 #include "util.h"
+#include <errno.h>
 #include <string.h>
 #include <sys/prctl.h>
 

@@ -3,7 +3,6 @@
 #include "util.h"
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 #include <time.h>
 
 int64_t now_ns(void)
