@@ -76,7 +76,9 @@ static void announce_stream(struct async_op *a, bool is_write)
     }
 
     async_ref(a);
+    pthread_mutex_lock(&a->mu);
     a->is_stream = true;
+    pthread_mutex_unlock(&a->mu);
     async_disarm(a);
     atomic_store(&a->ticket, NULL);
     a->done(a->arg, &reply);
@@ -263,12 +265,12 @@ static void on_time(struct io_timer *t)
     struct async_op *a = container_of(t, struct async_op, timer);
 
     pthread_mutex_lock(&a->mu);
-    bool next = a->backing_off;
+    bool next = a->backing_off, is_stream = a->is_stream;
     a->backing_off = false;
     pthread_mutex_unlock(&a->mu);
     if (next) {
         attempt_in_time(a);
-    } else {
+    } else if (!is_stream || stream_is_late(a->stream)) {
         async_cancel(a, PFS_TIMEOUT);
     }
     async_unref(a); /* the timer's */

@@ -47,7 +47,16 @@ static void arm_locked(struct stream *s)
 {
     s->armed = true;
     s->since_ns = pfs_now();
-    async_set_deadline(s->a, pfs_after(s->since_ns, s->a->op.client->options.timeout_ns));
+    s->deadline_ns = pfs_after(s->since_ns, s->a->op.client->options.timeout_ns);
+    async_set_deadline(s->a, s->deadline_ns);
+}
+
+bool stream_is_late(struct stream *s)
+{
+    pthread_mutex_lock(&s->mu);
+    bool late = s->armed && pfs_now() >= s->deadline_ns;
+    pthread_mutex_unlock(&s->mu);
+    return late;
 }
 
 /*

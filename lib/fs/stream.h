@@ -52,16 +52,17 @@ struct stream {
     size_t len;
     pfs_io_fn *done;
     void *arg;
-    bool pumping;      /* one thread looks for data at a time */
-    unsigned n_giving; /* threads inside exchange_give: a callback may begin the next write */
-    bool closed;       /* none begins to */
-    bool news;         /* since the last look; without, there is nothing to be found */
-    bool over;         /* the exchange is DONE: err says how */
-    bool armed;        /* the operation's timer runs for the call */
-    struct pace pace;  /* of calls that have a deadline */
-    int64_t since_ns;  /* start of the call in flight */
-    bool too_slow;     /* and was ended for that */
-    bool settled;      /* and was detached; the client may go */
+    bool pumping;        /* one thread looks for data at a time */
+    unsigned n_giving;   /* threads inside exchange_give: a callback may begin the next write */
+    bool closed;         /* none begins to */
+    bool news;           /* since the last look; without, there is nothing to be found */
+    bool over;           /* the exchange is DONE: err says how */
+    bool armed;          /* the operation's timer runs for the call */
+    struct pace pace;    /* of calls that have a deadline */
+    int64_t since_ns;    /* start of the call in flight */
+    int64_t deadline_ns; /* its end, if armed */
+    bool too_slow;       /* and was ended for that */
+    bool settled;        /* and was detached; the client may go */
     int64_t total;
     int64_t claimed; /* how much the remote says it wrote, -1: it does not say */
     struct pfs_error err;
@@ -74,6 +75,12 @@ void stream_fini(struct stream *s);
 void stream_on_news(struct stream *s);
 /* The exchange is DONE. */
 void stream_on_done(struct stream *s);
+
+/*
+ * The call in flight is past its deadline: the timer may have been on its way when the one before
+ * ended.
+ */
+bool stream_is_late(struct stream *s);
 
 /* Refuses a call on a stream of the process's parent. */
 void stream_refuse_inherited(pfs_io_fn *done, void *arg);

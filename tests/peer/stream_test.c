@@ -335,6 +335,31 @@ Test(stream, a_read_waits_for_no_one_at_the_connection, .timeout = 60)
     world_close(&w);
 }
 
+/* The timer was on its way already when the read that it stood for ended. */
+Test(stream, a_read_does_not_suffer_from_the_deadline_of_the_one_before)
+{
+    struct world w = {0};
+    struct pfs_stream *s;
+    struct piece p = {.n = 0};
+
+    world_open(&w, send_four_and_one, NULL, NULL);
+    world_mark(&w);
+    cr_assert_eq(pfs_open_read(w.c, "/f", 0, -1, &s, &w.err), PFS_OK, "%s", w.err.text);
+    struct async_op *a = ((struct stream *)s)->a;
+    s->ops->read(s, p.buf, 4, on_piece, &p);
+    await_piece(&w, &p);
+    async_ref(a); /* the timer's */
+    a->timer.on_time(&a->timer);
+    s->ops->read(s, p.buf, sizeof p.buf, on_piece, &p);
+    async_ref(a);
+    a->timer.on_time(&a->timer);
+    h2server_signal(&w.server);
+    await_piece(&w, &p);
+    cr_assert(p.n == 1 && p.buf[0] == '1');
+    pfs_stream_close(s);
+    world_close(&w);
+}
+
 /* ---- parts that are not what was asked for ---- */
 
 struct part_reply {
