@@ -13,7 +13,7 @@
 
 #define READY_GRACE_NS (2 * PFS_SEC)
 #define BACKOFF_FIRST_NS (250 * PFS_MS)
-#define BACKOFF_EAGER_CAP_NS PFS_SEC
+#define BACKOFF_EAGER_CAP_NS (PFS_SEC / 6 * 5) /* a second at most, with jitter */
 #define BACKOFF_CAP_NS (15 * PFS_SEC)
 #define EAGER_FOR_NS (50 * PFS_SEC)
 /* Without a call for so long nobody needs the remote found. */
