@@ -6,6 +6,7 @@
 usage: replace_test.py BUILDDIR [TEST...]
 """
 import os
+import ssl
 import urllib.error
 import urllib.request
 
@@ -161,17 +162,23 @@ def test_what_is_abandoned_ends_by_itself(world):
 
 def test_with_too_many_a_write_uses_one_stream(world):
     s = Store(world)
+    context = ssl.create_default_context(cafile=world.pki("ca.pem"))
+    context.load_cert_chain(world.pki("client.pem"), world.pki("client.key"))
     limits = s.api.get("limits").json()["limits"]
-    handles = [s.replace() for _ in range(limits["uploads"])]
-    refused(s.api.post("handles/replace", path="/store/f"), 503, "overload")
+    assert limits["uploads"] == 2 * limits["uploads_per_client"], limits
+    handles = []
+    for api in (s.api, Api(s.server.tls, context)):  # an address, and a name
+        for _ in range(limits["uploads_per_client"]):
+            handles.append((api, check(api.post("handles/replace", path="/store/f")).json()["id"]))
+        refused(api.post("handles/replace", path="/store/f"), 503, "overload")
     near = world.start("near", world.mount_arg("/r", s.server.tls, transfer_streams=16, **world.mtls()))
     wait_for("the mount", Api(near.clear).ready)
     for n in (1, 2):  # what it is that the mount gets by one stream, and by parts
         new = content(3 * MIB, seed=n)
         check(Api(near.clear).put("/r/store/f", new))
         assert s.f() == new
-        for h in handles:
-            check(s.api.call("DELETE", "handles/%s" % h))
+        for api, h in handles:
+            check(api.call("DELETE", "handles/%s" % h))
         handles = []
     assert s.uploads() == 0 and s.names() == ["f"]
 

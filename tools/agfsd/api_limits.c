@@ -44,6 +44,7 @@ void api_limits(struct api_call *c)
     jo_begin(&j, '{');
     limits_each(c->api->limits, put_limit, &j);
     put_number(&j, "uploads", UPLOADS_MAX);
+    put_number(&j, "uploads_per_client", UPLOADS_PER_CLIENT);
     put_number(&j, "upload_idle", UPLOAD_LEASE_S * 1000);
     jo_end(&j, '}');
     jo_key(&j, "in_use");
