@@ -141,7 +141,8 @@ def test_a_slow_copy_does_not_outlive_the_server(world):
     def trickle():
         while not world.u.ended.wait(0.2):
             yield b"x" * 4096
-    world.u = Upstream(lambda r: Answer(200, pieces=trickle(), kind="application/octet-stream"))
+    world.u = Upstream(lambda r: info("f", 1 << 30) if r.what == "stat" else
+                       Answer(200, pieces=trickle(), kind="application/octet-stream"))
     world.upstreams.append(world.u)
     s = start_brief(world, world.mount_arg("/r", world.u.url) + ["--mount", "memfs:/m"])
     c = http.client.HTTPConnection(s.clear[7:], timeout=60)
