@@ -97,7 +97,8 @@ PFS_API void pfs_submit(struct pfs_client *c, const struct pfs_request *req, pfs
 PFS_API void pfs_cancel(struct pfs_client *c, const void *ticket);
 /*
  * The same for all that is in flight now: requests, blocking calls of other threads, open streams.
- * What begins later is not touched; c stays as it is. For a user who does not want to wait any
+ * What begins later is not touched, the next parts of a stream that goes in parts included: one
+ * that has none under way goes on. c stays as it is. For a user who does not want to wait any
  * longer. Any thread, but not a signal handler; not while the client is being freed.
  */
 PFS_API void pfs_cancel_all(struct pfs_client *c);
