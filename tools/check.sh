@@ -108,13 +108,12 @@ PY
     echo "$name: $p passed, $f failed, $s skipped"
 }
 
-# run_tests NAME MESON-TEST-ARGUMENT...
+# run_tests NAME PROCESSES-PER-CORE MESON-TEST-ARGUMENT...: most tests wait most of the time.
 run_tests() {
-    local name=$1
-    shift
+    local name=$1 processes=$(($(nproc) * $2))
+    shift 2
     rm -f "$out/$name".report.*
-    # Two for each core: most tests wait most of the time.
-    if ! meson test -C "$out/$name" --no-rebuild --print-errorlogs --num-processes $(($(nproc) * 2)) "$@" \
+    if ! meson test -C "$out/$name" --no-rebuild --print-errorlogs --num-processes $processes "$@" \
         </dev/null >"$out/$name.tests.log" 2>&1; then
         grep -vE '^ *[0-9]+/[0-9]+ .* (OK|SKIP) ' "$out/$name.tests.log" | tail -n 150
     fi
@@ -144,7 +143,7 @@ count layers $?
 stage 'gcc: build, warnings are errors'
 if build gcc; then
     stage 'gcc: tests'
-    run_tests gcc
+    run_tests gcc 3
 fi
 [ $mode != quick ] || finish
 
@@ -156,7 +155,7 @@ if build asan -Db_sanitize=address,undefined -Dbuildtype=debug -Doptimization=1;
     stage 'ASan and UBSan: tests'
     export ASAN_OPTIONS=abort_on_error=1:detect_leaks=1:log_path=$out/asan.report
     export UBSAN_OPTIONS=print_stacktrace=1:log_path=$out/asan.report
-    run_tests asan --timeout-multiplier 4 --no-suite no-asan
+    run_tests asan 3 --timeout-multiplier 4 --no-suite no-asan
     unset ASAN_OPTIONS UBSAN_OPTIONS
 fi
 
@@ -171,7 +170,7 @@ for t in json.load(sys.stdin):
     if not criterion and "no-tsan" not in suites:
         print(t["name"])')
     export TSAN_OPTIONS=halt_on_error=0:exitcode=66:second_deadlock_stack=1:suppressions=$root/tests/tsan.supp:log_path=$out/tsan.report
-    run_tests tsan --timeout-multiplier 6 "${plain[@]}"
+    run_tests tsan 2 --timeout-multiplier 6 "${plain[@]}"
     unset TSAN_OPTIONS
 fi
 [ $mode = full ] || finish

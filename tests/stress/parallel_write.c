@@ -11,6 +11,7 @@
 #include "../support/spawn.h"
 #include "../support/tls_client.h"
 #include "base/alloc.h"
+#include "stress.h"
 #include <proxyfs/proxyfs.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -252,7 +253,7 @@ static void without_memory(struct pfs_client *c)
 {
     unsigned long n = 1;
 
-    for (unsigned long nth = 0; nth <= n; nth++) {
+    for (unsigned long nth = 0; nth <= n; nth += SWEEP_STEP) {
         uint64_t before = version_of(c, "/store/f", SIZE), version = nth + 100;
         struct pfs_error err = {.cls = PFS_OK};
 
