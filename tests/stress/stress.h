@@ -18,8 +18,7 @@
         }                                                                                          \
     } while (0)
 
-/* Of the allocations that a sweep of whole files has fail: under TSan it takes ten times as long.
- */
+/* Each how-manieth allocation a sweep of whole files has fail: under TSan one takes minutes. */
 #if defined(__SANITIZE_THREAD__)
 #define SWEEP_STEP 5
 #else
