@@ -10,7 +10,6 @@ from agfs_world import Api, wait_for
 
 KIB = 1024
 MIB = 1024 * KIB
-SANITIZED = "ASAN_OPTIONS" in os.environ or "TSAN_OPTIONS" in os.environ
 
 
 def chain(world, hops=1, remote_args=(), wrapper=(), **options):

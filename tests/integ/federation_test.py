@@ -15,13 +15,10 @@ import threading
 import time
 from functools import partial
 
-from agfs_world import Api, at_once, free_port, run, wait_for
+from agfs_world import SANITIZED, Api, at_once, free_port, run, wait_for
 
 KIB = 1024
 MIB = 1024 * KIB
-# Sanitizers keep freed memory and shadow the rest: sizes say nothing then. They look for other faults, ten times more
-# slowly: the same is done, fewer times.
-SANITIZED = "ASAN_OPTIONS" in os.environ or "TSAN_OPTIONS" in os.environ
 
 
 def pair(world, remote_args=(), **options):

@@ -15,9 +15,8 @@ import subprocess
 import threading
 from functools import partial
 
-from agfs_chain import SANITIZED
 from agfs_fronts import Nginx
-from agfs_world import Api, at_once, run, wait_for
+from agfs_world import SANITIZED, Api, at_once, run, wait_for
 
 KIB, MIB = 1024, 1024 * 1024
 SIZES = (1 * KIB, 300 * KIB, 1100 * KIB, 2 * MIB, 5 * MIB)  # beyond 1 MiB a body is streamed

@@ -16,8 +16,8 @@ import threading
 import time
 import urllib.request
 
-from agfs_chain import KIB, MIB, SANITIZED, agfs, chain, check, content, on_the_wire, read_until_cut
-from agfs_world import Api, run, wait_for
+from agfs_chain import KIB, MIB, agfs, chain, check, content, on_the_wire, read_until_cut
+from agfs_world import SANITIZED, Api, run, wait_for
 
 
 # ---- what stays on the remote -----------------------------------------------------------------

@@ -19,8 +19,7 @@ import termios
 import threading
 import time
 
-from agfs_chain import SANITIZED
-from agfs_world import Api, free_port, run, wait_for
+from agfs_world import SANITIZED, Api, free_port, run, wait_for
 
 UP = "silent after the TLS handshake"  # nothing wrong with TLS: s_server only does not speak HTTP/2
 SETTINGS = b"\0\0\0\4\0\0\0\0\0"  # an empty HTTP/2 SETTINGS frame

@@ -303,16 +303,22 @@ static void await_piece(const struct world *w, struct piece *p)
     atomic_store(&p->came, false);
 }
 
+static struct pfs_stream *open_four_and_one(struct world *w)
+{
+    struct pfs_stream *s;
+
+    world_open(w, send_four_and_one, NULL, NULL);
+    world_mark(w);
+    cr_assert_eq(pfs_open_read(w->c, "/f", 0, -1, &s, &w->err), PFS_OK, "%s", w->err.text);
+    return s;
+}
+
 /* With the connection's lock taken, a read that waited for it would never return. */
 Test(stream, a_read_waits_for_no_one_at_the_connection, .timeout = 60)
 {
     struct world w = {0};
-    struct pfs_stream *s;
     struct piece p = {.n = 0};
-
-    world_open(&w, send_four_and_one, NULL, NULL);
-    world_mark(&w);
-    cr_assert_eq(pfs_open_read(w.c, "/f", 0, -1, &s, &w.err), PFS_OK, "%s", w.err.text);
+    struct pfs_stream *s = open_four_and_one(&w);
     struct conn *c = exchange_conn(&((struct stream *)s)->a->op.ex);
     s->ops->read(s, p.buf, 2, on_piece, &p);
     await_piece(&w, &p);
@@ -339,12 +345,8 @@ Test(stream, a_read_waits_for_no_one_at_the_connection, .timeout = 60)
 Test(stream, a_read_does_not_suffer_from_the_deadline_of_the_one_before)
 {
     struct world w = {0};
-    struct pfs_stream *s;
     struct piece p = {.n = 0};
-
-    world_open(&w, send_four_and_one, NULL, NULL);
-    world_mark(&w);
-    cr_assert_eq(pfs_open_read(w.c, "/f", 0, -1, &s, &w.err), PFS_OK, "%s", w.err.text);
+    struct pfs_stream *s = open_four_and_one(&w);
     struct async_op *a = ((struct stream *)s)->a;
     s->ops->read(s, p.buf, 4, on_piece, &p);
     await_piece(&w, &p);

@@ -224,8 +224,7 @@ static void note_call(struct caller *c, enum bench_op op, const struct pfs_error
         atomic_fetch_add_explicit(&c->calls, 1, memory_order_relaxed);
     } else {
         note_error(c, op, err);
-        if (err->cls ==
-            PFS_TIMEOUT) /* the slowest calls of all: without them times would flatter */
+        if (err->cls == PFS_TIMEOUT) /* the slowest of all: without them times would flatter */
             hist_record(c->hists[op], end - due);
     }
     note_slot(c, due, end - due, err == NULL);
