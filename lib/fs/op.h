@@ -34,23 +34,23 @@ struct op {
     char *paths;     /* memory of both: small_paths, or owned */
     int64_t deadline_ns;
     enum op_step step;
-    bool extended;     /* the server honours offset and flags on PUT */
-    bool ex_live;      /* ex was initialised and not released */
-    unsigned attempts; /* requests sent for this step */
-    unsigned n_moves;  /* those of them that a connection closed in order did not take */
+    unsigned attempts;    /* requests sent for this step */
+    unsigned n_moves;     /* those of them that a connection closed in order did not take */
+    unsigned boot_serial; /* which server process the remote was known as at the start */
+    bool extended;        /* the server honours offset and flags on PUT */
+    bool ex_live;         /* ex was initialised and not released */
+    bool uncertain;       /* an attempt that failed may have run, or a step changed something */
+    bool applied;         /* by handle, all of the content was written */
     bool used_free_retry;
     bool has_waited; /* since began_ns, for a reply or for another operation */
     uint64_t handle; /* STEP_WRITE and later */
     int64_t written;
-    unsigned boot_serial;    /* which server process the remote was known as at the start */
-    int64_t began_ns;        /* when the caller asked */
-    bool uncertain;          /* an attempt that failed may have run, or a step changed something */
-    bool applied;            /* by handle, all of the content was written */
-    char *authorization;     /* owned, NULL: none */
-    struct pfs_reply *reply; /* where the result goes */
-    struct async_op *async;  /* NULL: a blocking call */
-    atomic_int cancelled;    /* != PFS_OK: given up with that class; set under the client's mu */
-    atomic_int pin;          /* a blocking call's exchange: enum op_pin */
+    int64_t began_ns;           /* when the caller asked */
+    char *authorization;        /* owned, NULL: none */
+    struct pfs_reply *reply;    /* where the result goes */
+    struct async_op *async;     /* NULL: a blocking call */
+    atomic_int cancelled;       /* != PFS_OK: given up with that class; set under the client's mu */
+    atomic_int pin;             /* a blocking call's exchange: enum op_pin */
     _Atomic(struct op *) *slot; /* where the client knows it from; NULL: its list */
     /* From here on op_init zeroes nothing. */
     struct exchange ex;      /* of the step */
