@@ -42,6 +42,7 @@
  * events, exchanges to submit elsewhere, the connection's own change of state.
  */
 #include "base/clock.h"
+#include "base/cold.h"
 #include "base/spin.h"
 #include "conn/generation.h"
 #include "http/session.h"
@@ -145,9 +146,9 @@ void conn_unref(struct conn *c);
 bool conn_try_ref(struct conn *c);
 void conn_go_locked(struct conn *c, enum conn_state to, const char *why);
 /* Ends the connection: every open exchange fails as far as it had come. */
-void conn_die_locked(struct conn *c, const struct pfs_error *why);
+PFS_COLD void conn_die_locked(struct conn *c, const struct pfs_error *why);
 /* Lets exchanges in flight finish, then closes. */
-void conn_drain_locked(struct conn *c, const char *why);
+PFS_COLD void conn_drain_locked(struct conn *c, const char *why);
 
 /* pulse.c */
 struct pulse *pulse_new(void);
@@ -240,9 +241,9 @@ void conn_handshake_locked(struct conn *c);
 
 /* generation.c: what connections tell their generation; no lock held */
 void generation_conn_ready(struct generation *g, struct conn *c);
-void generation_conn_draining(struct generation *g, struct conn *c);
-void generation_conn_gone(struct generation *g, struct conn *c, const struct pfs_error *why,
-                          bool was_ready);
+PFS_COLD void generation_conn_draining(struct generation *g, struct conn *c);
+PFS_COLD void generation_conn_gone(struct generation *g, struct conn *c,
+                                   const struct pfs_error *why, bool was_ready);
 void generation_released(struct generation *g, struct conn *c, unsigned n, unsigned n_streams);
 void generation_resubmit(struct generation *g, struct exchange *ex);
 /* The last reference of a connection went. */

@@ -4,6 +4,7 @@
 #define PFS_CONN_GENERATION_INTERNAL_H
 
 /* What generation.c, choose.c and outage.c share. */
+#include "base/cold.h"
 #include "conn/conn.h"
 
 struct generation {
@@ -49,7 +50,7 @@ void generation_start_conn(struct generation *g, struct conn *c);
 /* Moves the queue to `out`; the lock is held. */
 void generation_take_queue_locked(struct generation *g, struct list *out);
 /* Ends exchanges taken from the queue with *why; no lock held. */
-void generation_fail_list(struct list *exchanges, const struct pfs_error *why);
+PFS_COLD void generation_fail_list(struct list *exchanges, const struct pfs_error *why);
 
 /* Sets the timer, which holds a reference while armed; not of one that has ended. */
 void generation_arm_locked(struct generation *g, int64_t when_ns);
@@ -72,8 +73,8 @@ struct io *choose_io_locked(const struct generation *g);
 /* True: an exchange must fail now with last_error instead of waiting. The lock is held. */
 bool outage_fails_fast_locked(const struct generation *g, int64_t now);
 /* A connection could not be made: backoff; *ret_fail: the queue must fail now. The lock is held. */
-void outage_on_failure_locked(struct generation *g, const struct conn *c,
-                              const struct pfs_error *why, int64_t now, bool *ret_fail);
+PFS_COLD void outage_on_failure_locked(struct generation *g, const struct conn *c,
+                                       const struct pfs_error *why, int64_t now, bool *ret_fail);
 void outage_over_locked(struct generation *g);
 /* A READY connection is none any more, and counted no more. The lock is held. */
 void outage_on_loss_locked(struct generation *g);

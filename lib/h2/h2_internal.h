@@ -4,6 +4,7 @@
 #define PFS_H2_H2_INTERNAL_H
 
 /* What session.c, session_cb.c, guard.c and credit.c share. */
+#include "base/cold.h"
 #include "h2/h2.h"
 #include "h2/mem.h"
 #include <nghttp2/nghttp2.h>
@@ -85,7 +86,7 @@ static inline void h2_done(struct h2_session *h, int rc)
 }
 
 /* Ends the connection with an error of ours; returns what a callback must return for that. */
-int h2_fatal(struct h2_session *h, enum pfs_class cls, const char *text);
+PFS_COLD int h2_fatal(struct h2_session *h, enum pfs_class cls, const char *text);
 /* session_cb.c: the exchange of a stream; NULL: it has none any more. */
 struct exchange *h2_exchange(struct h2_session *h, int32_t id);
 /* ex ends: its stream, if there is one still, has no exchange from now on. */

@@ -14,6 +14,7 @@
  * the failure (session, connection, pool) sets it together with `err`.
  */
 #include "base/buf.h"
+#include "base/cold.h"
 #include "base/list.h"
 #include "base/window.h"
 #include <proxyfs/error.h>
@@ -236,8 +237,9 @@ enum pfs_class exchange_on_body(struct exchange *ex, const void *data, size_t n)
  * NOT_SENT, SENDING, WAITING or BODY. `why` gives class, code and text; outcome and phase are set
  * here.
  */
-void exchange_fail(struct exchange *ex, const struct pfs_error *why);
+PFS_COLD void exchange_fail(struct exchange *ex, const struct pfs_error *why);
 /* The same with the failure point given, for those that are proof: REFUSED, GOAWAY, DEADLINE ... */
-void exchange_fail_at(struct exchange *ex, enum failure_point at, const struct pfs_error *why);
+PFS_COLD void exchange_fail_at(struct exchange *ex, enum failure_point at,
+                               const struct pfs_error *why);
 
 #endif

@@ -7,6 +7,7 @@
  * The HTTP API (agfs-http-api.md): from a request of http.h to an operation of vfs.h and back. All
  * of it runs on the loop threads; what may block runs on workers.
  */
+#include "base/cold.h"
 #include "base/pool.h"
 #include "dedupe.h"
 #include "http.h"
@@ -86,10 +87,12 @@ api_handler_fn api_handles; /* routes below /handles itself; c->rest is what fol
 
 /* ---- api_answer.c: each ends the call ---- */
 
-void api_respond_error(struct api_call *c, const struct pfs_error *err);
-void api_refuse(struct api_call *c, enum pfs_class cls, const char *format, ...) PFS_PRINTF(3, 4);
+PFS_COLD void api_respond_error(struct api_call *c, const struct pfs_error *err);
+PFS_COLD void api_refuse(struct api_call *c, enum pfs_class cls, const char *format, ...)
+    PFS_PRINTF(3, 4);
 /* As api_refuse with a status of its own. */
-void api_refuse_status(struct api_call *c, int status, enum pfs_class cls, const char *text);
+PFS_COLD void api_refuse_status(struct api_call *c, int status, enum pfs_class cls,
+                                const char *text);
 void api_respond_message(struct api_call *c, int status, const char *text);
 struct jout;
 void api_respond_json(struct api_call *c, int status, struct jout *j);

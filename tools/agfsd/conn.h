@@ -9,6 +9,7 @@
  * All functions belong to the loop's thread.
  */
 #include "base/buf.h"
+#include "base/cold.h"
 #include "clients.h"
 #include "loop.h"
 #include "meters.h"
@@ -112,9 +113,9 @@ void conn_touch(struct conn *c);
  */
 void conn_pass_on(struct conn *c);
 /* From a protocol: give up, without a word more. */
-void conn_break(struct conn *c);
+PFS_COLD void conn_break(struct conn *c);
 /* The same with a TCP reset, where an ordinary end would look like that of a complete response. */
-void conn_reset(struct conn *c);
+PFS_COLD void conn_reset(struct conn *c);
 /* It has hit a limit: counts it, and writes the first one to the log. */
 void conn_trip(struct conn *c, enum meter m);
 

@@ -10,6 +10,7 @@
  * "Open" counts streams, "running" requests that the API has: a reset ends the first, not the
  * second, so that resetting streams does not make room for more work.
  */
+#include "base/cold.h"
 #include "conn.h"
 #include "h2/mem.h"
 #include "h2_guard.h"
@@ -42,7 +43,7 @@ void h2_set_in_callbacks(nghttp2_session_callbacks *cb);
 void h2_set_out_callbacks(nghttp2_session_callbacks *cb);
 /* GOAWAY with that code; nothing more is read. */
 void h2_terminate(struct h2 *h, uint32_t code);
-void h2_reset(struct http_req *r, uint32_t code);
+PFS_COLD void h2_reset(struct http_req *r, uint32_t code);
 /* Counts an event, terminates when it was one too many. */
 void h2_note(struct h2 *h, enum h2_event ev);
 /* A response of that status without a body, for a request that the API never sees. */

@@ -12,6 +12,7 @@
  * All functions belong to the loop's thread.
  */
 #include "base/buf.h"
+#include "base/cold.h"
 #include "base/window.h"
 #include "clients.h"
 #include "http.h"
@@ -145,7 +146,7 @@ void req_on_body(struct http_req *r, const char *p, size_t n);
 void req_on_body_end(struct http_req *r);
 /* The rest will not come, or (req_too_slow) too slowly: the API's callback gets TRUNCATED. */
 extern const char req_too_slow[];
-void req_body_fail(struct http_req *r, const char *why);
+PFS_COLD void req_body_fail(struct http_req *r, const char *why);
 /* The consumer waits for the peer, and the peer has been too slow since the last check. */
 bool req_body_is_slow(struct http_req *r, int64_t now_ms);
 

@@ -9,6 +9,7 @@
  * caller's thread, those that answer later do so, the rest run on workers of their mount: each
  * mount has its own, so that a slow one holds up nobody else. Any thread may call.
  */
+#include "base/cold.h"
 #include "base/list.h"
 #include "http.h"
 #include <proxyfs/driver.h>
@@ -144,7 +145,7 @@ enum pfs_class vfs_reserve(struct vfs *v, const struct mount_spec *spec, struct 
 enum pfs_class vfs_publish(struct vfs *v, struct mount *m, struct pfs_driver *d,
                            struct pfs_error *err);
 /* It is not: one from the configuration stays, shown as failed; another goes. */
-void vfs_fail(struct vfs *v, struct mount *m, const struct pfs_error *why);
+PFS_COLD void vfs_fail(struct vfs *v, struct mount *m, const struct pfs_error *why);
 /* A failed mount of the configuration is tried again: false when it is gone meanwhile. */
 bool vfs_retry(struct vfs *v, const char *path, struct mount **ret);
 /*
