@@ -9,6 +9,8 @@
 #define TRY_EACH 128
 /* A reply that took longer says nothing of how waiting is best done. */
 #define TELLING_NS PFS_MS
+/* And one that was there at once, because the peer had this core meanwhile, was not waited for. */
+#define AT_ONCE_NS 2000
 
 /* Polling uses a core, so it must win by an eighth. */
 static bool pays(const struct spin *s)
@@ -62,15 +64,26 @@ void spin_stop(void)
     atomic_fetch_sub_explicit(&n_polling, 1, memory_order_relaxed);
 }
 
+/*
+ * One wait in which something else had the core may take a hundred times as long, and an average
+ * that it had moved would be put right only as often as the way is tried: it moves it by a
+ * sixteenth at most.
+ */
 static void blend(int64_t *average, int64_t sample)
 {
+    int64_t most = *average + *average / 4 + 1000;
+
+    if (*average != 0 && sample > most) {
+        sample = most;
+    }
     *average = *average == 0 ? sample : *average + (sample - *average) / 4;
 }
 
 void spin_end(struct spin *s, int64_t now)
 {
     int64_t took_ns = now - s->began_ns;
-    int64_t sample = took_ns < 1 ? 1 : took_ns > TELLING_NS ? TELLING_NS : took_ns;
 
-    blend(s->polls ? &s->spun_ns : &s->asleep_ns, sample);
+    if (took_ns >= AT_ONCE_NS) {
+        blend(s->polls ? &s->spun_ns : &s->asleep_ns, took_ns < TELLING_NS ? took_ns : TELLING_NS);
+    }
 }

@@ -76,6 +76,29 @@ Test(base_spin, it_follows_a_change)
     cr_assert_gt(spun, 1000, "%u", spun);
 }
 
+Test(base_spin, a_wait_that_was_interrupted_changes_nothing)
+{
+    struct spin sleeps = {0}, polls = {0};
+
+    run(&sleeps, 1280, 30000, 29000);
+    run(&sleeps, 1, 30000, PFS_MS);
+    unsigned spun = run(&sleeps, 1280, 30000, 29000);
+    cr_assert_leq(spun, 12, "%u", spun);
+    run(&polls, 1280, 40000, 100000);
+    run(&polls, 1, PFS_MS, 100000);
+    spun = run(&polls, 1280, 40000, 100000);
+    cr_assert_geq(spun, 1260, "%u", spun);
+}
+
+Test(base_spin, a_reply_that_was_there_at_once_tells_nothing)
+{
+    struct spin s = {0};
+
+    run(&s, 1280, 30000, 29000);
+    unsigned spun = run(&s, 1280, 1000, 29000);
+    cr_assert_leq(spun, 12, "%u", spun);
+}
+
 Test(base_spin, slow_replies_tell_nothing)
 {
     struct spin s = {0};
