@@ -2,6 +2,7 @@
 # Copyright the ProxyFS authors
 """limits.sh: measures and prints the table. tools.py has the servers and load generators."""
 import argparse
+import json
 import os
 import re
 import shutil
@@ -293,6 +294,12 @@ ALL = {"one_core": one_core, "spin": spin, "curl_one": curl_one, "stat": stat, "
        "bulk": bulk, "budget": budget, "memory": memory, "listing": listing}
 
 
+def how_built(build):
+    with open(os.path.join(build, "meson-info/intro-buildoptions.json")) as f:
+        options = {o["name"]: o["value"] for o in json.load(f)}
+    return "as tools/release.sh does" if options.get("b_pgo") == "use" else "without a profile (tools/release.sh has one)"
+
+
 def arguments():
     p = argparse.ArgumentParser(prog="tools/bench/limits.sh")
     p.add_argument("build", nargs="?", default="build", help="build directory (default: build)")
@@ -327,7 +334,8 @@ def main():
                 table.failed(name, " ".join(str(why).split())[:300])
     finally:
         kit.stop()
-    print(f"# {time.monotonic() - began:.0f} s; load of the machine {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs")
+    print(f"# {args.build}, built {how_built(args.build)}; {time.monotonic() - began:.0f} s; "
+          f"load of the machine {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs")
     return 1 if table.not_measured else 0
 
 
