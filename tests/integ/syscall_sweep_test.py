@@ -319,7 +319,7 @@ def test_A111_start_and_end(world):
     ran = started = 0
     for call, fault in (("fopen", errno.EMFILE), ("open", errno.EMFILE), ("openat", errno.EMFILE), ("socket", errno.EMFILE),
                         ("epoll_create1", errno.EMFILE), ("eventfd", errno.EMFILE), ("pthread_create", errno.EAGAIN),
-                        ("getrandom", errno.ENOSYS)):
+                        ("timerfd_create", errno.EMFILE), ("getrandom", errno.ENOSYS)):
         hit, nth = True, 0
         while hit and nth < 20:
             nth += 1

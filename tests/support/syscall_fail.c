@@ -22,6 +22,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 static struct syscall_fail own;
@@ -114,6 +115,7 @@ WRAP(int, epoll_create1, "epoll_create1", (int flags), (flags), -1)
 WRAP(int, epoll_wait, "epoll_wait", (int fd, struct epoll_event *e, int n, int ms), (fd, e, n, ms),
      -1)
 WRAP(int, eventfd, "eventfd", (unsigned n, int flags), (n, flags), -1)
+WRAP(int, timerfd_create, "timerfd_create", (clockid_t clock, int flags), (clock, flags), -1)
 WRAP(int, poll, "poll", (struct pollfd * p, nfds_t n, int ms), (p, n, ms), -1)
 WRAP(int, fsync, "fsync", (int fd), (fd), -1)
 WRAP(int, fdatasync, "fsync", (int fd), (fd), -1)

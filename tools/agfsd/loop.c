@@ -147,9 +147,8 @@ static void on_check(uv_check_t *handle)
 
 /* ---- deadlines ---- */
 
-static void on_tick(uv_timer_t *handle)
+static void on_tick(struct loop *l)
 {
-    struct loop *l = handle->data;
     struct list due;
     struct list *node;
 
@@ -159,18 +158,18 @@ static void on_tick(uv_timer_t *handle)
         conn_due(list_entry(node, struct conn, timer.node));
     }
     if (l->wheel.n == 0) {
-        uv_timer_stop(&l->tick);
+        loop_timer_stop(&l->tick);
     }
 }
 
 void loop_set_timer(struct loop *l, struct wheel_timer *t, int64_t at_ms)
 {
-    if (at_ms != WHEEL_NEVER && !uv_is_active((uv_handle_t *)&l->tick)) {
+    if (at_ms != WHEEL_NEVER && !l->tick.is_set) {
         struct list none;
 
         list_init(&none);
         wheel_advance(&l->wheel, loop_now_ms(l), &none); /* empty: it only learns the time */
-        uv_timer_start(&l->tick, on_tick, WHEEL_TICK_MS, WHEEL_TICK_MS);
+        loop_timer_set(&l->tick, WHEEL_TICK_MS, WHEEL_TICK_MS);
     }
     wheel_set(&l->wheel, t, at_ms);
 }
@@ -193,7 +192,7 @@ static void loop_end(struct loop *l)
     uv_close((uv_handle_t *)&l->prepare, NULL);
     uv_close((uv_handle_t *)&l->check, NULL);
     uv_close((uv_handle_t *)&l->idle, NULL);
-    uv_close((uv_handle_t *)&l->tick, NULL);
+    loop_timer_close(&l->tick);
     uv_close((uv_handle_t *)&l->drain, NULL);
     loop_host_close(l);
 }
@@ -277,7 +276,13 @@ static enum pfs_class init_uv(struct loop *l, struct pfs_error *err)
         return pfs_refuse(err, rc == UV_ENOMEM ? PFS_NOMEM : PFS_NOFILE, "event loop: %s",
                           uv_strerror(rc));
     }
-    cls = loop_host_init(l, err);
+    cls = loop_timer_init(&l->tick, l, on_tick, err);
+    if (cls == PFS_OK) {
+        cls = loop_host_init(l, err);
+        if (cls != PFS_OK) {
+            loop_timer_close(&l->tick);
+        }
+    }
     if (cls != PFS_OK) {
         uv_close((uv_handle_t *)&l->async, NULL);
         uv_run(&l->uv, UV_RUN_DEFAULT);
@@ -309,9 +314,8 @@ enum pfs_class loop_init(struct loop *l, unsigned index, struct pfs_error *err)
     uv_prepare_init(&l->uv, &l->prepare);
     uv_check_init(&l->uv, &l->check);
     uv_idle_init(&l->uv, &l->idle);
-    uv_timer_init(&l->uv, &l->tick);
     uv_timer_init(&l->uv, &l->drain);
-    l->async.data = l->prepare.data = l->check.data = l->tick.data = l->drain.data = l;
+    l->async.data = l->prepare.data = l->check.data = l->drain.data = l;
     uv_prepare_start(&l->prepare, on_prepare);
     uv_check_start(&l->check, on_check);
     wheel_init(&l->wheel, loop_now_ms(l));

@@ -15,6 +15,7 @@
 #include "base/spin.h"
 #include "http.h"
 #include "limits.h"
+#include "loop_timer.h"
 #include "wheel.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -56,12 +57,13 @@ struct loop {
     uv_prepare_t prepare;
     uv_check_t check;
     uv_idle_t idle; /* active: `bulk` is not empty */
-    uv_timer_t tick, drain;
+    struct loop_timer tick;
+    uv_timer_t drain;
     enum loop_state state;
     int64_t grace_ms;
     bool in_posts; /* on_async runs */
     uv_poll_t host_poll;
-    uv_timer_t host_timer;
+    struct loop_timer host_timer;
     int64_t host_due_ms; /* when host_timer fires */
     bool in_host;        /* the host calls back, and nothing else is on the stack */
     bool cut;            /* something had to be broken off at the end */

@@ -33,10 +33,8 @@ static void on_host_ready(uv_poll_t *handle, int status, int events)
     call_host(handle->data, pfs_host_turn);
 }
 
-static void on_host_time(uv_timer_t *handle)
+static void on_host_time(struct loop *l)
 {
-    struct loop *l = handle->data;
-
     l->host_due_ms = INT64_MAX;
     call_host(l, pfs_host_turn);
 }
@@ -56,7 +54,7 @@ void loop_host_before_sleep(struct loop *l)
     int64_t ms = due_ms - loop_now_ms(l);
 
     l->host_due_ms = due_ms;
-    uv_timer_start(&l->host_timer, on_host_time, ms < 0 ? 0 : (uint64_t)ms + 1, 0);
+    loop_timer_set(&l->host_timer, ms + 1, 0);
 }
 
 enum pfs_class loop_host_init(struct loop *l, struct pfs_error *err)
@@ -66,15 +64,20 @@ enum pfs_class loop_host_init(struct loop *l, struct pfs_error *err)
     if (cls != PFS_OK) {
         return cls;
     }
+    cls = loop_timer_init(&l->host_timer, l, on_host_time, err);
+    if (cls != PFS_OK) {
+        pfs_host_free(l->host);
+        return cls;
+    }
     int rc = uv_poll_init(&l->uv, &l->host_poll, pfs_host_fd(l->host));
 
     if (rc != 0) {
+        loop_timer_close(&l->host_timer);
         pfs_host_free(l->host);
         return pfs_refuse(err, rc == UV_ENOMEM ? PFS_NOMEM : PFS_NOFILE, "event loop: %s",
                           uv_strerror(rc));
     }
-    uv_timer_init(&l->uv, &l->host_timer);
-    l->host_poll.data = l->host_timer.data = l;
+    l->host_poll.data = l;
     l->host_due_ms = INT64_MAX;
     uv_poll_start(&l->host_poll, UV_READABLE, on_host_ready);
     return PFS_OK;
@@ -83,5 +86,5 @@ enum pfs_class loop_host_init(struct loop *l, struct pfs_error *err)
 void loop_host_close(struct loop *l)
 {
     uv_close((uv_handle_t *)&l->host_poll, NULL);
-    uv_close((uv_handle_t *)&l->host_timer, NULL);
+    loop_timer_close(&l->host_timer);
 }
