@@ -206,6 +206,7 @@ struct pfs_reply {
     struct pfs_handle_info handle;
     struct pfs_stream *stream;   /* owned: OPEN_READ, OPEN_WRITE, HANDLE_STREAM */
     struct pfs_receipt *receipt; /* owned: READ of what is taken out; NULL: none */
+    bool plain; /* READ, OPEN_READ: it took nothing away, and may be repeated; false: who knows */
 };
 
 /* Frees what a reply owns (a stream is closed, a receipt ended as not lost) and zeroes it. */

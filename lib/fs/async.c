@@ -70,6 +70,7 @@ static void on_exchange(struct exchange *ex, unsigned events);
 static void announce_stream(struct async_op *a, bool is_write)
 {
     struct pfs_reply reply = {.stream = stream_init(a->stream, a, is_write)};
+    reply.plain = a->op.req.op == PFS_OP_OPEN_READ && boot_says_plain(a->op.ex.head.boot);
 
     if (reply.stream->size < 0 || reply.stream->size > LARGE_STREAM) {
         exchange_is_large(&a->op.ex);

@@ -300,6 +300,7 @@ void op_decode(struct op *op, struct pfs_reply *reply)
                  "out of memory for a reply");
     } else if (wire_decode(req, &head, body, len, op->client->options.authority, reply) == PFS_OK) {
         op_name_locally(op, reply);
+        reply->plain = req->op == PFS_OP_READ && boot_says_plain(ex->head.boot);
     }
 }
 

@@ -152,7 +152,7 @@ static void on_first(void *arg, struct pfs_reply *reply)
     pthread_mutex_unlock(&p->mu);
     parallel_ask(p);
     parallel_begin_part(part);
-    *reply = (struct pfs_reply){.stream = &p->base};
+    *reply = (struct pfs_reply){.stream = &p->base, .plain = reply->plain};
     p->opened(p->opened_arg, reply);
 }
 

@@ -328,6 +328,14 @@ void remote_reload_end(struct remote *r)
     pthread_mutex_unlock(&r->reload_mu);
 }
 
+bool boot_says_plain(const char *boot)
+{
+    static const char plain[] = "; plain";
+    size_t n = strlen(boot), n_plain = sizeof plain - 1;
+
+    return n >= n_plain && memcmp(boot + n - n_plain, plain, n_plain) == 0;
+}
+
 /* "<id>; features=offset,flags,..." */
 static struct remote_knowledge parse_boot(const char *boot)
 {

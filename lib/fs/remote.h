@@ -70,6 +70,8 @@ void remote_learn(struct remote *r, const char *boot);
 struct remote_knowledge remote_knows(struct remote *r);
 /* Only its serial, without a lock. */
 unsigned remote_boot_serial(struct remote *r);
+/* A reply with that head.boot says that its request took nothing away and may be repeated. */
+bool boot_says_plain(const char *boot);
 /* Replies have come, and none of them ever from one of our servers. */
 bool remote_is_stranger(struct remote *r);
 

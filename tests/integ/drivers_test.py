@@ -220,6 +220,25 @@ def test_requests_run_once(world):
     once(local, "/r", 200)
 
 
+def test_a_read_that_takes_nothing_is_not_remembered(world):
+    """A repetition reads anew, as from the server itself, through two mounts too: that the first attempt took nothing comes back all the way. Of a queue nobody says so."""
+    remote, local = pair(world, "h2")
+    second = world.start("second", world.mount_arg("/r", local.base.rstrip("/"), protocol="h2"))
+    wait_for("its mount", Api(second.clear).ready)
+    sizes = (b"first", b"f" * 40000, b"f" * 3000000)
+    for n, (api, path) in enumerate(((remote, "/mem/again"), (local, "/r/mem/again"), (Api(second.clear), "/r/r/mem/again"))):
+        for k, content in enumerate(sizes):
+            number = 400 + 10 * n + k
+            remote.put("/mem/again", content)
+            assert ask(api, "GET", "files?path=" + path, number)[:2] == (200, content), (path, len(content))
+            remote.put("/mem/again", b"then")
+            assert ask(api, "GET", "files?path=" + path, number) == (200, b"then", None), (path, len(content))
+            boot = api.read(path).headers["agfs-boot"]
+            assert boot.endswith("; plain") and len(boot) < 96, "clients keep 95 characters of it"
+    for api, prefix in ((remote, ""), (local, "/r")):
+        assert not api.read(prefix + "/queue/q/size").headers["agfs-boot"].endswith("plain"), "not known of any file there"
+
+
 def test_a_message_asked_for_as_a_stream_is_taken_once(world):
     """A queue has no streams, whatever is asked for; those who follow a stream of the server's take nothing from each other."""
     remote, local = pair(world, "h2")
@@ -256,5 +275,6 @@ if __name__ == "__main__":
     run([test_follow_through_h2, test_follow_through_h1, test_an_idle_reader_does_not_hold_its_mount,
          test_reads_of_handles_that_wait_hold_up_nobody,
          test_a_file_called_like_a_queues_is_no_message, test_plugins_of_the_tree_leave_nothing_behind,
-         test_queue_through_the_mount, test_requests_run_once, test_a_message_asked_for_as_a_stream_is_taken_once,
+         test_queue_through_the_mount, test_requests_run_once,
+         test_a_read_that_takes_nothing_is_not_remembered, test_a_message_asked_for_as_a_stream_is_taken_once,
          test_a_repetition_waits_for_the_first])

@@ -68,8 +68,8 @@ void api_start(struct api *a)
         snprintf(a->boot + 2 * i, 3, "%02x", raw[i]);
     }
     snprintf(a->boot + 32, sizeof a->boot - 32,
-             "; features=offset,flags,atomic-body,handles,ranges,parts%s",
-             a->dedupe ? ",dedupe" : "");
+             "; features=offset,flags,atomic-body,ranges,parts%s", a->dedupe ? ",dedupe" : "");
+    snprintf(a->boot_plain, sizeof a->boot_plain, "%s; plain", a->boot);
     the_api = a;
 }
 

@@ -31,7 +31,8 @@ struct api {
     bool admin;                         /* mount, unmount and plugins may be used */
     const char *const *admins;          /* identities that may, up to a NULL; NULL: everybody */
     struct dedupe *dedupe; /* results of requests that carry an id; NULL: none are kept */
-    char boot[112];        /* value of the header agfs-boot, made by api_start */
+    char boot[96];         /* value of the header agfs-boot, made by api_start */
+    char boot_plain[104];  /* the same, saying that repeating the request harms nobody */
 };
 
 /* Makes the boot id and has api_on_request serve with *a, which must outlive all requests. */
@@ -51,6 +52,7 @@ struct api_call {
     int status;       /* of a success without content */
     bool has_op;      /* req.op is set */
     bool not_applied; /* the response says so: then it need not be remembered */
+    bool plain;       /* nor need this: repeating it harms nobody */
     struct pfs_request req;
     char *path, *path2, *text; /* owned: what req points to */
     char *clean;               /* owned: the request's own path, where it was spelled oddly */

@@ -68,12 +68,22 @@ static void deliver(struct api_call *c)
     c->receipt = NULL;
 }
 
+/*
+ * The header agfs-boot. A server that has proxied a read cannot know by itself what that does: this
+ * tells it that it need not remember the response. In a field that is there anyway: HPACK has both
+ * values in its table, and neither costs more than the other.
+ */
+static const char *boot_of(const struct api_call *c)
+{
+    return c->plain ? c->api->boot_plain : c->api->boot;
+}
+
 /* Every response but a stream goes through here. `counted`: with x-bytes-read. */
 static void respond_counted(struct api_call *c, int status, const char *type, char *body,
                             size_t len, bool counted)
 {
     const struct dedupe_response r = {status, counted, type, body, len};
-    struct http_header extra[6] = {{"agfs-boot", c->api->boot}};
+    struct http_header extra[6] = {{"agfs-boot", boot_of(c)}};
     size_t n = 1;
     char count[24], id[HTTP_ID_MAX];
 
@@ -127,11 +137,10 @@ static void respond_stream(struct api_call *c, int status, const char *type, str
                            const struct http_header *extra, size_t n)
 {
     const struct dedupe_response not_kept = {.status = status, .type = type, .len = SIZE_MAX};
-    struct http_header all[6] = {{"agfs-boot", c->api->boot}};
+    struct http_header all[6] = {{"agfs-boot", boot_of(c)}};
 
     memcpy(all + 1, extra, n++ * sizeof *extra);
-    if (c->once) {
-        api_once_settle(c, &not_kept);
+    if (c->once && !api_once_settle(c, &not_kept)) {
         all[n++] = (struct http_header){"agfs-dedupe", "no"};
     }
     api_count(c, status);
@@ -159,7 +168,7 @@ void api_respond_stream(struct api_call *c, const char *type, struct pfs_stream 
 {
     const struct http_header extra = {"x-content-type-options", "nosniff"};
 
-    if (!c->once || !api_once_collect(c, type, s)) {
+    if (!c->once || c->plain || !api_once_collect(c, type, s)) {
         respond_stream(c, 200, type, s, &extra, 1);
     }
 }

@@ -146,6 +146,7 @@ static void on_reply(void *arg, struct pfs_reply *reply)
     } else {
         c->receipt = mine.receipt;
         mine.receipt = NULL;
+        c->plain = mine.plain;
         c->answer(c, &mine);
     }
     pfs_reply_fini(&mine);

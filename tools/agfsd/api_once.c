@@ -182,7 +182,7 @@ bool api_once_settle(struct api_call *c, const struct dedupe_response *r)
     struct dedupe_entry *e = c->once;
 
     c->once = NULL;
-    if (c->not_applied) {
+    if (c->not_applied || c->plain) {
         dedupe_forget(c->api->dedupe, e, r);
         return true;
     }

@@ -267,13 +267,21 @@ bool dedupe_finish(struct dedupe *d, struct dedupe_entry *e, const struct dedupe
 
 void dedupe_forget(struct dedupe *d, struct dedupe_entry *e, const struct dedupe_response *r)
 {
-    char *body = copy_body(r);
     struct list waiting;
 
     list_init(&waiting);
     pthread_mutex_lock(&d->mu);
+    bool shared = e->shared;
+
     forget_locked(d, e); /* before there is a body that would have to be counted */
-    end_locked(e, r, body, &waiting);
+    if (shared) {
+        /* Nobody finds it any more: who waits now are all that will. */
+        pthread_mutex_unlock(&d->mu);
+        char *body = copy_body(r);
+
+        pthread_mutex_lock(&d->mu);
+        end_locked(e, r, body, &waiting);
+    }
     unref_locked(e);
     pthread_mutex_unlock(&d->mu);
     wake(&waiting);

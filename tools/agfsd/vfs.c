@@ -96,6 +96,9 @@ static void complete_reply(struct vcall *c)
     if (r->err.cls != PFS_OK) {
         return;
     }
+    if (c->req.op == PFS_OP_READ || c->req.op == PFS_OP_OPEN_READ) {
+        r->plain |= c->mount->driver->ops->plain_reads;
+    }
     if (c->req.op == PFS_OP_STAT) {
         name_mount_root(c);
     } else if (c->req.op == PFS_OP_READDIR) {
