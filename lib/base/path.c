@@ -3,6 +3,7 @@
 #include "base/path.h"
 #include "base/err.h"
 #include "base/utf8.h"
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,10 +16,42 @@ static size_t drop_last(const char *dst, size_t len)
     return len > 1 ? len - 1 : 0;
 }
 
+/* Of nine bytes at p: all ASCII, none NUL, and none of the first eight a '/' before '/' or '.'. */
+static bool is_usual(const char *p)
+{
+    const uint64_t each = 0x0101010101010101, high = 0x80 * each, low = 0x7f * each;
+    uint64_t v, next;
+
+    memcpy(&v, p, sizeof v);
+    memcpy(&next, p + 1, sizeof next);
+    /* A zero byte where both are found: '.' and '/' differ in the lowest bit only. */
+    uint64_t pair = (v ^ '/' * each) | ((next | each) ^ '/' * each);
+
+    return !((v | next) & high) && ((v + low) & (next + low) & (pair + low) & high) == high;
+}
+
+/* True: surely as it is to be, as most paths are; each passes here on every server, some twice. */
+static bool is_normal(const char *s, size_t n)
+{
+    if (n < 9 || n > PFS_COMPONENT_MAX || s[0] != '/' || s[n - 1] == '/') {
+        return false;
+    }
+    for (size_t i = 0; i + 9 < n; i += 8) {
+        if (!is_usual(s + i)) {
+            return false;
+        }
+    }
+    return is_usual(s + n - 9);
+}
+
 enum pfs_class pfs_path_normalize(const char *s, size_t n, char *dst, struct pfs_error *err)
 {
     size_t len = 0; /* of dst, which is "" or "/a/b" without the trailing slash */
 
+    if (is_normal(s, n)) {
+        *(char *)mempcpy(dst, s, n) = '\0';
+        return PFS_OK;
+    }
     if (memchr(s, '\0', n)) {
         return pfs_refuse(err, PFS_INVALID, "path has a NUL byte");
     }

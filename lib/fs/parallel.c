@@ -31,13 +31,13 @@ unsigned parallel_streams(struct pfs_client *c, unsigned feature)
 {
     unsigned n = c->options.transfer_streams;
 
-    if (n == 1 || client_is_inherited(c) || !(remote_knows(c->remote).features & feature)) {
+    if (n == 1 || client_is_inherited(c)) {
         return 1;
     }
     if (n == 0) {
         n = remote_is_far(c->remote) ? PARALLEL_AUTO_STREAMS : 1;
     }
-    return n;
+    return n > 1 && remote_knows(c->remote).features & feature ? n : 1;
 }
 
 void parallel_submit(struct pfs_client *c, const struct pfs_request *req, pfs_done_fn *done,

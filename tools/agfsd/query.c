@@ -63,10 +63,13 @@ static bool is_key(const char *s, size_t n, const char *key)
 
 static bool is_escaped_well(const char *s, size_t n)
 {
-    for (size_t i = 0; i < n; i++) {
-        if (s[i] == '%' && (i + 2 >= n || hex_value(s[i + 1]) < 0 || hex_value(s[i + 2]) < 0)) {
+    const char *end = s + n;
+
+    while ((s = memchr(s, '%', (size_t)(end - s)))) {
+        if (end - s <= 2 || hex_value(s[1]) < 0 || hex_value(s[2]) < 0) {
             return false;
         }
+        s += 3;
     }
     return true;
 }

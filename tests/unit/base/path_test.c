@@ -3,6 +3,7 @@
 /* Rows A116, A121 to A123 of the fault table. */
 #include "base/path.h"
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,6 +37,63 @@ Test(path, A121_normal_form)
         cr_assert_eq(pfs_path_normalize(rows[i].in, strlen(rows[i].in), dst, &err), PFS_OK,
                      "'%s': %s", rows[i].in, err.text);
         cr_assert_str_eq(dst, rows[i].out, "'%s': %s", rows[i].in, dst);
+    }
+}
+
+Test(path, A121_A122_odd_places_anywhere)
+{
+    static const struct {
+        const char *odd, *normal; /* NULL: no path */
+    } rows[] = {
+        {"//", "/"},       {"/./", "/"},       {"/././/", "/"},          {"/.", "/."},
+        {"/...", "/..."},  {"/..x/", "/..x/"}, {"x/x", "x/x"},           {"\x7f\x01", "\x7f\x01"},
+        {"0", NULL},       {"\xff", NULL},     {"\xc3\xbc", "\xc3\xbc"}, {"/\x80", NULL},
+        {"x/y/../", "x/"}, {"\xaf/", NULL},    {"\xaf", NULL},
+    };
+    char dst[PFS_PATH_MAX + 1], in[64], out[64];
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        for (int before = 1; before < 20; before++) {
+            for (int after = 1; after < 20; after++) {
+                int n = snprintf(in, sizeof in, "/%.*s%s%.*s", before, "pppppppppppppppppppp",
+                                 rows[i].odd, after, "qqqqqqqqqqqqqqqqqqqq");
+
+                snprintf(out, sizeof out, "/%.*s%s%.*s", before, "pppppppppppppppppppp",
+                         rows[i].normal ? rows[i].normal : "", after, "qqqqqqqqqqqqqqqqqqqq");
+                if (rows[i].odd[0] == '0') {
+                    in[1 + before] = '\0';
+                }
+                cr_assert_eq(pfs_path_normalize(in, (size_t)n, dst, NULL),
+                             rows[i].normal ? PFS_OK : PFS_INVALID, "%s", in);
+                cr_assert(!rows[i].normal || strcmp(dst, out) == 0, "%s: %s", in, dst);
+                in[n++] = '/';
+                in[n] = '\0';
+                cr_assert(!rows[i].normal ||
+                          (pfs_path_normalize(in, (size_t)n, dst, NULL) == PFS_OK &&
+                           strcmp(dst, out) == 0));
+            }
+        }
+    }
+}
+
+Test(path, A121_A122_odd_ends)
+{
+    static const char odd[] = {'\0', '\xff', '\xaf', '\x80'};
+    char dst[PFS_PATH_MAX + 1], s[32];
+
+    for (size_t n = 3; n < sizeof s; n++) {
+        memset(s, 'x', sizeof s);
+        s[0] = '/';
+        for (size_t i = 0; i < sizeof odd; i++) {
+            s[n - 1] = odd[i];
+            cr_assert_eq(pfs_path_normalize(s, n, dst, NULL), PFS_INVALID, "%zu, %zu", n, i);
+        }
+        s[n - 1] = '.';
+        cr_assert_eq(pfs_path_normalize(s, n, dst, NULL), PFS_OK);
+        cr_assert(strlen(dst) == n && memcmp(dst, s, n) == 0);
+        s[n - 2] = '/';
+        cr_assert_eq(pfs_path_normalize(s, n, dst, NULL), PFS_OK);
+        cr_assert(strlen(dst) == (n > 3 ? n - 2 : 1) && memcmp(dst, s, strlen(dst)) == 0);
     }
 }
 
