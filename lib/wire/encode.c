@@ -33,18 +33,23 @@ static char *put_encoded(char *to, const char *s)
 {
     static const char hex[] = "0123456789ABCDEF";
 
-    for (; *s; s++) {
-        unsigned char c = (unsigned char)*s;
+    for (;;) {
+        size_t n = 0;
 
-        if (is_raw[c]) {
-            *to++ = (char)c;
-        } else {
-            *to++ = '%';
-            *to++ = hex[c >> 4];
-            *to++ = hex[c & 15];
+        while (is_raw[(unsigned char)s[n]]) {
+            n++;
         }
+        unsigned char c = (unsigned char)s[n];
+
+        to = mempcpy(to, s, n);
+        if (c == '\0') {
+            return to;
+        }
+        *to++ = '%';
+        *to++ = hex[c >> 4];
+        *to++ = hex[c & 15];
+        s += n + 1;
     }
-    return to;
 }
 
 static char *put_path(char *to, const char *base_path, const char *path, uint64_t handle)

@@ -73,9 +73,9 @@ static void deliver(struct api_call *c)
  * tells it that it need not remember the response. In a field that is there anyway: HPACK has both
  * values in its table, and neither costs more than the other.
  */
-static const char *boot_of(const struct api_call *c)
+static struct http_header boot_field(const struct api_call *c)
 {
-    return c->plain ? c->api->boot_plain : c->api->boot;
+    return (struct http_header){"agfs-boot", c->plain ? c->api->boot_plain : c->api->boot, true};
 }
 
 /* Every response but a stream goes through here. `counted`: with x-bytes-read. */
@@ -83,7 +83,7 @@ static void respond_counted(struct api_call *c, int status, const char *type, ch
                             size_t len, bool counted)
 {
     const struct dedupe_response r = {status, counted, type, body, len};
-    struct http_header extra[6] = {{"agfs-boot", boot_of(c)}};
+    struct http_header extra[6] = {boot_field(c)};
     size_t n = 1;
     char count[24], id[HTTP_ID_MAX];
 
@@ -137,7 +137,7 @@ static void respond_stream(struct api_call *c, int status, const char *type, str
                            const struct http_header *extra, size_t n)
 {
     const struct dedupe_response not_kept = {.status = status, .type = type, .len = SIZE_MAX};
-    struct http_header all[6] = {{"agfs-boot", boot_of(c)}};
+    struct http_header all[6] = {boot_field(c)};
 
     memcpy(all + 1, extra, n++ * sizeof *extra);
     if (c->once && !api_once_settle(c, &not_kept)) {

@@ -46,7 +46,7 @@ static bool put_head(struct h1 *h, const struct resp_head *head)
         ok = ok && put_field(b, "transfer-encoding", "chunked");
     }
     for (size_t i = 0; i < head->n_extra; i++) {
-        if (resp_value_is_safe(head->extra[i].value)) {
+        if (head->extra[i].lasts || resp_value_is_safe(head->extra[i].value)) {
             ok = ok && put_field(b, head->extra[i].name, head->extra[i].value);
         }
     }

@@ -150,8 +150,11 @@ static void on_respond(struct http_req *r, const struct resp_head *head)
         fields[n++] = nv("content-length", pfs_decimal(length, (uint64_t)head->length));
     }
     for (size_t i = 0; i < head->n_extra && n < MAX_FIELDS; i++) {
-        if (resp_value_is_safe(head->extra[i].value)) {
-            fields[n++] = nv(head->extra[i].name, head->extra[i].value);
+        const struct http_header *x = &head->extra[i];
+
+        if (x->lasts || resp_value_is_safe(x->value)) {
+            fields[n] = nv(x->name, x->value);
+            fields[n++].flags |= x->lasts ? NGHTTP2_NV_FLAG_NO_COPY_VALUE : 0;
         }
     }
     if (nghttp2_submit_response(h->s, r->stream_id, fields, n,

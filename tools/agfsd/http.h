@@ -74,6 +74,7 @@ void http_pump_body(struct http_req *r, struct pfs_stream *sink, int64_t max, pf
 
 struct http_header {
     const char *name, *value; /* name: a literal in lower case; value: copied */
+    bool lasts;               /* the value is safe, and outlives all connections: not copied */
 };
 
 /* A complete response; body is taken (malloc'ed, may be NULL). content_type NULL: none. */
