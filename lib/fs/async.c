@@ -54,12 +54,9 @@ bool async_set_deadline(struct async_op *a, int64_t when_ns)
 /* The operation is over; the reply goes to whoever asked. */
 static void complete(struct async_op *a)
 {
-    struct pfs_reply reply = a->reply;
-
-    pfs_reply_init(&a->reply);
     async_disarm(a);
     atomic_store(&a->ticket, NULL);
-    a->done(a->arg, &reply);
+    a->done(a->arg, &a->reply);
     client_leave(a->op.client, &a->op); /* last: pfs_client_free returns after all completions */
     async_unref(a);
 }

@@ -4,6 +4,7 @@
 #include "api.h"
 #include "base/alloc.h"
 #include "base/err.h"
+#include "base/reply.h"
 #include "jsonout.h"
 #include "query.h"
 #include <stdio.h>
@@ -139,17 +140,16 @@ bool api_json_str(struct api_call *c, const char *key, char **ret)
 static void on_reply(void *arg, struct pfs_reply *reply)
 {
     struct api_call *c = arg;
-    struct pfs_reply mine = *reply;
 
-    if (mine.err.cls != PFS_OK) {
-        api_respond_error(c, &mine.err);
+    if (reply->err.cls != PFS_OK) {
+        api_respond_error(c, &reply->err);
     } else {
-        c->receipt = mine.receipt;
-        mine.receipt = NULL;
-        c->plain = mine.plain;
-        c->answer(c, &mine);
+        c->receipt = reply->receipt;
+        reply->receipt = NULL;
+        c->plain = reply->plain;
+        c->answer(c, reply);
     }
-    pfs_reply_fini(&mine);
+    pfs_reply_drop(reply);
 }
 
 /* Its answer may be large. */
