@@ -29,6 +29,18 @@ char *pfs_strndup(const char *s, size_t n);
  */
 void *pfs_grown(void *items, size_t n, size_t *cap, size_t size);
 
+/* Whether who frees memory may keep it for later: AddressSanitizer would be blind to its use. */
+#if defined(__SANITIZE_ADDRESS__)
+#define PFS_KEEPS_FREED false
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define PFS_KEEPS_FREED false
+#endif
+#endif
+#ifndef PFS_KEEPS_FREED
+#define PFS_KEEPS_FREED true
+#endif
+
 /* Tests: the allocation number `nth` from now on fails (1 = the next), once. 0: none. */
 void pfs_alloc_fail_nth(unsigned long nth);
 /* Allocations asked for since the last pfs_alloc_fail_nth. */

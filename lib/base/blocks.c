@@ -8,16 +8,6 @@
 
 /* Blocks of 64, 128 ... 4096 bytes; larger ones come from malloc each time. */
 #define SMALLEST 64u
-#if defined(__SANITIZE_ADDRESS__)
-#define KEEPS false
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define KEEPS false
-#endif
-#endif
-#ifndef KEEPS
-#define KEEPS true
-#endif
 
 struct block {
     struct list node;   /* among all of the owner */
@@ -42,7 +32,7 @@ static struct block *block_of(void *p)
 
 void blocks_init(struct blocks *m, unsigned kept_max)
 {
-    *m = (struct blocks){.kept_max = KEEPS ? kept_max : 0};
+    *m = (struct blocks){.kept_max = PFS_KEEPS_FREED ? kept_max : 0};
     list_init(&m->all);
 }
 

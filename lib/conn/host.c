@@ -7,18 +7,51 @@
 #include <proxyfs/host.h>
 #include <stddef.h>
 
+/* More calls than that at a time are rare, and malloc serves them. */
+#define KEPT_MAX 32
+
 struct pfs_host {
     struct io *io;
     unsigned n_forks; /* when its thread entered: a forked child's is another one */
     struct io_task stop;
-    bool stopped; /* the host's thread */
+    /* the host's thread */
+    bool stopped;
+    void *kept[KEPT_MAX]; /* n_kept, for io_hosted_take; all of kept_size */
+    unsigned n_kept;
+    size_t kept_size;
 };
 
-static _Thread_local const struct pfs_host *here;
+static _Thread_local struct pfs_host *here;
+
+static struct pfs_host *host_here(void)
+{
+    return here && here->n_forks == io_n_forks() ? here : NULL;
+}
 
 struct io *io_hosted_here(void)
 {
-    return here && here->n_forks == io_n_forks() ? here->io : NULL;
+    struct pfs_host *h = host_here();
+
+    return h ? h->io : NULL;
+}
+
+void *io_hosted_take(size_t n)
+{
+    struct pfs_host *h = host_here();
+
+    return h && h->n_kept > 0 && h->kept_size == n ? h->kept[--h->n_kept] : pfs_malloc(n);
+}
+
+void io_hosted_give(void *p, size_t n)
+{
+    struct pfs_host *h = host_here();
+
+    if (!PFS_KEEPS_FREED || !h || h->n_kept == KEPT_MAX || (h->n_kept > 0 && h->kept_size != n)) {
+        pfs_free(p);
+        return;
+    }
+    h->kept_size = n;
+    h->kept[h->n_kept++] = p;
 }
 
 enum pfs_class pfs_host_new(struct pfs_host **ret, struct pfs_error *err)
@@ -85,6 +118,9 @@ void pfs_host_stop(struct pfs_host *h)
 void pfs_host_free(struct pfs_host *h)
 {
     if (h) {
+        while (h->n_kept > 0) {
+            pfs_free(h->kept[--h->n_kept]);
+        }
         io_free(h->io);
         pfs_free(h);
     }

@@ -16,6 +16,7 @@
 #include "base/list.h"
 #include <proxyfs/error.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct io;
@@ -70,6 +71,13 @@ void io_expect(struct io *io, int64_t spin_ns);
 bool io_is_own_thread(const struct io *io);
 /* The loop that the calling thread hosts (proxyfs/host.h), or NULL. */
 struct io *io_hosted_here(void);
+/*
+ * As malloc and free for things of one size that are taken and given back for each request: a
+ * thread that hosts a loop keeps some of them, since they are larger than what malloc keeps at hand
+ * for a thread. Any thread; n: as it was taken.
+ */
+void *io_hosted_take(size_t n);
+void io_hosted_give(void *p, size_t n);
 /*
  * How many forks lie between the start of the program and this process. A child has no I/O thread
  * and must not touch the connections of its parent; io_get makes it threads of its own.

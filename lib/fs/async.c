@@ -16,6 +16,11 @@ static struct async_op *of_exchange(struct exchange *ex)
     return container_of(ex, struct async_op, op.ex);
 }
 
+static size_t size_for(enum pfs_op op)
+{
+    return sizeof(struct async_op) + (op_is_stream(op) ? sizeof(struct stream) : 0);
+}
+
 struct async_op *async_ref(struct async_op *a)
 {
     atomic_fetch_add(&a->refs, 1);
@@ -30,7 +35,7 @@ void async_unref(struct async_op *a)
             stream_fini(a->stream);
         }
         pthread_mutex_destroy(&a->mu);
-        pfs_free(a);
+        io_hosted_give(a, size_for(a->op.req.op));
     }
 }
 
@@ -276,8 +281,7 @@ static void on_time(struct io_timer *t)
 
 void async_start(struct pfs_client *c, const struct pfs_request *req, pfs_done_fn *done, void *arg)
 {
-    size_t n_streams = op_is_stream(req->op) ? 1 : 0;
-    struct async_op *a = pfs_malloc(sizeof *a + n_streams * sizeof *a->stream);
+    struct async_op *a = io_hosted_take(size_for(req->op));
     struct io *hosted = io_hosted_here();
     struct pfs_reply reply;
 

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
 /* I/O threads: tasks in order, timers, watches, start and end. */
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "conn/io.h"
 #include <criterion/criterion.h>
+#include <proxyfs/host.h>
 #include <pthread.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -195,4 +198,48 @@ Test(io, a_watch_is_called_until_it_is_unset)
     io_put();
     close(fds[0]);
     close(fds[1]);
+}
+
+/* What one that hosts keeps, up to 32, is used again, the last one first; sizes are not mixed up.
+ */
+static void *host(void *arg)
+{
+    struct pfs_host *h = arg;
+    void *p[40], *other;
+
+    pfs_host_enter(h);
+    for (size_t i = 0; i < 40; i++) {
+        p[i] = io_hosted_take(5000);
+        cr_assert_not_null(memset(p[i], 'x', 5000));
+    }
+    for (size_t i = 0; i < 40; i++) {
+        io_hosted_give(p[i], 5000);
+    }
+    pfs_alloc_fail_nth(0); /* counts from here */
+    other = io_hosted_take(9000);
+    memset(other, 'x', 9000);
+    cr_assert_eq(pfs_alloc_count(), 1, "none of that size is kept");
+    for (size_t i = 0; PFS_KEEPS_FREED && i < 32; i++) {
+        cr_assert_eq(io_hosted_take(5000), p[31 - i], "%zu", i);
+    }
+    cr_assert(!PFS_KEEPS_FREED || pfs_alloc_count() == 1);
+    for (size_t i = 0; PFS_KEEPS_FREED && i < 32; i++) {
+        io_hosted_give(p[i], 5000);
+    }
+    io_hosted_give(other, 9000);
+    return NULL;
+}
+
+Test(io, a_thread_that_hosts_keeps_what_it_gives_back)
+{
+    struct pfs_host *h;
+    pthread_t thread;
+    void *p = io_hosted_take(5000);
+
+    cr_assert_not_null(p);
+    io_hosted_give(p, 5000); /* freed: this one hosts nothing */
+    cr_assert_eq(pfs_host_new(&h, NULL), PFS_OK);
+    cr_assert_eq(pthread_create(&thread, NULL, host, h), 0);
+    pthread_join(thread, NULL);
+    pfs_host_free(h); /* and what is kept, or LeakSanitizer says so */
 }
