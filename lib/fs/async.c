@@ -222,6 +222,9 @@ static void on_exchange(struct exchange *ex, unsigned events)
             return;
         }
         if (!a->refused) {
+            if (a->op.attempts == 0) {
+                remote_replied(a->op.client->remote, a->op.began_ns);
+            }
             announce_stream(a, false);
         }
     }

@@ -75,7 +75,7 @@ bool boot_says_plain(const char *boot);
 /* Replies have come, and none of them ever from one of our servers. */
 bool remote_is_stranger(struct remote *r);
 
-/* An operation, no stream, that began at began_ns was answered just now, at its first attempt. */
+/* What began at began_ns was answered just now, at its first attempt. */
 void remote_replied(struct remote *r, int64_t began_ns);
 /* No reply took less than that since the last reload. */
 #define REMOTE_FAR_NS (5 * PFS_MS)
