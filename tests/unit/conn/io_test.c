@@ -200,8 +200,7 @@ Test(io, a_watch_is_called_until_it_is_unset)
     close(fds[1]);
 }
 
-/* What one that hosts keeps, up to 32, is used again, the last one first; sizes are not mixed up.
- */
+/* What a host keeps, up to 32, is used again, the last one first; sizes are not mixed up. */
 static void *host(void *arg)
 {
     struct pfs_host *h = arg;
