@@ -260,6 +260,12 @@ static void free_buffers(struct loop *l)
     pfs_free(l->wbuf);
 }
 
+enum pfs_class loop_lacks(int rc, struct pfs_error *err)
+{
+    return pfs_refuse(err, rc == UV_ENOMEM ? PFS_NOMEM : PFS_NOFILE, "event loop: %s",
+                      uv_strerror(rc));
+}
+
 /* The loop itself, and what in it needs memory or descriptors. */
 static enum pfs_class init_uv(struct loop *l, struct pfs_error *err)
 {
@@ -273,8 +279,7 @@ static enum pfs_class init_uv(struct loop *l, struct pfs_error *err)
         }
     }
     if (rc != 0) {
-        return pfs_refuse(err, rc == UV_ENOMEM ? PFS_NOMEM : PFS_NOFILE, "event loop: %s",
-                          uv_strerror(rc));
+        return loop_lacks(rc, err);
     }
     cls = loop_timer_init(&l->tick, l, on_tick, err);
     if (cls == PFS_OK) {

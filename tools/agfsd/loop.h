@@ -12,6 +12,7 @@
  * unless they say otherwise.
  */
 #include "base/blocks.h"
+#include "base/cold.h"
 #include "base/spin.h"
 #include "http.h"
 #include "limits.h"
@@ -80,6 +81,9 @@ struct loop {
     _Atomic int64_t watched_ms; /* when the watch asked; 0: the loop has answered */
     bool stuck;                 /* of the watch: it has been said */
 };
+
+/* What libuv could not have (rc < 0), as an error: NOMEM, NOFILE. For the parts of a loop. */
+PFS_COLD enum pfs_class loop_lacks(int rc, struct pfs_error *err);
 
 /* Prepares *l; its thread is not started. Errors: NOMEM, NOFILE. On success: loop_fini. */
 enum pfs_class loop_init(struct loop *l, unsigned index, struct pfs_error *err);

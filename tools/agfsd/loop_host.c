@@ -6,7 +6,6 @@
  * the loop polls like a socket.
  */
 #include "base/clock.h"
-#include "base/err.h"
 #include "loop.h"
 #include <proxyfs/host.h>
 
@@ -74,8 +73,7 @@ enum pfs_class loop_host_init(struct loop *l, struct pfs_error *err)
     if (rc != 0) {
         loop_timer_close(&l->host_timer);
         pfs_host_free(l->host);
-        return pfs_refuse(err, rc == UV_ENOMEM ? PFS_NOMEM : PFS_NOFILE, "event loop: %s",
-                          uv_strerror(rc));
+        return loop_lacks(rc, err);
     }
     l->host_poll.data = l;
     l->host_due_ms = INT64_MAX;

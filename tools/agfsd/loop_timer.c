@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
 #include "loop_timer.h"
-#include "base/err.h"
 #include "loop.h"
 #include <errno.h>
-#include <string.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -26,15 +24,13 @@ enum pfs_class loop_timer_init(struct loop_timer *t, struct loop *l,
     *t = (struct loop_timer){.loop = l, .on_time = on_time};
     t->fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     if (t->fd < 0) {
-        return pfs_refuse(err, errno == ENOMEM ? PFS_NOMEM : PFS_NOFILE, "timer of a loop: %s",
-                          strerror(errno));
+        return loop_lacks(uv_translate_sys_error(errno), err);
     }
     int rc = uv_poll_init(&l->uv, &t->poll, t->fd);
 
     if (rc != 0) {
         close(t->fd);
-        return pfs_refuse(err, rc == UV_ENOMEM ? PFS_NOMEM : PFS_NOFILE, "timer of a loop: %s",
-                          uv_strerror(rc));
+        return loop_lacks(rc, err);
     }
     t->poll.data = t;
     uv_poll_start(&t->poll, UV_READABLE, on_readable);
