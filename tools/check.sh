@@ -47,21 +47,30 @@ finish() {
     exit
 }
 
-# build NAME MESON-OPTION...: configures and compiles everything. False: it failed, and is counted.
-build() {
-    local name=$1 dir=$out/$1
+# compile NAME COMMAND...: a command that builds in a fresh $out/NAME. False: it failed, and is counted.
+compile() {
+    local name=$1
     shift
     mkdir -p "$out"
-    rm -rf "$dir"
-    if meson setup "$dir" "$root" --werror "$@" >"$out/$name.log" 2>&1 &&
-        ninja -C "$dir" >>"$out/$name.log" 2>&1; then
+    rm -rf "${out:?}/$name"
+    if "$@" >"$out/$name.log" 2>&1; then
         count "build $name" 0
         return 0
     fi
     grep -E -A6 '(^|: )(fatal )?error: |ERROR: |^FAILED: ' "$out/$name.log" | head -n 60
+    tail -n 3 "$out/$name.log"
     echo "the whole output: $out/$name.log"
     count "build $name" 1
     return 1
+}
+
+set_up_and_build() {
+    meson setup "$1" "$root" --werror "${@:2}" && ninja -C "$1"
+}
+
+# build NAME MESON-OPTION...: configures and compiles everything.
+build() {
+    compile "$1" set_up_and_build "$out/$1" "${@:2}"
 }
 
 # tally NAME: counts what meson test left in its log; each TAP line is a test of its own.
@@ -141,16 +150,9 @@ tools/dev/layers.sh
 count layers $?
 
 stage 'gcc: what is installed, by tools/release.sh, warnings are errors'
-mkdir -p "$out"
-rm -rf "$out/gcc"
-if tools/release.sh "$out/gcc" -Dtests=true --werror >"$out/gcc.log" 2>&1; then
-    count 'build gcc' 0
+if compile gcc tools/release.sh "$out/gcc" -Dtests=true --werror; then
     stage 'gcc: tests'
     run_tests gcc 3
-else
-    tail -n 60 "$out/gcc.log"
-    echo "the whole output: $out/gcc.log"
-    count 'build gcc' 1
 fi
 [ $mode != quick ] || finish
 

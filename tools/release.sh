@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the ProxyFS authors
-# Builds what is to be installed: compiled, made to work for half a minute, and compiled again for what it did then
+# Builds what is to be installed: compiled, made to work for some seconds, and compiled again for what it did then
 # (profile-guided optimisation).
 #
 #   tools/release.sh [BUILDDIR [MESON-OPTION...]]
