@@ -2,7 +2,6 @@
  * Copyright the ProxyFS authors */
 #include "wire/json_pull.h"
 #include "base/err.h"
-#include "base/utf8.h"
 #include <endian.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,19 +46,6 @@ static bool no_memory(struct json_pull *j)
     return json_pull_fail(j, PFS_NOMEM, "out of memory");
 }
 
-char json_pull_peek(struct json_pull *j)
-{
-    while (j->p < j->end) {
-        char c = *j->p;
-
-        if (c != ' ' && c != '\n' && c != '\t' && c != '\r') {
-            return c;
-        }
-        j->p++;
-    }
-    return '\0';
-}
-
 bool json_pull_end(struct json_pull *j)
 {
     json_pull_peek(j);
@@ -67,11 +53,6 @@ bool json_pull_end(struct json_pull *j)
 }
 
 /* ---- arrays and objects ---- */
-
-static bool count_value(struct json_pull *j)
-{
-    return ++j->n_values <= j->max_values || json_pull_fail(j, PFS_LIMIT, "too many values");
-}
 
 bool json_pull_open(struct json_pull *j, char bracket, struct json_scope *ret)
 {
@@ -81,10 +62,12 @@ bool json_pull_open(struct json_pull *j, char bracket, struct json_scope *ret)
     if (j->depth == JSON_DEPTH_MAX) {
         return syntax(j, "nested too deep");
     }
-    *ret = (struct json_scope){.first_key = pfs_buf_len(&j->keys)};
+    ret->first_key = pfs_buf_len(&j->keys);
+    ret->n_keys = 0;
+    ret->is_started = false;
     j->depth++;
     j->p++;
-    return count_value(j);
+    return json_pull_count(j);
 }
 
 /* After a bracket or a value: true when another element is to come, false at `close`. */
@@ -151,14 +134,30 @@ static int compare_hashes(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* Forgets the keys of the object that ends; false: two of them were equal. */
-static bool leave_keys(struct json_pull *j, size_t first)
+static bool note_key(struct json_pull *j, struct json_scope *scope, uint64_t hash)
 {
-    uint64_t *keys = (uint64_t *)(void *)(pfs_buf_data(&j->keys) + first);
-    size_t n = (pfs_buf_len(&j->keys) - first) / sizeof *keys;
+    if (scope->n_keys < JSON_KEYS_FEW) {
+        scope->keys[scope->n_keys++] = hash;
+        return true;
+    }
+    if (scope->n_keys == JSON_KEYS_FEW && !pfs_buf_add(&j->keys, scope->keys, sizeof scope->keys)) {
+        return no_memory(j);
+    }
+    scope->n_keys++;
+    return pfs_buf_add(&j->keys, &hash, sizeof hash) || no_memory(j);
+}
+
+/* Forgets the keys of the object that ends; false: two of them were equal. */
+static bool leave_keys(struct json_pull *j, struct json_scope *scope)
+{
+    uint64_t *keys = scope->keys;
+    size_t n = scope->n_keys;
     bool is_sorted = n > 16;
 
-    j->keys.end -= n * sizeof *keys;
+    if (n > JSON_KEYS_FEW) {
+        keys = (uint64_t *)(void *)(pfs_buf_data(&j->keys) + scope->first_key);
+        j->keys.end -= n * sizeof *keys;
+    }
     if (is_sorted) {
         qsort(keys, n, sizeof *keys, compare_hashes);
     }
@@ -175,8 +174,7 @@ static bool leave_keys(struct json_pull *j, size_t first)
 bool json_pull_key(struct json_pull *j, struct json_scope *scope, struct json_span *ret_key)
 {
     if (!step(j, scope, '}')) {
-        if (j->cls == PFS_OK && pfs_buf_len(&j->keys) > scope->first_key &&
-            !leave_keys(j, scope->first_key)) {
+        if (j->cls == PFS_OK && !leave_keys(j, scope)) {
             return syntax(j, "duplicate key");
         }
         return false;
@@ -193,174 +191,12 @@ bool json_pull_key(struct json_pull *j, struct json_scope *scope, struct json_sp
     if (has_escapes && memchr(ret_key->s, '\0', ret_key->n)) { /* no NUL stands for itself */
         return syntax(j, "NUL in a key");
     }
-    if (j->rules == JSON_REPLY) {
-        uint64_t h = key_hash(ret_key, has_escapes ? ret_key->s + ret_key->n : j->end);
-
-        if (!pfs_buf_add(&j->keys, &h, sizeof h)) {
-            return no_memory(j);
-        }
+    if (j->rules == JSON_REPLY &&
+        !note_key(j, scope, key_hash(ret_key, has_escapes ? ret_key->s + ret_key->n : j->end))) {
+        return false;
     }
     if (json_pull_peek(j) != ':') {
         return syntax(j, "colon expected");
-    }
-    j->p++;
-    return true;
-}
-
-/* ---- strings ---- */
-
-static int hex4(const char *s)
-{
-    int v = 0;
-
-    for (int i = 0; i < 4; i++) {
-        char c = s[i], lower = (char)(c | 0x20);
-
-        if (c >= '0' && c <= '9') {
-            v = v * 16 + (c - '0');
-        } else if (lower >= 'a' && lower <= 'f') {
-            v = v * 16 + (lower - 'a' + 10);
-        } else {
-            return -1;
-        }
-    }
-    return v;
-}
-
-/* The code point of the \uXXXX at p (after the u), a pair of surrogates as one. -1: error noted. */
-static int32_t code_point(struct json_pull *j)
-{
-    int first = j->end - j->p >= 4 ? hex4(j->p) : -1;
-
-    if (first < 0) {
-        syntax(j, "bad \\u escape");
-        return -1;
-    }
-    j->p += 4;
-    if (first < 0xd800 || first > 0xdfff) {
-        return first;
-    }
-    if (first < 0xdc00 && j->end - j->p >= 6 && j->p[0] == '\\' && j->p[1] == 'u') {
-        int second = hex4(j->p + 2);
-
-        if (second >= 0xdc00 && second <= 0xdfff) {
-            j->p += 6;
-            return 0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00);
-        }
-    }
-    if (j->rules == JSON_REPLY) {
-        syntax(j, "lone surrogate");
-        return -1;
-    }
-    return 0xfffd;
-}
-
-static size_t utf8_encode(int32_t cp, char dst[4])
-{
-    if (cp < 0x80) {
-        dst[0] = (char)cp;
-        return 1;
-    }
-    size_t n = cp < 0x800 ? 2 : cp < 0x10000 ? 3 : 4;
-
-    for (size_t i = n - 1; i > 0; i--, cp >>= 6) {
-        dst[i] = (char)(0x80 | (cp & 0x3f));
-    }
-    dst[0] = (char)((0xf00 >> n) | cp);
-    return n;
-}
-
-/* Decodes the escape at p (a backslash) to the end of j->text. */
-static bool unescape(struct json_pull *j)
-{
-    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
-    char c = j->end - j->p > 1 ? j->p[1] : '\0', utf8[4];
-    const char *simple = c ? strchr(from, c) : NULL;
-    size_t n = 1;
-
-    if (simple) {
-        utf8[0] = to[simple - from];
-        j->p += 2;
-    } else if (c == 'u') {
-        j->p += 2;
-        int32_t cp = code_point(j);
-
-        if (cp < 0) {
-            return false;
-        }
-        n = utf8_encode(cp, utf8);
-    } else {
-        return syntax(j, "bad escape");
-    }
-    return pfs_buf_add(&j->text, utf8, n) || no_memory(j);
-}
-
-/* Bytes that do not simply stand for themselves in a string. */
-static const bool needs_look[256] = {
-    [0 ... 0x1f] = true, ['"'] = true, ['\\'] = true, [0x80 ... 0xff] = true};
-
-/* Moves over characters that stand for themselves, up to a quote or backslash. */
-static bool plain_run(struct json_pull *j)
-{
-    const char *p = j->p, *end = j->end;
-
-    for (;;) {
-        while (p < end && !needs_look[(unsigned char)*p]) {
-            p++;
-        }
-        if (p == end || *p == '"' || *p == '\\') {
-            break;
-        }
-        unsigned char c = (unsigned char)*p;
-        size_t len = c < 0x80 ? 1 : pfs_utf8_len(p, (size_t)(end - p));
-
-        if (c < 0x20 || len == 0) {
-            j->p = p;
-            return syntax(j, c < 0x20 ? "control character in a string" : "invalid UTF-8");
-        }
-        p += len;
-    }
-    j->p = p;
-    return p < end || syntax(j, "string does not end");
-}
-
-bool json_pull_string(struct json_pull *j, struct json_span *ret)
-{
-    bool is_direct = true;
-
-    if (json_pull_peek(j) != '"') {
-        return syntax(j, "string expected");
-    }
-    if (!count_value(j)) {
-        return false;
-    }
-    j->p++;
-    for (;;) {
-        const char *run = j->p;
-
-        if (!plain_run(j)) {
-            return false;
-        }
-        size_t n = (size_t)(j->p - run);
-
-        if (*j->p == '"' && is_direct) {
-            *ret = (struct json_span){run, n};
-            break;
-        }
-        if (is_direct) {
-            j->text.start = j->text.end = 0;
-            is_direct = false;
-        }
-        if (n && !pfs_buf_add(&j->text, run, n)) {
-            return no_memory(j);
-        }
-        if (*j->p == '"') {
-            *ret = (struct json_span){pfs_buf_data(&j->text), pfs_buf_len(&j->text)};
-            break;
-        }
-        if (!unescape(j)) {
-            return false;
-        }
     }
     j->p++;
     return true;
@@ -399,7 +235,7 @@ bool json_pull_number(struct json_pull *j, struct json_number *ret)
     j->p += ret->is_negative;
     const char *first = j->p;
 
-    if (!count_value(j) || !digits(j, &v, &overflow)) {
+    if (!json_pull_count(j) || !digits(j, &v, &overflow)) {
         return false;
     }
     if (*first == '0' && j->p - first > 1) {
@@ -436,7 +272,7 @@ static bool word(struct json_pull *j, const char *text)
         return syntax(j, "value expected");
     }
     j->p += n;
-    return count_value(j);
+    return json_pull_count(j);
 }
 
 bool json_pull_bool(struct json_pull *j, bool *ret)

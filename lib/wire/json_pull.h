@@ -33,13 +33,17 @@ struct json_pull {
     size_t n_values, max_values; /* JSON_VALUES_MAX unless the owner keeps no values */
     enum pfs_class cls;          /* of the first error, PFS_OK: none */
     const char *why;             /* static */
-    struct pfs_buf keys;         /* hashes of the keys of all open objects */
+    struct pfs_buf keys;         /* hashes of the keys of all open objects that have many */
     struct pfs_buf text;         /* the last string that had escapes */
 };
+
+#define JSON_KEYS_FEW 8
 
 /* An open array or object, on its reader's stack. */
 struct json_scope {
     size_t first_key; /* position in the reader's keys */
+    size_t n_keys;
+    uint64_t keys[JSON_KEYS_FEW]; /* hashes; of more than these all are among the reader's */
     bool is_started;
 };
 
@@ -52,8 +56,24 @@ bool json_pull_fail(struct json_pull *j, enum pfs_class cls, const char *why);
 /* Fills *err (phase reply, outcome UN) from the noted error, PFS_OK and untouched when none. */
 enum pfs_class json_pull_error(const struct json_pull *j, struct pfs_error *err);
 
+/* Counts one more value, which may be one too many. */
+static inline bool json_pull_count(struct json_pull *j)
+{
+    return ++j->n_values <= j->max_values || json_pull_fail(j, PFS_LIMIT, "too many values");
+}
+
 /* Skips white space; the next byte, '\0' at the end (and for a NUL, which no value begins with). */
-char json_pull_peek(struct json_pull *j);
+static inline char json_pull_peek(struct json_pull *j)
+{
+    for (; j->p < j->end; j->p++) {
+        unsigned char c = (unsigned char)*j->p;
+
+        if (c > ' ' || (c != ' ' && c != '\n' && c != '\t' && c != '\r')) {
+            return (char)c;
+        }
+    }
+    return '\0';
+}
 /* True when only white space follows; otherwise an error. */
 bool json_pull_end(struct json_pull *j);
 

@@ -100,14 +100,16 @@ int64_t wire_time_parse(const char *s, size_t n)
         return PFS_TIME_UNKNOWN;
     }
     if (s[i] == '.') {
-        int64_t unit = PFS_SEC / 10;
-        size_t first = ++i;
+        size_t first = ++i, n_kept;
 
-        for (; i < n && is_digit(s[i]); i++, unit /= 10) {
-            frac += (s[i] - '0') * unit;
+        for (; i < n && is_digit(s[i]); i++) {
+            frac = i - first < 9 ? frac * 10 + (s[i] - '0') : frac;
         }
         if (i == first) {
             return PFS_TIME_UNKNOWN;
+        }
+        for (n_kept = i - first; n_kept < 9; n_kept++) {
+            frac *= 10;
         }
     }
     if (!zone(s + i, n - i, &off) || __builtin_mul_overflow(sec - off, PFS_SEC, &ns) ||

@@ -177,6 +177,66 @@ Test(json, A084_duplicate_keys)
     cr_assert_eq(parse(many, JSON_REPLY, &v), PFS_PAYLOAD);
 }
 
+/* An object with n keys, the last of which is that of the member `same`; between them stands
+ * another object. */
+static enum pfs_class parse_keys(unsigned n, unsigned same)
+{
+    struct pfs_buf b = {0};
+    struct json_value v = {0};
+
+    pfs_buf_add_str(&b, "{");
+    for (unsigned i = 0; i < n; i++) {
+        const char *value = i == n / 2 ? "{\"k0\":{},\"k1\":[{\"k0\":1}],\"k2\":0}" : "0";
+
+        pfs_buf_printf(&b, "%s\"k%u\":%s", i ? "," : "", i == n - 1 ? same : i, value);
+    }
+    pfs_buf_add_str(&b, "}");
+    enum pfs_class cls = parse_n(pfs_buf_data(&b), pfs_buf_len(&b), JSON_REPLY, &v);
+
+    json_fini(&v);
+    pfs_buf_fini(&b);
+    return cls;
+}
+
+Test(json, duplicate_keys_among_few_and_many)
+{
+    for (unsigned n = 1; n <= 40; n++) {
+        cr_assert_eq(parse_keys(n, n), PFS_OK, "%u keys", n);
+        for (unsigned same = 0; same + 1 < n; same++) {
+            cr_assert_eq(parse_keys(n, same), PFS_PAYLOAD, "key %u of %u again", same, n);
+        }
+    }
+}
+
+Test(json, every_byte_at_every_place_of_a_string)
+{
+    for (unsigned len = 1; len <= 20; len++) {
+        for (unsigned at = 0; at < len; at++) {
+            for (unsigned c = 0; c < 256; c++) {
+                char text[40] = "{\"a\":\"", want[21];
+                struct json_value v = {0};
+                const char *got;
+                bool stands_for_itself = c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+
+                memset(want, 'x', len);
+                want[at] = (char)c;
+                want[len] = '\0';
+                memcpy(text + 6, want, len);
+                memcpy(text + 6 + len, "\"}", 2);
+                enum pfs_class cls = parse_n(text, 8 + len, JSON_REPLY, &v);
+
+                cr_assert_eq(cls, stands_for_itself ? PFS_OK : PFS_PAYLOAD, "byte %u at %u of %u",
+                             c, at, len);
+                if (cls == PFS_OK) {
+                    cr_assert_eq(json_get_str(v, "a", &got), JSON_FOUND);
+                    cr_assert_str_eq(got, want);
+                }
+                json_fini(&v);
+            }
+        }
+    }
+}
+
 /* `n` nested arrays. */
 static enum pfs_class parse_nested(size_t n)
 {
