@@ -7,7 +7,8 @@
  * For programs with event loops of their own. Requests that are submitted (pfs_submit, a proxyfs
  * driver) on the thread of a loop that hosts are sent over connections which that loop carries, and
  * `done` and the callbacks of streams come on that thread, out of the functions marked below,
- * without another thread taking part. Everything else stays as it is: calls of other threads use
+ * without another thread taking part, unless a listing or the like is so long (over 128 KiB) that
+ * decoding it would hold up the loop. Everything else stays as it is: calls of other threads use
  * the library's I/O thread, and either may use the connections of the other where it has none.
  *
  *     on the loop's thread, first:      pfs_host_enter

@@ -4,12 +4,15 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/pool.h"
 #include "base/reply.h"
 #include "fs/parallel.h"
 #include <string.h>
 
 /* More than that of one stream in the way of others is felt. */
 #define LARGE_STREAM (256 << 10)
+/* So much text takes a third of a millisecond to decode, and there may be 32 MiB of it. */
+#define LARGE_TEXT (128 << 10)
 
 static struct async_op *of_exchange(struct exchange *ex)
 {
@@ -163,6 +166,69 @@ static void attempt_in_time(struct async_op *a)
     }
 }
 
+/* The exchange is DONE and was judged. */
+static void go_on(struct async_op *a, bool again, int64_t delay_ns)
+{
+    if (!again) {
+        complete(a);
+    } else if (delay_ns == 0) {
+        attempt(a);
+    } else {
+        attempt_after(a, delay_ns);
+    }
+}
+
+/* An operation whose reply the client's decoder has; what it found goes back to the operation's
+ * thread. */
+struct decoding {
+    struct async_op *a;
+    struct io_task task;
+    bool again;
+    int64_t delay_ns;
+};
+
+static void on_decoded(struct io_task *t)
+{
+    struct decoding d = *container_of(t, struct decoding, task);
+
+    pfs_free(container_of(t, struct decoding, task));
+    go_on(d.a, d.again, d.delay_ns);
+}
+
+static void decode(void *arg)
+{
+    struct decoding *d = arg;
+
+    d->again = op_judge(&d->a->op, &d->delay_ns);
+    io_post(d->a->io, &d->task);
+}
+
+static bool has_large_text(const struct op *op)
+{
+    bool is_content =
+        op->req.op == PFS_OP_READ || op->req.op == PFS_OP_HANDLE_READ || op_is_stream(op->req.op);
+
+    return !is_content && op->ex.failure == FAILURE_NONE && pfs_buf_len(&op->ex.reply) > LARGE_TEXT;
+}
+
+/* True: the decoder has it. Other calls need this thread more than a long listing does. */
+static bool decode_aside(struct async_op *a)
+{
+    struct pfs_pool *decoder = client_decoder(a->op.client);
+    struct decoding *d = decoder ? pfs_malloc(sizeof *d) : NULL;
+    struct pfs_error err;
+
+    if (!d) {
+        return false;
+    }
+    *d = (struct decoding){.a = a, .task.run = on_decoded};
+    if (pfs_pool_submit(decoder, decode, d, &err) != PFS_OK) {
+        pfs_free(d);
+        return false;
+    }
+    return true;
+}
+
 /* The exchange is DONE: judge it, go on or complete. */
 static void judge(struct async_op *a)
 {
@@ -171,15 +237,12 @@ static void judge(struct async_op *a)
     if (a->refused && op_check_head(&a->op, &a->op.ex.err) != PFS_OK) {
         a->op.ex.failure = FAILURE_DEADLINE; /* the rest of it was cancelled */
     }
-    if (!op_judge(&a->op, &delay_ns)) {
-        complete(a);
+    if (has_large_text(&a->op) && decode_aside(a)) {
         return;
     }
-    if (delay_ns == 0) {
-        attempt(a);
-    } else {
-        attempt_after(a, delay_ns);
-    }
+    bool again = op_judge(&a->op, &delay_ns);
+
+    go_on(a, again, delay_ns);
 }
 
 /* True: the caller goes on with the finished exchange; false: async_cancel, now running, will. */

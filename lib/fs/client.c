@@ -5,8 +5,13 @@
 #include "base/alloc.h"
 #include "base/err.h"
 #include "base/mutex.h"
+#include "base/pool.h"
 #include "fs/async.h"
 #include <sched.h>
+
+/* Long replies that wait for the decoder, each of 32 MiB at most; more are decoded where they come.
+ */
+#define DECODER_QUEUE 16
 
 struct pfs_client *client_ref(struct pfs_client *c)
 {
@@ -205,6 +210,18 @@ void pfs_cancel(struct pfs_client *c, const void *ticket)
     }
 }
 
+struct pfs_pool *client_decoder(struct pfs_client *c)
+{
+    pthread_mutex_lock(&c->mu);
+    if (!c->decoder) {
+        c->decoder = pfs_pool_new(1, DECODER_QUEUE);
+    }
+    struct pfs_pool *decoder = c->decoder;
+
+    pthread_mutex_unlock(&c->mu);
+    return decoder;
+}
+
 void pfs_client_free(struct pfs_client *c)
 {
     if (!c || client_is_inherited(c)) { /* what a forked child inherited is left alone */
@@ -221,6 +238,7 @@ void pfs_client_free(struct pfs_client *c)
     while (atomic_load(&c->n_inside) > 0) { /* on their way out: they wait for nothing */
         sched_yield();
     }
+    pfs_pool_free(c->decoder); /* its thread may still be leaving its last job */
     remote_put(c->remote);
     client_options_fini(&c->options);
     client_unref(c);

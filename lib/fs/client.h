@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 
 struct op;
+struct pfs_pool;
 struct remote;
 
 /* As many threads may call without sharing a slot; others use the list. */
@@ -26,10 +27,11 @@ struct pfs_client {
     struct options options;
     /* operations and streams in flight, so that pfs_client_free can end them */
     pthread_mutex_t mu;
-    pthread_cond_t changed; /* something was given up, or ops became empty while closing */
-    struct list ops;        /* by op.node */
-    uint64_t n_entered;     /* into ops so far */
-    atomic_bool closing;    /* set under mu */
+    pthread_cond_t changed;   /* something was given up, or ops became empty while closing */
+    struct list ops;          /* by op.node */
+    uint64_t n_entered;       /* into ops so far */
+    struct pfs_pool *decoder; /* NULL: not needed so far */
+    atomic_bool closing;      /* set under mu */
     /* Blocking calls come and go here, without mu; from closing on they are in ops. */
     _Atomic(struct op *) slots[CLIENT_SLOTS];
     atomic_uint n_inside; /* threads in pfs_submit, whose operation may be over already */
@@ -47,6 +49,11 @@ void client_unref(struct pfs_client *c);
 /* Adds to and takes from the client's operations in flight; false: the client is closing. */
 bool client_enter(struct pfs_client *c, struct op *op);
 void client_leave(struct pfs_client *c, struct op *op);
+/*
+ * Where long replies of calls that nobody waits for are decoded, one at a time; NULL: no memory.
+ * For an operation that has entered: the client waits for its end, then for the decoder's.
+ */
+struct pfs_pool *client_decoder(struct pfs_client *c);
 /* Sleeps until until_ns; false: op_is_ended. */
 bool client_pause(struct op *op, int64_t until_ns);
 

@@ -6,6 +6,7 @@
 #include <criterion/criterion.h>
 #include <poll.h>
 #include <proxyfs/host.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@ struct loop {
     int commands[2];
     atomic_uint n_here, n_elsewhere; /* done on the loop's thread, or on another */
     atomic_int last_class;
+    atomic_uint n_listed; /* entries of the last listing */
     struct pfs_stream *upload;
     atomic_uint n_uploaded;
 };
@@ -26,17 +28,23 @@ static void on_done(void *arg, struct pfs_reply *r)
     struct loop *l = arg;
 
     atomic_store(&l->last_class, (int)r->err.cls);
+    atomic_store(&l->n_listed, (unsigned)r->n_list);
     pfs_reply_fini(r);
     atomic_fetch_add(pthread_equal(pthread_self(), l->thread) ? &l->n_here : &l->n_elsewhere, 1);
 }
 
-static void submit(struct loop *l)
+static void submit_to(struct loop *l, enum pfs_op op, const char *path)
 {
     struct pfs_request req = PFS_REQUEST_INIT;
 
-    req.op = PFS_OP_TOUCH;
-    req.path = "/f";
+    req.op = op;
+    req.path = path;
     pfs_submit(l->c, &req, on_done, l);
+}
+
+static void submit(struct loop *l)
+{
+    submit_to(l, PFS_OP_TOUCH, "/f");
 }
 
 static void on_finished(void *arg, size_t n, const struct pfs_error *err)
@@ -97,6 +105,11 @@ static void *loop_main(void *arg)
             submit(l);
         } else if (command == 'u') {
             upload(l);
+        } else if (command == 'l' || command == 'L' || command == 'B') {
+            submit_to(l, PFS_OP_READDIR,
+                      command == 'l'   ? "/little"
+                      : command == 'L' ? "/large"
+                                       : "/broken");
         }
         pfs_host_turn(l->host);
         pfs_host_work(l->host);
@@ -235,6 +248,82 @@ Test(host, writes_to_a_stream_that_its_connection_has_not_taken_yet)
     tell(&l, "u");
     await(&w, &l.n_uploaded, 1);
     end(&l, &w);
+}
+
+#define LITTLE 10
+#define LARGE 5000
+
+/* A listing, in frames; `broken`: its last entry has no end. */
+static void send_listing(struct h2peer *p, const struct h2req *r, unsigned n, bool broken)
+{
+    const char *fields[] = {":status", "200", "content-type", "application/json", NULL};
+    char frame[16000], *at = frame + sprintf(frame, "{\"files\":[");
+
+    h2peer_headers(p, 0, r->stream, fields);
+    for (unsigned i = 0; i < n; i++) {
+        at += sprintf(at, "%s{\"name\":\"%u\",\"size\":1,\"mode\":420,\"isDir\":false",
+                      i ? "," : "", i);
+        at += sprintf(at, broken && i == n - 1 ? "" : "}");
+        if (at > frame + sizeof frame - 100) {
+            h2peer_data(p, 0, r->stream, frame);
+            at = frame;
+        }
+    }
+    sprintf(at, "]}");
+    h2peer_data(p, H2_END_STREAM, r->stream, frame);
+}
+
+static void lists(struct h2server *s, struct h2peer *p)
+{
+    h2peer_hello(p, 0, NULL);
+    for (struct h2req *r; (r = h2peer_request(p)) != NULL;) {
+        send_listing(p, r, strstr(r->path, "little") ? LITTLE : LARGE, strstr(r->path, "broken"));
+        h2peer_forget(r);
+    }
+}
+
+/* The loop has others to serve: it is a thread more that takes the time, but the reply comes here.
+ */
+Test(host, has_long_replies_decoded_by_a_thread_that_is_made_for_it)
+{
+    struct world w = {0};
+    struct loop l = {0};
+
+    begin(&l, &w, lists, OPTIONS("timeout", "60s", "retries", "1"));
+    tell(&l, "l");
+    await(&w, &l.n_here, 1);
+    cr_assert_eq(atomic_load(&l.n_listed), LITTLE);
+    unsigned n_threads = leaks_now().threads;
+
+    tell(&l, "LLL");
+    await(&w, &l.n_here, 4);
+    cr_assert_eq(atomic_load(&l.last_class), PFS_OK);
+    cr_assert_eq(atomic_load(&l.n_listed), LARGE);
+    cr_assert_eq(leaks_now().threads, n_threads + 1);
+    tell(&l, "B");
+    await(&w, &l.n_here, 5);
+    cr_assert_eq(atomic_load(&l.last_class), PFS_PAYLOAD);
+    cr_assert_eq(atomic_load(&l.n_elsewhere), 0);
+    end(&l, &w); /* no thread is left */
+}
+
+/* What the decoder has is waited for. */
+Test(host, ends_with_long_replies_on_their_way)
+{
+    struct world w = {0};
+    struct loop l = {0};
+    struct pfs_stats stats = {0};
+
+    begin(&l, &w, lists, OPTIONS("timeout", "60s"));
+    tell(&l, "LLLLLLLLq");
+    world_mark(&w);
+    while (stats.calls < 8) {
+        cr_assert(world_ms(&w) < 10000);
+        pfs_client_stats(w.c, &stats);
+    }
+    world_close(&w);
+    cr_assert_eq(atomic_load(&l.n_here) + atomic_load(&l.n_elsewhere), 8);
+    loop_close(&l);
 }
 
 static void never_answers(struct h2server *s, struct h2peer *p)
