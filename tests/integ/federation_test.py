@@ -7,6 +7,7 @@ usage: federation_test.py BUILDDIR [TEST...]
 """
 import concurrent.futures
 import hashlib
+import json
 import os
 import signal
 import socket
@@ -151,6 +152,32 @@ def big_file(world, mib):
             digest.update(block)
             dst.write(block)
     return path, digest.hexdigest()
+
+
+def test_long_answers_have_threads_of_their_own(world):
+    remote, local, api = pair(world)
+    for name, n in (("few", 10), ("many", 2500)):
+        os.mkdir(world.path("store/" + name))
+        for i in range(n):
+            with open(world.path("store/%s/f%d" % (name, i)), "w") as f:
+                f.write("needle %d\n" % i)
+    few, many = "/remote/store/few", "/remote/store/many"
+    assert len(check(api.get("directories", path=few)).json()["files"]) == 10
+    before = local.n_threads()
+    for _ in range(2):
+        names = sorted(f["name"] for f in check(api.get("directories", path=many)).json()["files"])
+        assert names == sorted("f%d" % i for i in range(2500))
+    assert local.n_threads() == before + 2, "one that decodes, one that writes"
+    search = {"path": many, "pattern": "needle .*5$", "recursive": True}
+    found = check(api.post("grep", search)).json()
+    assert found["count"] == 250
+    search["pattern"] = "needle"
+    found = check(api.post("grep", search)).json()
+    assert found["count"] == 2500
+    assert sorted(m["content"] for m in found["matches"]) == sorted("needle %d" % i for i in range(2500))
+    reply = check(api.post("grep", {**search, "stream": True}))
+    lines = [json.loads(line) for line in reply.body.splitlines()]
+    assert lines[:-1] == found["matches"] and lines[-1] == {"count": 2500, "type": "summary"}, lines[-1]
 
 
 def test_big_file_in_constant_memory(world):
@@ -444,7 +471,8 @@ def test_secrets_are_not_shown(world):
 
 
 run([test_operations_through_the_mount, test_errors_keep_class_and_origin, test_reload_file,
-     test_remote_file_named_reload_is_reachable, test_many_small_operations, test_big_file_in_constant_memory,
+     test_remote_file_named_reload_is_reachable, test_many_small_operations,
+     test_long_answers_have_threads_of_their_own, test_big_file_in_constant_memory,
      test_uploads_beside_many_calls,
      test_cut_upload_leaves_the_old_content, test_idle_size_and_shared_connections,
      test_a_call_stays_on_its_event_loop,

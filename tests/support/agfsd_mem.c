@@ -44,6 +44,7 @@ bool agfsd_mem_try_start(void)
     api.vfs = vfs_new();
     api.registry = registry_new();
     api.workers = pfs_pool_new(1, 16);
+    api.writers = pfs_pool_new(1, 16);
     api.dedupe = dedupe_new(64, 1 << 20);
     api.max_body = 1 << 20;
     api.limits = &limits;
@@ -51,8 +52,8 @@ bool agfsd_mem_try_start(void)
     loop.limits = &limits;
     loop.clients = clients_new(&limits);
     loop.workers = pfs_pool_new(1, 16);
-    if (!api.vfs || !api.registry || !api.workers || !api.dedupe || !has_loop || !loop.clients ||
-        !loop.workers || !mount_all()) {
+    if (!api.vfs || !api.registry || !api.workers || !api.writers || !api.dedupe || !has_loop ||
+        !loop.clients || !loop.workers || !mount_all()) {
         agfsd_mem_stop();
         return false;
     }
@@ -71,6 +72,7 @@ void agfsd_mem_start(void)
 void agfsd_mem_stop(void)
 {
     pfs_pool_free(api.workers);
+    pfs_pool_free(api.writers);
     pfs_pool_free(loop.workers);
     vfs_free(api.vfs);
     if (has_loop) {

@@ -25,6 +25,7 @@ struct api {
     struct vfs *vfs;
     struct registry *registry;
     struct pfs_pool *workers; /* mounting, loading: may take seconds */
+    struct pfs_pool *writers; /* of long answers, while the loop serves others */
     size_t max_body;          /* of a request's body in memory */
     size_t max_upload;        /* of one that is passed on piece by piece; 0: as much as there is */
     const struct server_limits *limits; /* as configured */
@@ -43,6 +44,7 @@ void api_start(struct api *a);
 struct api_call;
 typedef void api_handler_fn(struct api_call *c);
 typedef void api_answer_fn(struct api_call *c, struct pfs_reply *reply);
+typedef void api_write_fn(struct api_call *c, const struct pfs_reply *reply);
 
 /* One request being served. Ends in exactly one of the api_respond_* functions. */
 struct api_call {
@@ -67,9 +69,12 @@ struct api_call {
     const char *message;       /* of a success without content */
     struct pfs_stream *stream; /* of an upload */
     struct pfs_error err;      /* of work on a worker */
-    char *out;                 /* its result: JSON */
+    char *out;                 /* its result */
     size_t out_len;
+    const char *out_type; /* NULL: JSON */
     struct post post;
+    api_write_fn *write;         /* a writer's work, */
+    struct pfs_reply *kept;      /* on this reply */
     struct dedupe_entry *once;   /* that this call will end; NULL: it is not remembered */
     struct dedupe_wait wait;     /* for another call's `once` */
     struct vfs_fate fate;        /* of the operation, while the client may give it up */
@@ -142,8 +147,13 @@ void api_submit_message(struct api_call *c, enum pfs_op op, int status, const ch
  * c->api->admin ends the call with 403 when `admin`.
  */
 void api_work(struct api_call *c, bool admin, api_handler_fn *fn);
-/* For fn of api_work: takes what was written. */
+/* For fn of api_work, and a writer: takes what was written. */
 void api_work_result(struct api_call *c, struct jout *j);
+/*
+ * For an answer with entries or matches: `write` leaves c->out, c->out_type or c->err, and the call
+ * ends with that. What is long is written by another thread, which takes what *reply holds.
+ */
+void api_write_answer(struct api_call *c, struct pfs_reply *reply, api_write_fn *write);
 
 /* api_metrics.c: the call has been answered with that status. */
 void api_count(const struct api_call *c, int status);

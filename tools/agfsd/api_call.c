@@ -202,9 +202,8 @@ void api_answer_stat(struct api_call *c, struct pfs_reply *reply)
 
 /* ---- work that may take long ---- */
 
-static void work_done(struct post *p)
+static void respond_work(struct api_call *c)
 {
-    struct api_call *c = container_of(p, struct api_call, post);
     char *out = c->out;
 
     c->out = NULL;
@@ -212,8 +211,13 @@ static void work_done(struct post *p)
         pfs_free(out);
         api_respond_error(c, &c->err);
     } else {
-        api_respond_bytes(c, "application/json", out, c->out_len);
+        api_respond_bytes(c, c->out_type ? c->out_type : "application/json", out, c->out_len);
     }
+}
+
+static void work_done(struct post *p)
+{
+    respond_work(container_of(p, struct api_call, post));
 }
 
 static void work_run(void *arg)
@@ -266,4 +270,48 @@ void api_work_result(struct api_call *c, struct jout *j)
     if (!c->out) {
         pfs_nomem(&c->err, "a reply");
     }
+}
+
+/* ---- long answers ---- */
+
+/* So much takes a third of a millisecond to write, and a directory may have a hundred times as many
+ * entries. */
+#define LONG_ANSWER 1000
+
+static void write_kept(struct api_call *c)
+{
+    c->write(c, c->kept);
+    pfs_reply_drop(c->kept); /* takes as long as the writing */
+    pfs_free(c->kept);
+    c->kept = NULL;
+}
+
+/* True: a writer has the reply. */
+static bool write_aside(struct api_call *c, struct pfs_reply *reply)
+{
+    struct pfs_error err;
+
+    c->kept = pfs_malloc(sizeof *c->kept);
+    if (!c->kept) {
+        return false;
+    }
+    *c->kept = *reply;
+    c->next = write_kept;
+    if (pfs_pool_submit(c->api->writers, work_run, c, &err) != PFS_OK) {
+        pfs_free(c->kept);
+        c->kept = NULL;
+        return false;
+    }
+    pfs_reply_init(reply);
+    return true;
+}
+
+void api_write_answer(struct api_call *c, struct pfs_reply *reply, api_write_fn *write)
+{
+    c->write = write;
+    if (reply->n_list + reply->n_matches > LONG_ANSWER && write_aside(c, reply)) {
+        return;
+    }
+    write(c, reply);
+    respond_work(c);
 }

@@ -8,7 +8,7 @@
 
 /* ---- directories ---- */
 
-static void answer_list(struct api_call *c, struct pfs_reply *reply)
+static void write_list(struct api_call *c, const struct pfs_reply *reply)
 {
     struct jout j = {0};
 
@@ -24,7 +24,12 @@ static void answer_list(struct api_call *c, struct pfs_reply *reply)
         jo_end(&j, ']');
     }
     jo_end(&j, '}');
-    api_respond_json(c, 200, &j);
+    api_work_result(c, &j);
+}
+
+static void answer_list(struct api_call *c, struct pfs_reply *reply)
+{
+    api_write_answer(c, reply, write_list);
 }
 
 void api_dirs_get(struct api_call *c)

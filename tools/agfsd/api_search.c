@@ -51,7 +51,7 @@ void api_digest(struct api_call *c)
 
 /* ---- grep ---- */
 
-static void answer_matches(struct api_call *c, struct pfs_reply *reply)
+static void write_matches(struct api_call *c, const struct pfs_reply *reply)
 {
     struct jout j = {0};
 
@@ -69,11 +69,16 @@ static void answer_matches(struct api_call *c, struct pfs_reply *reply)
     jo_key(&j, "count");
     jo_int(&j, (int64_t)reply->n_matches);
     jo_end(&j, '}');
-    api_respond_json(c, 200, &j);
+    api_work_result(c, &j);
 }
 
-/* A driver's own search, answered as lines all at once. */
-static void answer_lines(struct api_call *c, struct pfs_reply *reply)
+static void answer_matches(struct api_call *c, struct pfs_reply *reply)
+{
+    api_write_answer(c, reply, write_matches);
+}
+
+/* A driver's own search, as lines. */
+static void write_lines(struct api_call *c, const struct pfs_reply *reply)
 {
     struct pfs_buf lines = {0};
     bool good = true;
@@ -96,15 +101,17 @@ static void answer_lines(struct api_call *c, struct pfs_reply *reply)
         good = line && pfs_buf_add(&lines, line, n);
         pfs_free(line);
     }
-    size_t len = 0;
-    char *body = good ? pfs_buf_take(&lines, &len) : NULL;
-
-    pfs_buf_fini(&lines);
-    if (body) {
-        api_respond_bytes(c, "application/x-ndjson", body, len);
-    } else {
-        api_refuse(c, PFS_NOMEM, "out of memory for a reply");
+    c->out = good ? pfs_buf_take(&lines, &c->out_len) : NULL;
+    c->out_type = "application/x-ndjson";
+    if (!c->out) {
+        pfs_nomem(&c->err, "a reply");
     }
+    pfs_buf_fini(&lines);
+}
+
+static void answer_lines(struct api_call *c, struct pfs_reply *reply)
+{
+    api_write_answer(c, reply, write_lines);
 }
 
 /* Starting a search looks at files, so it is done on a worker; then back to the loop. */

@@ -25,6 +25,7 @@
 
 #define EXIT_CUT 3    /* after a signal, when requests had to be cut off */
 #define API_WORKERS 8 /* mounting and the like at once */
+#define API_WRITERS 2 /* of long answers at once */
 #define API_QUEUE 256
 
 struct agfsd {
@@ -202,8 +203,9 @@ static enum pfs_class make_tree(struct agfsd *d, struct pfs_error *err)
     d->registry = registry_new();
     d->vfs = vfs_new();
     d->api.workers = pfs_pool_new(API_WORKERS, API_QUEUE);
+    d->api.writers = pfs_pool_new(API_WRITERS, API_QUEUE);
     d->api.dedupe = dedupe_new(DEDUPE_ENTRIES_MAX, DEDUPE_BYTES_MAX);
-    if (!d->registry || !d->vfs || !d->api.workers || !d->api.dedupe) {
+    if (!d->registry || !d->vfs || !d->api.workers || !d->api.writers || !d->api.dedupe) {
         return pfs_nomem(err, "the server");
     }
     d->api.vfs = d->vfs;
@@ -289,6 +291,7 @@ static void take_apart(struct agfsd *d)
     }
     mounter_stop(d->mounter);
     pfs_pool_free(d->api.workers);
+    pfs_pool_free(d->api.writers);
     vfs_free(d->vfs);
     server_free(d->server);
     dedupe_free(d->api.dedupe);
