@@ -20,8 +20,9 @@
 struct h2 {
     struct conn *c;
     nghttp2_session *s;
-    struct list reqs;    /* all that are not given back and not waiting */
-    struct list waiting; /* complete, for a place among the running */
+    struct http_req *current; /* the last that nghttp2 named; NULL: none, or its stream is closed */
+    struct list reqs;         /* all that are not given back and not waiting */
+    struct list waiting;      /* complete, for a place among the running */
     unsigned n_open, n_running, n_waiting;
     bool got_settings, got_ack;
     bool terminated; /* GOAWAY with an error, or the last one, is on its way: read no more */
@@ -38,6 +39,15 @@ struct h2 {
 
 extern const struct req_ops h2_req_ops;
 
+/* The request of a stream, for the callbacks: most of them are about the one of the callback
+ * before. NULL: none. */
+static inline struct http_req *h2_req_of(struct h2 *h, int32_t stream_id)
+{
+    if (!h->current || h->current->stream_id != stream_id) {
+        h->current = nghttp2_session_get_stream_user_data(h->s, stream_id);
+    }
+    return h->current;
+}
 /* Sets the callbacks of one direction. */
 void h2_set_in_callbacks(nghttp2_session_callbacks *cb);
 void h2_set_out_callbacks(nghttp2_session_callbacks *cb);

@@ -4,11 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct http_req *req_of(struct h2 *h, int32_t stream_id)
-{
-    return nghttp2_session_get_stream_user_data(h->s, stream_id);
-}
-
 /* ---- which requests run ---- */
 
 static void run(struct h2 *h, struct http_req *r)
@@ -102,6 +97,7 @@ static int on_begin_headers(nghttp2_session *s, const nghttp2_frame *frame, void
         h->tick_at_ms = r->progress_ms + h->c->loop->limits->tick_ms;
     }
     nghttp2_session_set_stream_user_data(s, r->stream_id, r);
+    h->current = r;
     return 0;
 }
 
@@ -123,7 +119,7 @@ static int on_header(nghttp2_session *s, const nghttp2_frame *frame, const uint8
                      size_t n_name, const uint8_t *value, size_t n_value, uint8_t flags, void *user)
 {
     struct h2 *h = user;
-    struct http_req *r = req_of(h, frame->hd.stream_id);
+    struct http_req *r = h2_req_of(h, frame->hd.stream_id);
     bool ok = true;
 
     if (!r) {
@@ -147,7 +143,7 @@ static int on_data(nghttp2_session *s, uint8_t flags, int32_t stream_id, const u
                    void *user)
 {
     struct h2 *h = user;
-    struct http_req *r = req_of(h, stream_id);
+    struct http_req *r = h2_req_of(h, stream_id);
 
     h2_note(h, H2_EV_DATA);
     if (!r || (!r->given && !r->waiting)) {
@@ -162,7 +158,7 @@ static int on_data(nghttp2_session *s, uint8_t flags, int32_t stream_id, const u
 
 static void on_stream_frame(struct h2 *h, const nghttp2_frame *frame)
 {
-    struct http_req *r = req_of(h, frame->hd.stream_id);
+    struct http_req *r = h2_req_of(h, frame->hd.stream_id);
     bool end = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
 
     if (frame->hd.type == NGHTTP2_DATA && !end && frame->hd.length == frame->data.padlen) {
@@ -228,12 +224,13 @@ static int on_unknown_frame(nghttp2_session *s, void **payload, const nghttp2_fr
 static int on_stream_close(nghttp2_session *s, int32_t stream_id, uint32_t code, void *user)
 {
     struct h2 *h = user;
-    struct http_req *r = req_of(h, stream_id);
+    struct http_req *r = h2_req_of(h, stream_id);
 
     if (!r) {
         return 0;
     }
     nghttp2_session_set_stream_user_data(s, stream_id, NULL);
+    h->current = NULL;
     if (--h->n_open == 0) {
         h->idle_ms = loop_now_ms(h->c->loop);
     }

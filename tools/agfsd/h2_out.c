@@ -106,7 +106,7 @@ static int on_frame_send(nghttp2_session *s, const nghttp2_frame *frame, void *u
     bool end = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
 
     if (frame->hd.type == NGHTTP2_HEADERS) {
-        struct http_req *r = nghttp2_session_get_stream_user_data(s, frame->hd.stream_id);
+        struct http_req *r = h2_req_of(h, frame->hd.stream_id);
 
         if (r && r->answered && end) { /* it is put out when this returns */
             conn_sending(h->c, r, h->dst + h->n + FRAME_HEAD + frame->hd.length);
@@ -117,7 +117,7 @@ static int on_frame_send(nghttp2_session *s, const nghttp2_frame *frame, void *u
         h2_note(h, H2_EV_DATA_SENT);
     }
     if (end && (frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS)) {
-        struct http_req *r = nghttp2_session_get_stream_user_data(s, frame->hd.stream_id);
+        struct http_req *r = h2_req_of(h, frame->hd.stream_id);
 
         if (r) {
             on_response_sent(h, r);

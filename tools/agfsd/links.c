@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/err.h"
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 struct link {
@@ -14,6 +15,8 @@ struct links {
     pthread_rwlock_t lock; /* of everything below */
     struct link *rows;     /* sorted by path */
     size_t n, cap;
+    atomic_bool
+        any; /* n > 0, also without the lock: most trees have none, and each call asks twice */
 };
 
 struct links *links_new(void)
@@ -97,6 +100,7 @@ enum pfs_class links_add(struct links *l, const char *path, const char *target,
     } else {
         pthread_rwlock_wrlock(&l->lock);
         cls = add_locked(l, row, err);
+        atomic_store(&l->any, l->n > 0);
         pthread_rwlock_unlock(&l->lock);
     }
     if (cls != PFS_OK) {
@@ -123,6 +127,7 @@ bool links_remove(struct links *l, const char *path)
     if (found) {
         gone = l->rows[at];
         drop_locked(l, at);
+        atomic_store(&l->any, l->n > 0);
     }
     pthread_rwlock_unlock(&l->lock);
     pfs_free(gone.path);
@@ -164,6 +169,9 @@ char *links_target(struct links *l, const char *path, struct pfs_error *err)
     bool found;
     char *copy = NULL;
 
+    if (!atomic_load(&l->any)) {
+        return NULL;
+    }
     pthread_rwlock_rdlock(&l->lock);
     size_t at = position(l, path, &found);
 
@@ -225,6 +233,9 @@ enum pfs_class links_resolve(struct links *l, const char *path, bool follow_last
     bool hit = true;
 
     memmove(dst, path, strlen(path) + 1);
+    if (!atomic_load(&l->any)) {
+        return PFS_OK;
+    }
     pthread_rwlock_rdlock(&l->lock);
     for (unsigned i = 0; l->n > 0 && hit && cls == PFS_OK; i++) {
         cls = step_locked(l, dst, follow_last, &hit, err);
