@@ -29,7 +29,7 @@ static bool span_is(const struct json_span *s, const char *text)
 /* Replaces *dst by a copy of the span: a repeated member is refused only where its object ends. */
 static bool keep(struct json_pull *j, const struct json_span *s, char **dst)
 {
-    if (memchr(s->s, '\0', s->n)) {
+    if (json_pull_has_nul(j, s)) {
         return json_pull_fail(j, PFS_PAYLOAD, "NUL in a string");
     }
     char *copy = pfs_strndup(s->s, s->n);

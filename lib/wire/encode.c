@@ -17,10 +17,13 @@
 /* "&recursive=false", and any other with a number. */
 #define MEMBER_MAX 32
 
-/* Where there is room, without the NUL; returns the end. */
+/* Where there is room, without the NUL; returns the end. A loop: all of it is a few bytes long. */
 static char *put(char *to, const char *s)
 {
-    return mempcpy(to, s, strlen(s));
+    while (*s) {
+        *to++ = *s++;
+    }
+    return to;
 }
 
 /* RFC 3986 unreserved and '/': everything else is encoded, so no reader can take it otherwise. */
@@ -54,16 +57,17 @@ static char *put_encoded(char *to, const char *s)
 
 static char *put_path(char *to, const char *base_path, const char *path, uint64_t handle)
 {
-    const char *mark = strchr(path, '#');
     char digits[PFS_DECIMAL_MAX];
 
     to = put(to, base_path);
-    if (!mark) {
-        return put(to, path);
+    for (; *path; path++) {
+        if (*path == '#') {
+            to = put(to, pfs_decimal(digits, handle));
+        } else {
+            *to++ = *path;
+        }
     }
-    to = mempcpy(to, path, (size_t)(mark - path));
-    to = put(to, pfs_decimal(digits, handle));
-    return put(to, mark + 1);
+    return to;
 }
 
 /* The query under construction; there is room for all that may come. */

@@ -186,11 +186,11 @@ bool json_pull_key(struct json_pull *j, struct json_scope *scope, struct json_sp
     if (!json_pull_string(j, ret_key)) {
         return false;
     }
-    bool has_escapes = ret_key->s == pfs_buf_data(&j->text);
-
-    if (has_escapes && memchr(ret_key->s, '\0', ret_key->n)) { /* no NUL stands for itself */
+    if (json_pull_has_nul(j, ret_key)) {
         return syntax(j, "NUL in a key");
     }
+    bool has_escapes = ret_key->s == pfs_buf_data(&j->text);
+
     if (j->rules == JSON_REPLY &&
         !note_key(j, scope, key_hash(ret_key, has_escapes ? ret_key->s + ret_key->n : j->end))) {
         return false;
@@ -263,10 +263,8 @@ bool json_pull_number(struct json_pull *j, struct json_number *ret)
     return true;
 }
 
-static bool word(struct json_pull *j, const char *text)
+static bool word(struct json_pull *j, const char *text, size_t n)
 {
-    size_t n = strlen(text);
-
     json_pull_peek(j);
     if ((size_t)(j->end - j->p) < n || memcmp(j->p, text, n) != 0) {
         return syntax(j, "value expected");
@@ -278,12 +276,12 @@ static bool word(struct json_pull *j, const char *text)
 bool json_pull_bool(struct json_pull *j, bool *ret)
 {
     *ret = json_pull_peek(j) == 't';
-    return word(j, *ret ? "true" : "false");
+    return *ret ? word(j, "true", 4) : word(j, "false", 5);
 }
 
 bool json_pull_null(struct json_pull *j)
 {
-    return word(j, "null");
+    return word(j, "null", 4);
 }
 
 bool json_pull_skip(struct json_pull *j)

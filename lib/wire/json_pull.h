@@ -84,6 +84,12 @@ bool json_pull_element(struct json_pull *j, struct json_scope *scope);
 /* True: the member *ret_key follows, read or skip its value. False: object left, or an error. */
 bool json_pull_key(struct json_pull *j, struct json_scope *scope, struct json_span *ret_key);
 
+/* True: the string just read has a NUL, which no C string can. Only an escape can bring one in. */
+static inline bool json_pull_has_nul(const struct json_pull *j, const struct json_span *s)
+{
+    return s->s == pfs_buf_data(&j->text) && memchr(s->s, '\0', s->n) != NULL;
+}
+
 /* The value that must be here. */
 bool json_pull_string(struct json_pull *j, struct json_span *ret);
 bool json_pull_number(struct json_pull *j, struct json_number *ret);
