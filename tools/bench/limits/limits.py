@@ -7,12 +7,14 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
 import time
 
 from tools import BIG, FILE, Kit, Missing, median, need, ratio
 
 READ = FILE + "?path=/m/f"  # the target of a small read, as the library sends it
+ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "../../.."))
 PINNED = 0  # the one core of client and server where waking another would hide everything else
 
 
@@ -267,7 +269,7 @@ def bulk(kit, table):
 
 def budget(kit, table):
     """Instructions of a call when it is alone; the test fails when they grow by a tenth."""
-    out = kit.run([sys.executable, os.path.join(os.path.dirname(__file__), "../../../tests/budget/budget_test.py"),
+    out = kit.run([sys.executable, os.path.join(ROOT, "tests/budget/budget_test.py"),
                    kit.built("tests/budget/budget_calls"), kit.agfsd_path, kit.path("pki"), "2"]).stdout
     for call, counted, allowed in re.findall(r"# (\w+): (\d+) instructions, budget (\d+)", out):
         table.row(f"user instructions of a {call}, 1 caller (callgrind, tests/budget)", int(counted), "<=",
@@ -301,9 +303,20 @@ def how_built(build):
     return "as tools/release.sh does" if options.get("b_pgo") == "use" else "without a profile (tools/release.sh has one)"
 
 
+def release_build():
+    """What is to be installed, made if it is not there."""
+    build = os.path.join(ROOT, "build-release")
+    if not os.path.isdir(os.path.join(build, "meson-private")):
+        print("limits.sh: no build-release yet: tools/release.sh makes it, which takes two minutes", file=sys.stderr)
+        for command in (["tools/dev/packages.sh", "check"], ["tools/release.sh", build, "-Dtests=true"]):
+            if subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=sys.stderr).returncode != 0:
+                raise Missing(f"{' '.join(command)} failed (above: why)")
+    return build
+
+
 def arguments():
     p = argparse.ArgumentParser(prog="tools/bench/limits.sh")
-    p.add_argument("build", nargs="?", default="build", help="build directory (default: build)")
+    p.add_argument("build", nargs="?", help="build directory (default: build-release, by tools/release.sh)")
     p.add_argument("--quick", action="store_true", help="few and short rounds")
     p.add_argument("--only", action="append", choices=ALL, metavar="NAME", help="this measurement; may be repeated")
     p.add_argument("--list", action="store_true", help="names of the measurements")
@@ -318,6 +331,7 @@ def main():
         return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
+        args.build = args.build or release_build()
         kit = Kit(args.build, args.quick)
     except Missing as why:
         print(f"limits.sh: {why}", file=sys.stderr)
