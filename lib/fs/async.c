@@ -178,8 +178,7 @@ static void go_on(struct async_op *a, bool again, int64_t delay_ns)
     }
 }
 
-/* An operation whose reply the client's decoder has; what it found goes back to the operation's
- * thread. */
+/* An operation whose reply the decoder has; what it finds goes back to the operation's thread. */
 struct decoding {
     struct async_op *a;
     struct io_task task;

@@ -9,8 +9,7 @@
 #include "fs/async.h"
 #include <sched.h>
 
-/* Long replies that wait for the decoder, each of 32 MiB at most; more are decoded where they come.
- */
+/* Replies that wait for the decoder, each of 32 MiB at most; further ones are decoded at once. */
 #define DECODER_QUEUE 16
 
 struct pfs_client *client_ref(struct pfs_client *c)

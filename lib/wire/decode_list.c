@@ -30,12 +30,12 @@ static bool span_is(const struct json_span *s, const char *text)
 static bool keep(struct json_pull *j, const struct json_span *s, char **dst)
 {
     if (json_pull_has_nul(j, s)) {
-        return json_pull_fail(j, PFS_PAYLOAD, "NUL in a string");
+        return json_pull_refuse(j, "NUL in a string");
     }
     char *copy = pfs_strndup(s->s, s->n);
 
     if (!copy) {
-        return json_pull_fail(j, PFS_NOMEM, "out of memory");
+        return json_pull_lack(j);
     }
     pfs_free(*dst);
     *dst = copy;
@@ -52,10 +52,10 @@ static bool read_name(struct reader *r, char **dst)
     bool is_root = !r->is_listing && (s.n == 0 || span_is(&s, "/"));
 
     if (!is_root && (s.n == 0 || memchr(s.s, '/', s.n) || span_is(&s, ".") || span_is(&s, ".."))) {
-        return json_pull_fail(&r->j, PFS_PAYLOAD, "a name that is no name of a file");
+        return json_pull_refuse(&r->j, "a name that is no name of a file");
     }
     if (s.n > PFS_COMPONENT_MAX) {
-        return json_pull_fail(&r->j, PFS_PAYLOAD, "a name of more than 255 bytes");
+        return json_pull_refuse(&r->j, "a name of more than 255 bytes");
     }
     return keep(&r->j, &s, dst);
 }
@@ -69,7 +69,7 @@ static bool read_unsigned(struct json_pull *j, uint64_t max, uint64_t *ret)
         return false;
     }
     if (!n.is_int || (n.is_negative && n.absolute) || n.absolute > max) {
-        return json_pull_fail(j, PFS_PAYLOAD, "integer with sign or fraction, or out of range");
+        return json_pull_refuse(j, "integer with sign or fraction, or out of range");
     }
     *ret = n.absolute;
     return true;
@@ -113,7 +113,7 @@ static struct pfs_pair *add_pair(struct reader *r, struct pfs_stat *st)
         void *p = pfs_realloc(st->meta, (n ? 2 * n : 4) * sizeof *st->meta);
 
         if (!p) {
-            json_pull_fail(&r->j, PFS_NOMEM, "out of memory");
+            json_pull_lack(&r->j);
             return NULL;
         }
         st->meta = p;
@@ -223,7 +223,7 @@ static bool read_info(struct reader *r, struct pfs_stat *st)
         }
     }
     if (r->j.cls == PFS_OK && seen != SEEN_ALL) {
-        json_pull_fail(&r->j, PFS_PAYLOAD, "file info without name, size, mode or isDir");
+        json_pull_refuse(&r->j, "file info without name, size, mode or isDir");
     }
     return r->j.cls == PFS_OK;
 }
@@ -253,7 +253,7 @@ static struct pfs_stat *add_entry(struct reader *r, struct listing *l)
     void *all = pfs_grown(l->all, l->n, &l->cap, sizeof *l->all);
 
     if (!all) {
-        json_pull_fail(&r->j, PFS_NOMEM, "out of memory");
+        json_pull_lack(&r->j);
         return NULL;
     }
     l->all = all;

@@ -36,20 +36,10 @@ enum pfs_class json_pull_error(const struct json_pull *j, struct pfs_error *err)
                     (size_t)(j->p - j->start));
 }
 
-static bool syntax(struct json_pull *j, const char *why)
-{
-    return json_pull_fail(j, PFS_PAYLOAD, why);
-}
-
-static bool no_memory(struct json_pull *j)
-{
-    return json_pull_fail(j, PFS_NOMEM, "out of memory");
-}
-
 bool json_pull_end(struct json_pull *j)
 {
     json_pull_peek(j);
-    return j->p == j->end || syntax(j, "something follows the value");
+    return j->p == j->end || json_pull_refuse(j, "something follows the value");
 }
 
 /* ---- arrays and objects ---- */
@@ -57,10 +47,10 @@ bool json_pull_end(struct json_pull *j)
 bool json_pull_open(struct json_pull *j, char bracket, struct json_scope *ret)
 {
     if (json_pull_peek(j) != bracket) {
-        return syntax(j, bracket == '[' ? "array expected" : "object expected");
+        return json_pull_refuse(j, bracket == '[' ? "array expected" : "object expected");
     }
     if (j->depth == JSON_DEPTH_MAX) {
-        return syntax(j, "nested too deep");
+        return json_pull_refuse(j, "nested too deep");
     }
     ret->first_key = pfs_buf_len(&j->keys);
     ret->n_keys = 0;
@@ -85,7 +75,7 @@ static bool step(struct json_pull *j, struct json_scope *scope, char close)
     }
     if (scope->is_started) {
         if (c != ',') {
-            return syntax(j, "comma or closing bracket expected");
+            return json_pull_refuse(j, "comma or closing bracket expected");
         }
         j->p++;
     }
@@ -141,10 +131,10 @@ static bool note_key(struct json_pull *j, struct json_scope *scope, uint64_t has
         return true;
     }
     if (scope->n_keys == JSON_KEYS_FEW && !pfs_buf_add(&j->keys, scope->keys, sizeof scope->keys)) {
-        return no_memory(j);
+        return json_pull_lack(j);
     }
     scope->n_keys++;
-    return pfs_buf_add(&j->keys, &hash, sizeof hash) || no_memory(j);
+    return pfs_buf_add(&j->keys, &hash, sizeof hash) || json_pull_lack(j);
 }
 
 /* Forgets the keys of the object that ends; false: two of them were equal. */
@@ -175,19 +165,19 @@ bool json_pull_key(struct json_pull *j, struct json_scope *scope, struct json_sp
 {
     if (!step(j, scope, '}')) {
         if (j->cls == PFS_OK && !leave_keys(j, scope)) {
-            return syntax(j, "duplicate key");
+            return json_pull_refuse(j, "duplicate key");
         }
         return false;
     }
     if (json_pull_peek(j) != '"') {
-        return syntax(j, "key expected");
+        return json_pull_refuse(j, "key expected");
     }
     j->n_values--; /* a key is no value */
     if (!json_pull_string(j, ret_key)) {
         return false;
     }
     if (json_pull_has_nul(j, ret_key)) {
-        return syntax(j, "NUL in a key");
+        return json_pull_refuse(j, "NUL in a key");
     }
     bool has_escapes = ret_key->s == pfs_buf_data(&j->text);
 
@@ -196,7 +186,7 @@ bool json_pull_key(struct json_pull *j, struct json_scope *scope, struct json_sp
         return false;
     }
     if (json_pull_peek(j) != ':') {
-        return syntax(j, "colon expected");
+        return json_pull_refuse(j, "colon expected");
     }
     j->p++;
     return true;
@@ -217,7 +207,7 @@ static bool digits(struct json_pull *j, uint64_t *ret, bool *ret_overflow)
             *ret_overflow = true;
         }
     }
-    return j->p > first || syntax(j, "digit expected");
+    return j->p > first || json_pull_refuse(j, "digit expected");
 }
 
 static bool at(const struct json_pull *j, char c)
@@ -239,7 +229,7 @@ bool json_pull_number(struct json_pull *j, struct json_number *ret)
         return false;
     }
     if (*first == '0' && j->p - first > 1) {
-        return syntax(j, "number with a leading zero");
+        return json_pull_refuse(j, "number with a leading zero");
     }
     if (at(j, '.')) {
         ret->is_int = false;
@@ -257,7 +247,7 @@ bool json_pull_number(struct json_pull *j, struct json_number *ret)
         }
     }
     if (ret->is_int && (overflow || (ret->is_negative && v > (uint64_t)INT64_MAX + 1))) {
-        return syntax(j, "integer out of range");
+        return json_pull_refuse(j, "integer out of range");
     }
     ret->absolute = v;
     return true;
@@ -267,7 +257,7 @@ static bool word(struct json_pull *j, const char *text, size_t n)
 {
     json_pull_peek(j);
     if ((size_t)(j->end - j->p) < n || memcmp(j->p, text, n) != 0) {
-        return syntax(j, "value expected");
+        return json_pull_refuse(j, "value expected");
     }
     j->p += n;
     return json_pull_count(j);

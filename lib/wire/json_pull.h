@@ -53,6 +53,15 @@ void json_pull_fini(struct json_pull *j);
 
 /* Notes an error unless there is one; why is static. Returns false. */
 bool json_pull_fail(struct json_pull *j, enum pfs_class cls, const char *why);
+/* The same: what is no JSON, or not the JSON that is wanted; memory. */
+static inline bool json_pull_refuse(struct json_pull *j, const char *why)
+{
+    return json_pull_fail(j, PFS_PAYLOAD, why);
+}
+static inline bool json_pull_lack(struct json_pull *j)
+{
+    return json_pull_fail(j, PFS_NOMEM, "out of memory");
+}
 /* Fills *err (phase reply, outcome UN) from the noted error, PFS_OK and untouched when none. */
 enum pfs_class json_pull_error(const struct json_pull *j, struct pfs_error *err);
 

@@ -6,16 +6,6 @@
 #include <endian.h>
 #include <string.h>
 
-static bool syntax(struct json_pull *j, const char *why)
-{
-    return json_pull_fail(j, PFS_PAYLOAD, why);
-}
-
-static bool no_memory(struct json_pull *j)
-{
-    return json_pull_fail(j, PFS_NOMEM, "out of memory");
-}
-
 static int hex4(const char *s)
 {
     int v = 0;
@@ -40,7 +30,7 @@ static int32_t code_point(struct json_pull *j)
     int first = j->end - j->p >= 4 ? hex4(j->p) : -1;
 
     if (first < 0) {
-        syntax(j, "bad \\u escape");
+        json_pull_refuse(j, "bad \\u escape");
         return -1;
     }
     j->p += 4;
@@ -56,7 +46,7 @@ static int32_t code_point(struct json_pull *j)
         }
     }
     if (j->rules == JSON_REPLY) {
-        syntax(j, "lone surrogate");
+        json_pull_refuse(j, "lone surrogate");
         return -1;
     }
     return 0xfffd;
@@ -97,9 +87,9 @@ static bool unescape(struct json_pull *j)
         }
         n = utf8_encode(cp, utf8);
     } else {
-        return syntax(j, "bad escape");
+        return json_pull_refuse(j, "bad escape");
     }
-    return pfs_buf_add(&j->text, utf8, n) || no_memory(j);
+    return pfs_buf_add(&j->text, utf8, n) || json_pull_lack(j);
 }
 
 /* The first byte that does not simply stand for itself in a string: a quote, a backslash, a control
@@ -143,12 +133,13 @@ static bool plain_run(struct json_pull *j)
 
         if (c < 0x20 || len == 0) {
             j->p = p;
-            return syntax(j, c < 0x20 ? "control character in a string" : "invalid UTF-8");
+            return json_pull_refuse(j,
+                                    c < 0x20 ? "control character in a string" : "invalid UTF-8");
         }
         p += len;
     }
     j->p = p;
-    return p < end || syntax(j, "string does not end");
+    return p < end || json_pull_refuse(j, "string does not end");
 }
 
 /* The string whose opening quote was read, when it is not plain. By itself, for its registers and
@@ -174,7 +165,7 @@ static __attribute__((noinline)) bool long_way(struct json_pull *j, struct json_
             is_direct = false;
         }
         if (n && !pfs_buf_add(&j->text, run, n)) {
-            return no_memory(j);
+            return json_pull_lack(j);
         }
         if (*j->p == '"') {
             *ret = (struct json_span){pfs_buf_data(&j->text), pfs_buf_len(&j->text)};
@@ -191,7 +182,7 @@ static __attribute__((noinline)) bool long_way(struct json_pull *j, struct json_
 bool json_pull_string(struct json_pull *j, struct json_span *ret)
 {
     if (json_pull_peek(j) != '"') {
-        return syntax(j, "string expected");
+        return json_pull_refuse(j, "string expected");
     }
     if (!json_pull_count(j)) {
         return false;

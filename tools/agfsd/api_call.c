@@ -274,8 +274,7 @@ void api_work_result(struct api_call *c, struct jout *j)
 
 /* ---- long answers ---- */
 
-/* So much takes a third of a millisecond to write, and a directory may have a hundred times as many
- * entries. */
+/* So many take a third of a millisecond to write; a directory may have a hundred times as many. */
 #define LONG_ANSWER 1000
 
 static void write_kept(struct api_call *c)

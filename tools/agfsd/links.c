@@ -15,8 +15,7 @@ struct links {
     pthread_rwlock_t lock; /* of everything below */
     struct link *rows;     /* sorted by path */
     size_t n, cap;
-    atomic_bool
-        any; /* n > 0, also without the lock: most trees have none, and each call asks twice */
+    atomic_bool any; /* n > 0, for looks without the lock: each call asks twice */
 };
 
 struct links *links_new(void)
