@@ -38,9 +38,24 @@ def wait_for(what, condition, seconds=DEADLINE):
     raise AssertionError("not within %g s: %s" % (seconds, what))
 
 
+CLAIMS = []  # sockets whose names say which ports this process has given out; the kernel frees them when it ends
+
+
+def claim(port):
+    """A name without a file: other tests run at the same time, and what will listen at that port may not do so yet."""
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        s.bind("\0agfs-test-port-%d" % port)
+    except OSError:
+        s.close()
+        return False
+    CLAIMS.append(s)
+    return True
+
+
 def free_port():
     """A port that nobody gets by chance, for a server that starts later or comes back: not one of those that the
-    kernel hands out to clients and to servers on port 0."""
+    kernel hands out to clients and to servers on port 0, nor one that another test was given."""
     first_of_the_kernel = int(open("/proc/sys/net/ipv4/ip_local_port_range").read().split()[0])
     while True:
         port = random.randrange(first_of_the_kernel // 2, first_of_the_kernel)
@@ -48,9 +63,10 @@ def free_port():
             s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 s.bind(("127.0.0.1", port))
-                return port
             except OSError:
-                pass
+                continue
+        if claim(port):
+            return port
 
 
 def end_listener(listener):
