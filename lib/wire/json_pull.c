@@ -52,7 +52,6 @@ bool json_pull_open(struct json_pull *j, char bracket, struct json_scope *ret)
     if (j->depth == JSON_DEPTH_MAX) {
         return json_pull_refuse(j, "nested too deep");
     }
-    ret->first_key = pfs_buf_len(&j->keys);
     ret->n_keys = 0;
     ret->is_started = false;
     j->depth++;
@@ -145,8 +144,8 @@ static bool leave_keys(struct json_pull *j, struct json_scope *scope)
     bool is_sorted = n > 16;
 
     if (n > JSON_KEYS_FEW) {
-        keys = (uint64_t *)(void *)(pfs_buf_data(&j->keys) + scope->first_key);
         j->keys.end -= n * sizeof *keys;
+        keys = (uint64_t *)(void *)(j->keys.mem + j->keys.end);
     }
     if (is_sorted) {
         qsort(keys, n, sizeof *keys, compare_hashes);
@@ -179,10 +178,9 @@ bool json_pull_key(struct json_pull *j, struct json_scope *scope, struct json_sp
     if (json_pull_has_nul(j, ret_key)) {
         return json_pull_refuse(j, "NUL in a key");
     }
-    bool has_escapes = ret_key->s == pfs_buf_data(&j->text);
+    const char *end = json_pull_is_decoded(j, ret_key) ? ret_key->s + ret_key->n : j->end;
 
-    if (j->rules == JSON_REPLY &&
-        !note_key(j, scope, key_hash(ret_key, has_escapes ? ret_key->s + ret_key->n : j->end))) {
+    if (j->rules == JSON_REPLY && !note_key(j, scope, key_hash(ret_key, end))) {
         return false;
     }
     if (json_pull_peek(j) != ':') {

@@ -41,9 +41,8 @@ struct json_pull {
 
 /* An open array or object, on its reader's stack. */
 struct json_scope {
-    size_t first_key; /* position in the reader's keys */
     size_t n_keys;
-    uint64_t keys[JSON_KEYS_FEW]; /* hashes; of more than these all are among the reader's */
+    uint64_t keys[JSON_KEYS_FEW]; /* hashes; of more than these all are the last of the reader's */
     bool is_started;
 };
 
@@ -93,10 +92,15 @@ bool json_pull_element(struct json_pull *j, struct json_scope *scope);
 /* True: the member *ret_key follows, read or skip its value. False: object left, or an error. */
 bool json_pull_key(struct json_pull *j, struct json_scope *scope, struct json_span *ret_key);
 
-/* True: the string just read has a NUL, which no C string can. Only an escape can bring one in. */
+/* True: the string just read had escapes, and lies in the reader. */
+static inline bool json_pull_is_decoded(const struct json_pull *j, const struct json_span *s)
+{
+    return s->s == pfs_buf_data(&j->text);
+}
+/* True: it has a NUL, which no C string can. Only an escape can bring one in. */
 static inline bool json_pull_has_nul(const struct json_pull *j, const struct json_span *s)
 {
-    return s->s == pfs_buf_data(&j->text) && memchr(s->s, '\0', s->n) != NULL;
+    return json_pull_is_decoded(j, s) && memchr(s->s, '\0', s->n) != NULL;
 }
 
 /* The value that must be here. */

@@ -101,15 +101,22 @@ static void *loop_main(void *arg)
         if (fds[1].revents) {
             cr_assert_eq(read(l->commands[0], &command, 1), 1);
         }
-        if (command == 's') {
+        switch (command) {
+        case 's':
             submit(l);
-        } else if (command == 'u') {
+            break;
+        case 'u':
             upload(l);
-        } else if (command == 'l' || command == 'L' || command == 'B') {
-            submit_to(l, PFS_OP_READDIR,
-                      command == 'l'   ? "/little"
-                      : command == 'L' ? "/large"
-                                       : "/broken");
+            break;
+        case 'l':
+            submit_to(l, PFS_OP_READDIR, "/little");
+            break;
+        case 'L':
+            submit_to(l, PFS_OP_READDIR, "/large");
+            break;
+        case 'B':
+            submit_to(l, PFS_OP_READDIR, "/broken");
+            break;
         }
         pfs_host_turn(l->host);
         pfs_host_work(l->host);
@@ -282,8 +289,7 @@ static void lists(struct h2server *s, struct h2peer *p)
     }
 }
 
-/* The loop has others to serve: it is a thread more that takes the time, but the reply comes here.
- */
+/* The loop has others to serve: it is a thread more that takes the time; the reply comes here. */
 Test(host, has_long_replies_decoded_by_a_thread_that_is_made_for_it)
 {
     struct world w = {0};
