@@ -297,17 +297,24 @@ ALL = {"one_core": one_core, "spin": spin, "curl_one": curl_one, "stat": stat, "
        "bulk": bulk, "budget": budget, "memory": memory, "listing": listing}
 
 
+def use_of_profile(build):
+    """off, generate (tools/release.sh is at work there, or was interrupted), use; None: no build."""
+    try:
+        with open(os.path.join(build, "meson-info/intro-buildoptions.json")) as f:
+            return {o["name"]: o["value"] for o in json.load(f)}["b_pgo"]
+    except OSError:
+        return None
+
+
 def how_built(build):
-    with open(os.path.join(build, "meson-info/intro-buildoptions.json")) as f:
-        options = {o["name"]: o["value"] for o in json.load(f)}
-    return "as tools/release.sh does" if options.get("b_pgo") == "use" else "without a profile (tools/release.sh has one)"
+    return "as tools/release.sh does" if use_of_profile(build) == "use" else "without a profile (tools/release.sh has one)"
 
 
 def release_build():
     """What is to be installed, made if it is not there."""
     build = os.path.join(ROOT, "build-release")
-    if not os.path.isdir(os.path.join(build, "meson-private")):
-        print("limits.sh: no build-release yet: tools/release.sh makes it, which takes two minutes", file=sys.stderr)
+    if use_of_profile(build) in (None, "generate"):
+        print("limits.sh: no whole build-release yet: tools/release.sh makes it, which takes two minutes", file=sys.stderr)
         for command in (["tools/dev/packages.sh", "check"], ["tools/release.sh", build, "-Dtests=true"]):
             if subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=sys.stderr).returncode != 0:
                 raise Missing(f"{' '.join(command)} failed (above: why)")
