@@ -5,11 +5,10 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/sys.h"
 #include "conn/conn.h"
 #include <errno.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
 
 /*
  * Frames are gathered into records of at most 16 KiB (one record costs some 6,000 instructions each
@@ -61,7 +60,7 @@ static void send_out(struct conn *c)
     while (out_len(c) > 0) {
         size_t n = pfs_buf_len(&c->plain_out);
         const char *p = c->tls ? tls_out(c->tls, &n) : pfs_buf_data(&c->plain_out);
-        ssize_t sent = c->send_errno ? (ssize_t)n : send(c->fd, p, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t sent = c->send_errno ? (ssize_t)n : sys_send(c->fd, p, n, MSG_NOSIGNAL | MSG_DONTWAIT);
 
         if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
             c->out_blocked = true;
@@ -309,7 +308,7 @@ void conn_look_locked(struct conn *c)
     }
     char *room = conn_recv_room_locked(c, &cap);
     if (room) {
-        ssize_t n = recv(c->fd, room, cap, MSG_DONTWAIT);
+        ssize_t n = sys_recv(c->fd, room, cap, MSG_DONTWAIT);
 
         conn_received_locked(c, n, errno);
     }

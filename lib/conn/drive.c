@@ -6,11 +6,10 @@
  */
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/sys.h"
 #include "conn/conn.h"
 #include <errno.h>
-#include <poll.h>
 #include <sched.h>
-#include <sys/socket.h>
 
 /* SO_RCVTIMEO of the socket: how long a driving caller may overlook what others did. */
 #define DRIVE_TICK_NS (CONN_DRIVE_TICK_MS * PFS_MS)
@@ -49,7 +48,7 @@ struct wait {
 static ssize_t spin_and_recv(const struct conn *c, const struct wait *w, int64_t until_ns)
 {
     for (;;) {
-        ssize_t n = recv(c->fd, w->room, w->cap, MSG_DONTWAIT);
+        ssize_t n = sys_recv(c->fd, w->room, w->cap, MSG_DONTWAIT);
 
         if (n >= 0 || errno != EAGAIN || pfs_now() >= until_ns) {
             return n;
@@ -68,7 +67,7 @@ static ssize_t spin_or_sleep(struct conn *c, const struct wait *w, int64_t now)
         spin_stop();
     }
     if (!spins || (n < 0 && errno == EAGAIN)) {
-        n = recv(c->fd, w->room, w->cap, 0);
+        n = sys_recv(c->fd, w->room, w->cap, 0);
     }
     int eno = errno;
     spin_end(&c->spin, pfs_now());
@@ -86,11 +85,11 @@ static ssize_t wait_and_recv(struct conn *c, const struct wait *w)
 
     if (!w->flush && w->deadline_ns - now > 2 * DRIVE_TICK_NS) { /* SO_RCVTIMEO ends it */
         return w->may_spin && c->config->spin_ns ? spin_or_sleep(c, w, now)
-                                                 : recv(c->fd, w->room, w->cap, 0);
+                                                 : sys_recv(c->fd, w->room, w->cap, 0);
     }
     struct pollfd p = {.fd = c->fd, .events = (short)(w->flush ? POLLIN | POLLOUT : POLLIN)};
-    poll(&p, 1, pfs_ms_until(now, w->deadline_ns, CONN_DRIVE_TICK_MS));
-    return recv(c->fd, w->room, w->cap, MSG_DONTWAIT);
+    sys_poll(&p, 1, pfs_ms_until(now, w->deadline_ns, CONN_DRIVE_TICK_MS));
+    return sys_recv(c->fd, w->room, w->cap, MSG_DONTWAIT);
 }
 
 /* A stream that brings nothing for so many ticks is left to the I/O thread, which needs none. */

@@ -10,14 +10,13 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/spin.h"
+#include "base/sys.h"
 #include "conn/timers.h"
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <unistd.h>
 
 #define EVENTS_PER_TURN 64
 /* While callers post one task after the other, descriptors are looked at after so many rounds. */
@@ -181,7 +180,7 @@ static int look(struct io *io, struct epoll_event *events, int64_t spin_ns)
     int64_t until = pfs_now() + spin_ns;
 
     for (;;) {
-        int n = epoll_wait(io->epoll_fd, events, EVENTS_PER_TURN, 0);
+        int n = sys_epoll_wait(io->epoll_fd, events, EVENTS_PER_TURN, 0);
 
         if (n != 0 || atomic_load(&io->tasks) || pfs_now() >= until) {
             return n;
@@ -193,7 +192,7 @@ static int look(struct io *io, struct epoll_event *events, int64_t spin_ns)
 static int sleep_for_events(struct io *io, struct epoll_event *events, int max_ms)
 {
     int ms = max_ms ? sleep_ms(io_before_sleep(io), max_ms) : 0;
-    int n = epoll_wait(io->epoll_fd, events, EVENTS_PER_TURN, ms);
+    int n = sys_epoll_wait(io->epoll_fd, events, EVENTS_PER_TURN, ms);
 
     atomic_store(&io->sleeping, false);
     return n;

@@ -7,10 +7,9 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/sys.h"
 #include "conn/conn.h"
 #include <errno.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
 
 /* A connection with this many resets and timeouts is replaced (reliability bar C). */
 #define RESETS_MAX 20
@@ -470,7 +469,7 @@ void pfs_conn_turn(struct conn *c, uint32_t events)
         char *room = conn_recv_room_locked(c, &cap);
 
         if (room) {
-            ssize_t n = recv(c->fd, room, cap, MSG_DONTWAIT);
+            ssize_t n = sys_recv(c->fd, room, cap, MSG_DONTWAIT);
 
             conn_received_locked(c, n, errno);
         }

@@ -5,6 +5,7 @@
  * connection where it can, and sleeps otherwise.
  */
 #include "base/err.h"
+#include "base/mutex.h"
 #include "fs/stream.h"
 #include <proxyfs/proxyfs.h>
 #include <pthread.h>
@@ -78,7 +79,7 @@ static enum pfs_class wait_for(struct pfs_stream *s, struct stream_wait *w, size
     stream_drive(s, &w->done);
     pthread_mutex_lock(&w->mu);
     while (!atomic_load(&w->done)) {
-        pthread_cond_wait(&w->cond, &w->mu);
+        pfs_cond_wait_until(&w->cond, &w->mu, PFS_NEVER);
     }
     pthread_mutex_unlock(&w->mu);
     if (w->err.cls != PFS_OK) {

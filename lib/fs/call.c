@@ -3,6 +3,7 @@
 /* Blocking calls: the caller's thread carries the operation, and when alone the connection. */
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/mutex.h"
 #include "base/reply.h"
 #include "fs/op.h"
 #include <sched.h>
@@ -87,7 +88,7 @@ static enum pfs_class submit_and_wait(struct pfs_client *c, const struct pfs_req
     pfs_submit(c, req, on_done, &w);
     pthread_mutex_lock(&w.mu);
     while (!w.done) {
-        pthread_cond_wait(&w.cond, &w.mu);
+        pfs_cond_wait_until(&w.cond, &w.mu, PFS_NEVER);
     }
     pthread_mutex_unlock(&w.mu);
     return reply->err.cls;

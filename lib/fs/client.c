@@ -231,7 +231,7 @@ void pfs_client_free(struct pfs_client *c)
     empty_slots_locked(c, SLOT_CLOSED);
     cancel_all_locked(c, PFS_SHUTDOWN);
     while (!list_is_empty(&c->ops)) {
-        pthread_cond_wait(&c->changed, &c->mu);
+        pfs_cond_wait_until(&c->changed, &c->mu, PFS_NEVER);
     }
     pthread_mutex_unlock(&c->mu);
     while (atomic_load(&c->n_inside) > 0) { /* on their way out: they wait for nothing */

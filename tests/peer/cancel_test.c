@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
-/* Over loopback: pfs_cancel_all, from a thread that waits for nothing itself. */
+/* Over loopback: pfs_cancel_all, from a thread that waits for nothing itself; and threads that end. */
 #include "world.h"
 #include <criterion/criterion.h>
 #include <string.h>
 
 #define N_CALLERS 4
+/* After so many single calls the next one drives its connection itself (conn.h). */
+#define N_UNTIL_CALM 20
 
 /* Every request but those for /d, which it answers, waits for ever; each is signalled. */
 static void deaf(struct h2server *s, struct h2peer *p)
@@ -174,6 +176,69 @@ Test(cancel, what_a_callback_begins_is_not_touched)
     world_close(&w);
     cr_assert_eq(atomic_load(&a.n_begun), 4);
     cr_assert_eq(atomic_load(&a.n_shut_down), 2);
+}
+
+static enum pfs_class open_stream(struct world *w)
+{
+    struct pfs_stream *s;
+
+    return pfs_open_read(w->c, "/f", 0, -1, &s, &w->err);
+}
+
+/* The host cancels a thread that waits inside a call: it returns, and others are none the worse. */
+static void end_threads_in(world_call_fn *fn, unsigned n)
+{
+    static struct world_call callers[N_CALLERS];
+    struct world w = {0};
+
+    world_open(&w, deaf, NULL, OPTIONS("timeout", "60s"));
+    for (unsigned i = 0; i < N_UNTIL_CALM; i++) {
+        cr_assert_eq(world_mkdir(&w), PFS_OK, "%s", w.err.text);
+    }
+    for (unsigned i = 0; i < n; i++) {
+        world_call_begin(&callers[i], &w, fn);
+    }
+    cr_assert(h2server_await(&w.server, N_UNTIL_CALM + n));
+    world_mark(&w);
+    for (unsigned i = 0; i < n; i++) {
+        cr_assert_eq(pthread_cancel(callers[i].thread), 0);
+    }
+    cr_assert_eq(world_mkdir(&w), PFS_OK, "%s", w.err.text);
+    pfs_cancel_all(w.c);
+    for (unsigned i = 0; i < n; i++) {
+        assert_ended(&callers[i]);
+    }
+    cr_assert(world_ms(&w) < 20000, "%d ms", (int)world_ms(&w));
+    world_close(&w);
+}
+
+Test(cancel, a_thread_that_is_cancelled_while_it_drives_returns_first)
+{
+    end_threads_in(world_read, 1);
+}
+
+Test(cancel, threads_that_are_cancelled_while_they_sleep_return_first)
+{
+    end_threads_in(world_read, N_CALLERS);
+}
+
+Test(cancel, a_thread_that_is_cancelled_while_it_opens_a_stream_returns_first)
+{
+    end_threads_in(open_stream, 1);
+}
+
+Test(cancel, a_thread_that_is_cancelled_between_two_attempts_returns_first)
+{
+    static struct world_call c;
+    struct world w = {0};
+
+    world_open(&w, world_try_later, NULL, OPTIONS("timeout", "60s"));
+    world_call_begin(&c, &w, world_stat);
+    cr_assert(h2server_await(&w.server, 1));
+    cr_assert_eq(pthread_cancel(c.thread), 0);
+    pfs_cancel_all(w.c);
+    assert_ended(&c);
+    world_close(&w);
 }
 
 Test(cancel, nothing_in_flight)

@@ -219,20 +219,42 @@ int openat64(int dir, const char *path, int flags, ...)
 
 /* ---- the others ---- */
 
+/* Those that go by a number (lib/base/sys.h), under the names of libc's. */
+static const char *name_of(long number)
+{
+    switch (number) {
+    case SYS_openat2:
+        return "openat2";
+    case SYS_sendto:
+        return "send";
+    case SYS_recvfrom:
+        return "recv";
+    case SYS_epoll_pwait:
+        return "epoll_wait";
+    case SYS_ppoll:
+        return "poll";
+    default:
+        return "";
+    }
+}
+
 long syscall(long number, ...)
 {
     va_list list;
     long a[6];
+    int fault = fault_of(name_of(number));
 
     va_start(list, number);
     for (int i = 0; i < 6; i++) {
         a[i] = va_arg(list, long);
     }
     va_end(list);
-    if (number == SYS_openat2 && fails("openat2")) {
+    if (fault > 0) {
+        errno = fault;
         return -1;
     }
-    return NEXT(syscall)(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+    a[2] = fault == FAULT_SHORT && a[2] > 0 ? 1 : a[2]; /* bytes */
+    return fault == FAULT_END ? 0 : NEXT(syscall)(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
 int pthread_create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *), void *arg)

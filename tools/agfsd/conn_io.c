@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
 #include "base/log.h"
+#include "base/sys.h"
 #include "conn.h"
 #include "identity.h"
 #include <errno.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #define PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 #define PREFACE_LEN 24
@@ -27,7 +27,7 @@ size_t conn_unsent(const struct conn *c)
 /* Sends n bytes; returns how many the socket took. */
 static size_t send_some(struct conn *c, const char *p, size_t n)
 {
-    ssize_t sent = send(c->fd, p, n, MSG_NOSIGNAL);
+    ssize_t sent = sys_send(c->fd, p, n, MSG_NOSIGNAL);
 
     if (sent < 0) {
         if (errno != EAGAIN && errno != EINTR) {
@@ -324,7 +324,7 @@ static bool read_once(struct conn *c)
         c->broken = true;
         return false;
     }
-    ssize_t n = recv(c->fd, room, cap, 0);
+    ssize_t n = sys_recv(c->fd, room, cap, 0);
 
     if (n < 0) {
         c->broken = errno != EAGAIN && errno != EINTR;

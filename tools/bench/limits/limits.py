@@ -72,7 +72,8 @@ def one_core(kit, table):
 
 def system_calls(kit, command, few, many):
     """Those of the engine (agfs-bench itself reads /proc). perf counts without slowing down, strace where it is not."""
-    names = ("sendto", "recvfrom", "futex", "epoll_wait", "poll", "sched_yield", "write")
+    names = ("sendto", "recvfrom", "futex", "epoll_wait", "epoll_pwait", "poll", "ppoll", "sched_yield",
+             "write")
     if shutil.which("perf"):
         try:
             prefix = ["perf", "stat", "-e", ",".join("syscalls:sys_enter_" + n for n in names)]
