@@ -33,8 +33,14 @@ static bool is_usual(const char *p)
 /* True: surely as it is to be, as most paths are; each passes here on every server, some twice. */
 static bool is_normal(const char *s, size_t n)
 {
-    if (n < 9 || n > PFS_COMPONENT_MAX || s[0] != '/' || s[n - 1] == '/') {
+    char padded[] = "aaaaaaaaa"; /* nine */
+
+    if (n == 0 || n > PFS_COMPONENT_MAX || s[0] != '/' || s[n - 1] == '/') {
         return false;
+    }
+    if (n < 9) {
+        memcpy(padded, s, n);
+        return is_usual(padded);
     }
     for (size_t i = 0; i + 9 < n; i += 8) {
         if (!is_usual(s + i)) {

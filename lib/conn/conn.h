@@ -157,12 +157,12 @@ void pulse_unref(struct pulse *p); /* NULL allowed */
 /* conn_io.c: bytes; all under mu */
 /* Moves session output through TLS into the socket; may end the connection. */
 void conn_flush_locked(struct conn *c);
-/* Decrypts what came in and feeds the session; may end the connection. */
-void conn_feed_locked(struct conn *c, size_t n_received);
+/* Decrypts what came in by now and feeds the session; may end the connection. */
+void conn_feed_locked(struct conn *c, size_t n_received, int64_t now);
 /* Where recv() may put bytes, CONN_RAW_SIZE of them; NULL: no memory, the connection was ended. */
 char *conn_recv_room_locked(struct conn *c, size_t *ret_cap);
-/* What recv() answered: bytes, end, or error. */
-void conn_received_locked(struct conn *c, ssize_t n, int eno);
+/* What recv() answered just now: bytes, end, or error. */
+void conn_received_locked(struct conn *c, ssize_t n, int eno, int64_t now);
 /*
  * Before a request enters an idle connection: takes what lies in its socket already. Where the
  * protocol does not multiplex nothing but order ties a reply to its request, and an idle connection
@@ -177,8 +177,8 @@ void conn_watch_locked(struct conn *c);
 
 /* submit.c: exchanges in, events out */
 /*
- * Hands ex over. may_drive: the caller will wait; true: it owns the connection, with a reference,
- * and must conn_drive.
+ * Hands ex over. may_drive: the caller will wait; true: it owns the connection, with a reference
+ * and locked, and must conn_drive.
  */
 bool conn_submit(struct conn *c, struct exchange *ex, bool may_drive);
 /*
@@ -211,7 +211,7 @@ void pfs_conn_turn(struct conn *c, uint32_t events);
  * of nobody who does; another thread may have ended and freed that one already.
  */
 bool conn_take_locked(struct conn *c, const struct exchange *mine);
-/* A blocked caller drives until ex is done; the reference of conn_submit is given back. */
+/* A blocked caller drives until ex is done; lock and reference of conn_submit are given back. */
 void conn_drive(struct conn *c, struct exchange *ex);
 
 /* keepalive.c */

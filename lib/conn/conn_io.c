@@ -60,7 +60,8 @@ static void send_out(struct conn *c)
     while (out_len(c) > 0) {
         size_t n = pfs_buf_len(&c->plain_out);
         const char *p = c->tls ? tls_out(c->tls, &n) : pfs_buf_data(&c->plain_out);
-        ssize_t sent = c->send_errno ? (ssize_t)n : sys_send(c->fd, p, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t sent =
+            c->send_errno ? (ssize_t)n : sys_send(c->fd, p, n, MSG_NOSIGNAL | MSG_DONTWAIT);
 
         if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
             c->out_blocked = true;
@@ -181,14 +182,14 @@ void conn_rest_locked(struct conn *c)
  * Only what comes out of TLS is a sign of life: where a bit of a record's length was flipped, bytes
  * come for as long as PINGs are answered, and will never be a record.
  */
-static void feed_session(struct conn *c, const char *data, size_t n)
+static void feed_session(struct conn *c, const char *data, size_t n, int64_t now)
 {
     struct pfs_error err;
     bool was_up = c->session->state.is_up;
 
-    c->last_rx_ns = pfs_now();
+    c->last_rx_ns = now;
     c->is_suspect = false;
-    if (c->session->ops->feed(c->session, data, n, c->last_rx_ns, &err) != PFS_OK) {
+    if (c->session->ops->feed(c->session, data, n, now, &err) != PFS_OK) {
         conn_flush_locked(c); /* the reason, as GOAWAY */
         conn_die_locked(c, &err);
         return;
@@ -224,7 +225,7 @@ static void on_eof(struct conn *c, bool in_order)
     conn_die_locked(c, &why);
 }
 
-static void feed_decrypted(struct conn *c)
+static void feed_decrypted(struct conn *c, int64_t now)
 {
     char piece[PIECE_SIZE];
 
@@ -234,7 +235,7 @@ static void feed_decrypted(struct conn *c)
         ssize_t n = tls_read(c->tls, piece, sizeof piece, &clean, &err);
 
         if (n > 0) {
-            feed_session(c, piece, (size_t)n);
+            feed_session(c, piece, (size_t)n, now);
             if (!tls_has_input(c->tls)) {
                 return; /* the usual end: asking costs as much as a record */
             }
@@ -248,7 +249,7 @@ static void feed_decrypted(struct conn *c)
     }
 }
 
-void conn_feed_locked(struct conn *c, size_t n_received)
+void conn_feed_locked(struct conn *c, size_t n_received, int64_t now)
 {
     if (!c->session && c->tls) {
         conn_handshake_locked(c);
@@ -257,13 +258,13 @@ void conn_feed_locked(struct conn *c, size_t n_received)
         return;
     }
     if (c->tls) {
-        feed_decrypted(c);
+        feed_decrypted(c, now);
     } else if (n_received) {
-        feed_session(c, c->raw, n_received);
+        feed_session(c, c->raw, n_received, now);
     }
 }
 
-void conn_received_locked(struct conn *c, ssize_t n, int eno)
+void conn_received_locked(struct conn *c, ssize_t n, int eno, int64_t now)
 {
     if (c->state == CONN_DEAD) {
         return;
@@ -274,13 +275,13 @@ void conn_received_locked(struct conn *c, ssize_t n, int eno)
         if (c->tls) {
             tls_in_added(c->tls, (size_t)n);
         }
-        conn_feed_locked(c, (size_t)n);
+        conn_feed_locked(c, (size_t)n, now);
         return;
     }
     if (n == 0) {
         if (c->tls) {
             tls_in_eof(c->tls);
-            conn_feed_locked(c, 0);
+            conn_feed_locked(c, 0, now);
         }
         if (c->state != CONN_DEAD) {
             on_eof(c, !c->tls);
@@ -310,6 +311,6 @@ void conn_look_locked(struct conn *c)
     if (room) {
         ssize_t n = sys_recv(c->fd, room, cap, MSG_DONTWAIT);
 
-        conn_received_locked(c, n, errno);
+        conn_received_locked(c, n, errno, pfs_now());
     }
 }

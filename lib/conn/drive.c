@@ -57,39 +57,45 @@ static ssize_t spin_and_recv(const struct conn *c, const struct wait *w, int64_t
     }
 }
 
-static ssize_t spin_or_sleep(struct conn *c, const struct wait *w, int64_t now)
+/* *now: when the wait began; set to its end. */
+static ssize_t spin_or_sleep(struct conn *c, const struct wait *w, int64_t *now)
 {
-    bool spins = spin_begin(&c->spin, now);
+    bool spins = spin_begin(&c->spin, *now);
     ssize_t n = -1;
 
     if (spins) {
-        n = spin_and_recv(c, w, now + c->config->spin_ns);
+        n = spin_and_recv(c, w, *now + c->config->spin_ns);
         spin_stop();
     }
     if (!spins || (n < 0 && errno == EAGAIN)) {
         n = sys_recv(c->fd, w->room, w->cap, 0);
     }
     int eno = errno;
-    spin_end(&c->spin, pfs_now());
+    *now = pfs_now();
+    spin_end(&c->spin, *now);
     errno = eno;
     return n;
 }
 
 /*
  * Waits, outside the lock, until bytes come, the socket takes more, the tick is over or the
- * deadline is reached; then receives what there is.
+ * deadline is reached; then receives what there is. *now: as of a moment ago; set to the end.
  */
-static ssize_t wait_and_recv(struct conn *c, const struct wait *w)
+static ssize_t wait_and_recv(struct conn *c, const struct wait *w, int64_t *now)
 {
-    int64_t now = pfs_now();
+    bool is_bounded = !w->flush && w->deadline_ns - *now > 2 * DRIVE_TICK_NS; /* by SO_RCVTIMEO */
 
-    if (!w->flush && w->deadline_ns - now > 2 * DRIVE_TICK_NS) { /* SO_RCVTIMEO ends it */
-        return w->may_spin && c->config->spin_ns ? spin_or_sleep(c, w, now)
-                                                 : sys_recv(c->fd, w->room, w->cap, 0);
+    if (is_bounded && w->may_spin && c->config->spin_ns) {
+        return spin_or_sleep(c, w, now);
     }
-    struct pollfd p = {.fd = c->fd, .events = (short)(w->flush ? POLLIN | POLLOUT : POLLIN)};
-    sys_poll(&p, 1, pfs_ms_until(now, w->deadline_ns, CONN_DRIVE_TICK_MS));
-    return sys_recv(c->fd, w->room, w->cap, MSG_DONTWAIT);
+    if (!is_bounded) {
+        struct pollfd p = {.fd = c->fd, .events = (short)(w->flush ? POLLIN | POLLOUT : POLLIN)};
+
+        sys_poll(&p, 1, pfs_ms_until(*now, w->deadline_ns, CONN_DRIVE_TICK_MS));
+    }
+    ssize_t n = sys_recv(c->fd, w->room, w->cap, is_bounded ? 0 : MSG_DONTWAIT);
+    *now = pfs_now(); /* of the vDSO: errno stays */
+    return n;
 }
 
 /* A stream that brings nothing for so many ticks is left to the I/O thread, which needs none. */
@@ -130,11 +136,12 @@ static void stop_driving_locked(struct conn *c, const struct exchange *ex)
 }
 
 /*
- * Notifies, waits once and takes what came; the lock is held, and given up meanwhile. False: *over
- * was set (NULL: never is), or there is no memory.
+ * Notifies, waits once and takes what came; the lock is held, and given up meanwhile. *now: as of a
+ * moment ago; set to the end of the wait. False: *over was set (NULL: never is), or there is no
+ * memory.
  */
 static bool take_turn_locked(struct conn *c, struct exchange *ex, int64_t deadline_ns,
-                             const atomic_bool *over)
+                             const atomic_bool *over, int64_t *now)
 {
     struct wait w = {.deadline_ns = deadline_ns, .flush = c->out_blocked, .may_spin = !over};
 
@@ -147,13 +154,13 @@ static bool take_turn_locked(struct conn *c, struct exchange *ex, int64_t deadli
     conn_unlock(c, ex);
 
     bool go_on = !over || !atomic_load(over);
-    ssize_t n = go_on ? wait_and_recv(c, &w) : -1;
+    ssize_t n = go_on ? wait_and_recv(c, &w, now) : -1;
     int eno = go_on ? errno : EAGAIN;
 
     pthread_mutex_lock(&c->mu);
     c->driver_flushes = false;
     c->out_blocked &= !w.flush; /* it was polled for, or is tried again */
-    conn_received_locked(c, n, eno);
+    conn_received_locked(c, n, eno, *now);
     return go_on;
 }
 
@@ -167,14 +174,15 @@ static void leave(struct conn *c, struct exchange *ex)
 
 void conn_drive(struct conn *c, struct exchange *ex)
 {
-    pthread_mutex_lock(&c->mu);
+    int64_t now = ex->ready_ns;
+
     for (;;) {
         conn_flush_locked(c);
         if (c->state == CONN_DEAD || !conn_has(c, ex) ||
-            !take_turn_locked(c, ex, ex->deadline_ns, NULL) || !conn_has(c, ex)) {
+            !take_turn_locked(c, ex, ex->deadline_ns, NULL, &now) || !conn_has(c, ex)) {
             break; /* the usual end: leave flushes what came up */
         }
-        if (pfs_now() >= ex->deadline_ns) {
+        if (now >= ex->deadline_ns) {
             if (ex->is_held) {
                 break; /* the waiting caller gives it up */
             }
@@ -188,6 +196,7 @@ void conn_drive(struct conn *c, struct exchange *ex)
 void conn_drive_stream(struct conn *c, struct exchange *ex, const atomic_bool *over)
 {
     unsigned silent = 0;
+    int64_t now = pfs_now();
 
     pthread_mutex_lock(&c->mu);
     if (c->state == CONN_DEAD || c->owner == OWNER_CALLER || !conn_has(c, ex) ||
@@ -200,7 +209,7 @@ void conn_drive_stream(struct conn *c, struct exchange *ex, const atomic_bool *o
         int64_t last_rx_ns = c->last_rx_ns;
 
         conn_flush_locked(c);
-        if (c->state == CONN_DEAD || !take_turn_locked(c, ex, PFS_NEVER, over)) {
+        if (c->state == CONN_DEAD || !take_turn_locked(c, ex, PFS_NEVER, over, &now)) {
             break;
         }
         silent = c->last_rx_ns == last_rx_ns ? silent + 1 : 0;

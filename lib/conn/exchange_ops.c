@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
 /* What an exchange's owner does with it while it is under way: give up, move its bodies, let go. */
+#include "base/clock.h"
 #include "base/err.h"
 #include "conn/generation_internal.h"
 #include <string.h>
@@ -134,8 +135,8 @@ static size_t take_unlock(struct conn *c, struct exchange *ex, void *buf, size_t
 
         c->session->ops->consumed(c->session, ex, n);
         if (held && !c->session->state.hold_reading) {
-            conn_feed_locked(
-                c, 0); /* TLS may hold decrypted bytes; then the socket is watched again */
+            /* TLS may hold decrypted bytes; then the socket is watched again. */
+            conn_feed_locked(c, 0, pfs_now());
             conn_flush_locked(c);
         } else if (c->session->ops->wants_drain(c->session)) {
             conn_flush_locked(c);

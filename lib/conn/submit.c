@@ -33,7 +33,7 @@ static void batch_init(struct batch *b)
 /* It goes to another connection once the lock was given up; from now on it is not ours. */
 static void reject(struct conn *c, struct exchange *ex)
 {
-    atomic_store(&ex->taken_by, NULL);
+    atomic_store_explicit(&ex->taken_by, NULL, memory_order_relaxed);
     ex->next = c->rejected;
     c->rejected = ex;
 }
@@ -128,7 +128,7 @@ static void drain_inbox_locked(struct conn *c)
     while (oldest) {
         struct exchange *next = oldest->next;
 
-        atomic_store(&oldest->taken_by, c);
+        atomic_store_explicit(&oldest->taken_by, c, memory_order_relaxed);
         if (c->state != CONN_READY) {
             reject(c, oldest);
         } else if (must_probe(c, oldest)) {
@@ -166,7 +166,9 @@ static void follow_session(struct conn *c)
     if (c->state == CONN_READY) {
         unsigned room = c->is_suspect ? 0 : s->max_open;
 
-        c->has_more_room |= atomic_exchange(&c->capacity, room) < room;
+        if (atomic_load_explicit(&c->capacity, memory_order_relaxed) != room) {
+            c->has_more_room |= atomic_exchange(&c->capacity, room) < room;
+        }
     }
 }
 
@@ -288,7 +290,7 @@ static bool notify_one(struct conn *c, struct exchange *ex, const struct exchang
         unsigned slot = ex->wake_slot; /* the caller may reuse the exchange once done is set */
 
         if (events & EXCHANGE_DONE) {
-            atomic_store(&ex->done, 1);
+            atomic_store_explicit(&ex->done, 1, memory_order_release);
             if (ex != mine) {
                 bits[slot / 32] |= 1u << slot % 32;
             }
@@ -428,7 +430,6 @@ bool conn_submit(struct conn *c, struct exchange *ex, bool may_drive)
     drain_inbox_locked(c);
     bool drive = conn_take_locked(c, may_drive ? ex : NULL);
     if (drive) { /* it does the rest, at once, and has the reference: ex may lose its own */
-        pthread_mutex_unlock(&c->mu);
         return true;
     }
     conn_flush_locked(c);
@@ -471,7 +472,7 @@ void pfs_conn_turn(struct conn *c, uint32_t events)
         if (room) {
             ssize_t n = sys_recv(c->fd, room, cap, MSG_DONTWAIT);
 
-            conn_received_locked(c, n, errno);
+            conn_received_locked(c, n, errno, pfs_now());
         }
     }
     call_lookers(c);

@@ -4,7 +4,7 @@
 #include "h2/h2_internal.h"
 #include <string.h>
 
-/* A stream's credit is told to nghttp2 in steps: most replies are shorter and need none. */
+/* Credit is told to nghttp2 in steps: most replies are shorter and need none. */
 #define STEP (H2_STREAM_WINDOW / 16)
 
 static const uint8_t rtt_mark[8] = {'p', 'f', 's', ' ', 'r', 't', 't', 0};
@@ -20,7 +20,11 @@ void h2_credit_received(struct h2_session *h)
     if (pfs_rtt_wants(&h->rtt, n, h->now_ns)) {
         nghttp2_submit_ping(h->ng, NGHTTP2_FLAG_NONE, rtt_mark);
     }
-    h2_done(h, nghttp2_session_consume_connection(h->ng, n));
+    h->n_untold += n;
+    if (h->n_untold >= STEP) {
+        h2_done(h, nghttp2_session_consume_connection(h->ng, h->n_untold));
+        h->n_untold = 0;
+    }
 }
 
 bool h2_credit_pong(struct h2_session *h, const uint8_t *opaque)
@@ -46,6 +50,7 @@ static uint32_t window_max(const struct h2_session *h)
 
 static void set_window(struct h2_session *h, int32_t id, int32_t size)
 {
+    h->n_to_send = H2_UNKNOWN;
     h2_done(h, nghttp2_session_set_local_window_size(h->ng, NGHTTP2_FLAG_NONE, id, size));
 }
 

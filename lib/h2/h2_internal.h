@@ -24,6 +24,7 @@
 /* Frames without use: a burst, then so many a second; beyond, the peer is attacking or broken. */
 #define H2_GLITCH_BURST 1000
 #define H2_GLITCHES_PER_SEC 100
+#define H2_UNKNOWN (-1)
 /* Empty DATA frames in a row (CVE-2019-9518). */
 #define H2_EMPTY_DATA_MAX 100
 
@@ -54,6 +55,7 @@ struct h2_session {
     struct pfs_rtt rtt;
     int64_t now_ns;          /* of the feed that runs */
     size_t n_received;       /* bytes of DATA in it: the connection's credit */
+    size_t n_untold;         /* of earlier ones, too few to tell */
     struct exchange *latest; /* that h2_exchange found; NULL: look it up */
     bool goaway_seen;
     int32_t goaway_last;
@@ -63,7 +65,11 @@ struct h2_session {
     bool gave_up;          /* nghttp2 sent GOAWAY with an error: the peer broke the protocol */
     bool gave_up_reported; /* feed has said so */
     char gave_up_why[96];
-    bool is_drained; /* nothing was to be sent, and nothing has happened since */
+    /*
+     * What nghttp2 has to send, which to ask makes it look through all its queues: so many requests
+     * without a body and nothing else (0: nothing); H2_UNKNOWN: whatever it is.
+     */
+    int n_to_send;
     struct h2_out out;
     struct pfs_error fatal; /* why the feed must end the connection; cls OK: nothing */
     /*

@@ -16,7 +16,7 @@ static struct h2_session *stir(struct session *s)
 {
     struct h2_session *h = h2_of(s);
 
-    h->is_drained = false;
+    h->n_to_send = H2_UNKNOWN;
     return h;
 }
 
@@ -40,6 +40,10 @@ static enum pfs_class no_memory(struct h2_session *h, enum pfs_phase phase, stru
  */
 static bool has_given_up(struct h2_session *h)
 {
+    if (!h->gave_up && !nghttp2_session_want_write(h->ng)) {
+        h->n_to_send = 0; /* the usual case */
+        return false;
+    }
     if (h->goaway_seen || h->said_goodbye || nghttp2_session_check_request_allowed(h->ng)) {
         return false; /* after a GOAWAY of either side h2_drain finds it */
     }
@@ -120,7 +124,7 @@ static enum pfs_class fill_piece(struct h2_session *h, struct pfs_error *err)
     struct h2_out *o = &h->out;
 
     emit_rest(o);
-    while (o->len < o->cap && pfs_buf_len(&o->rest) == 0) {
+    while (o->len < o->cap && pfs_buf_len(&o->rest) == 0 && h->n_to_send != 0) {
         const uint8_t *data;
         size_t before = o->len;
         ssize_t n = nghttp2_session_mem_send(h->ng, &data);
@@ -134,7 +138,7 @@ static enum pfs_class fill_piece(struct h2_session *h, struct pfs_error *err)
                             nghttp2_strerror((int)n));
         }
         if (n == 0 && o->len == before) {
-            h->is_drained = !h->gave_up;
+            h->n_to_send = h->gave_up ? H2_UNKNOWN : 0;
             break;
         }
         if (n > 0 && !h2_emit(h, data, (size_t)n)) {
@@ -167,11 +171,11 @@ static bool h2_wants_drain(struct session *s)
 {
     struct h2_session *h = h2_of(s);
 
-    if (h->is_drained) {
-        return false; /* nghttp2 looks through all its queues */
+    if (h->n_to_send > 0 || pfs_buf_len(&h->out.rest) > 0 || h->out_of_memory) {
+        return true;
     }
-    return pfs_buf_len(&h->out.rest) > 0 || h->out_of_memory || nghttp2_session_want_write(h->ng) ||
-           (h->gave_up && !h->gave_up_reported);
+    return h->n_to_send == H2_UNKNOWN &&
+           (nghttp2_session_want_write(h->ng) || (h->gave_up && !h->gave_up_reported));
 }
 
 /*
@@ -217,7 +221,7 @@ static size_t request_fields(const struct h2_session *h, const struct exchange *
 
 static enum pfs_class h2_submit(struct session *s, struct exchange *ex, struct pfs_error *err)
 {
-    struct h2_session *h = stir(s);
+    struct h2_session *h = h2_of(s);
     nghttp2_nv nv[6 + EXCHANGE_MAX_FIELDS];
     nghttp2_data_provider body = {.read_callback = h2_read_body_cb};
     bool has_body = ex->body_stream || ex->body_len > 0;
@@ -236,13 +240,16 @@ static enum pfs_class h2_submit(struct session *s, struct exchange *ex, struct p
         nv[n] = field("content-length", 14, text, 0);
         nv[n++].flags = NGHTTP2_NV_FLAG_NO_COPY_NAME; /* the text is gone after this */
     }
+    h->n_to_send = has_body || h->n_to_send == H2_UNKNOWN ? H2_UNKNOWN : h->n_to_send + 1;
     int32_t id = nghttp2_submit_request(h->ng, NULL, nv, n, has_body ? &body : NULL, ex);
     if (id < 0) {
+        stir(s);
         return id == NGHTTP2_ERR_NOMEM ? pfs_nomem(err, "a request")
                                        : pfs_refuse(err, PFS_SHUTDOWN, "%s", nghttp2_strerror(id));
     }
     ex->stream_id = id;
     ex->in_session = true;
+    h->latest = ex;
     ex->window = (struct pfs_window){.size = H2_STREAM_WINDOW};
     s->state.n_open++;
     s->state.is_closing |= id > H2_LAST_STREAM_ID;
@@ -397,6 +404,7 @@ enum pfs_class h2_session_new(const struct h2_options *o, struct session **ret,
     h->base.ops = &h2_ops;
     h->base.state.max_open =
         o->max_streams < H2_STREAMS_ASSUMED ? o->max_streams : H2_STREAMS_ASSUMED;
+    h->n_to_send = H2_UNKNOWN; /* the preface */
     list_init(&h->base.ready);
     list_init(&h->base.open);
     h->options = *o;

@@ -185,6 +185,8 @@ static int on_frame_send_cb(nghttp2_session *ng, const nghttp2_frame *frame, voi
 
     if (frame->hd.type == NGHTTP2_DATA) {
         h->guard.n_data_sent++;
+    } else if (frame->hd.type == NGHTTP2_HEADERS) {
+        h->n_to_send -= h->n_to_send > 0;
     } else if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR) {
         h->gave_up = true;
         pfs_escape_line(h->gave_up_why, sizeof h->gave_up_why,
@@ -229,6 +231,7 @@ static int on_frame_not_send_cb(nghttp2_session *ng, const nghttp2_frame *frame,
     struct h2_session *h = arg;
     struct pfs_error why;
 
+    h->n_to_send = H2_UNKNOWN;
     if (frame->hd.type != NGHTTP2_HEADERS) {
         return 0;
     }

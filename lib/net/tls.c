@@ -25,6 +25,7 @@ struct tls {
     struct tls_ctx *ctx;
     struct pfs_buf in, out;
     bool eof;
+    bool is_retry;    /* the BIO's flag that it can be tried again is set */
     bool has_data;    /* the peer sent content: its handshake was done */
     bool said_end;    /* the peer sent close_notify */
     bool is_up;       /* the handshake is done here */
@@ -50,15 +51,24 @@ static void on_info(const SSL *ssl, int where, int ret)
 
 static BIO_METHOD *bio_method;
 
+static void clear_retry(BIO *bio, struct tls *t)
+{
+    if (t->is_retry) {
+        BIO_clear_retry_flags(bio);
+        t->is_retry = false;
+    }
+}
+
 static int bio_read_cb(BIO *bio, char *dst, int n)
 {
     struct tls *t = BIO_get_data(bio);
     size_t have = pfs_buf_len(&t->in);
 
-    BIO_clear_retry_flags(bio);
+    clear_retry(bio, t);
     if (have == 0) {
         if (!t->eof) {
             BIO_set_retry_read(bio);
+            t->is_retry = true;
             return -1;
         }
         return 0;
@@ -73,7 +83,7 @@ static int bio_write_cb(BIO *bio, const char *src, int n)
 {
     struct tls *t = BIO_get_data(bio);
 
-    BIO_clear_retry_flags(bio);
+    clear_retry(bio, t);
     return pfs_buf_add(&t->out, src, (size_t)n) ? n : -1;
 }
 

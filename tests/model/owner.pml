@@ -108,12 +108,14 @@ proctype call(byte me)
                 fi;
                 flush()
             fi;
-            UNLOCK()
+            if
+            :: drives -> skip /* and keeps the lock */
+            :: else -> UNLOCK()
+            fi
         fi;
         if
         :: drives ->
             /* conn_drive */
-            LOCK();
             flush();
             do
             :: !(OPEN & BIT(me)) -> break

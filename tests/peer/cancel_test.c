@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright the ProxyFS authors */
-/* Over loopback: pfs_cancel_all, from a thread that waits for nothing itself; and threads that end. */
+/* Over loopback: pfs_cancel_all, from a thread that waits for nothing itself; pthread_cancel. */
 #include "world.h"
 #include <criterion/criterion.h>
 #include <string.h>
