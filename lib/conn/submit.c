@@ -485,7 +485,8 @@ void pfs_conn_turn(struct conn *c, uint32_t events)
     bool dead = c->state == CONN_DEAD;
     c->crowd -= c->crowd / 8;
     c->crowd = b.n_done + left > c->crowd ? b.n_done + left : c->crowd;
-    if (atomic_load(&c->busy) && c->crowd <= SPIN_FEW) {
+    unsigned few = c->config->max_connections == 1 ? SPIN_ALONE : SPIN_FEW;
+    if (atomic_load(&c->busy) && c->crowd <= few) {
         io_expect(c->io, c->config->spin_ns);
     }
     pthread_mutex_unlock(&c->mu);
