@@ -250,7 +250,7 @@ void generation_resubmit(struct generation *g, struct exchange *ex);
 void generation_conn_freed(struct generation *g);
 struct tls_ctx *generation_tls(const struct generation *g);
 
-/* As generation_submit, for a caller that will wait: the connection to drive, or NULL. */
+/* As generation_call, which waits then: the connection to drive, or NULL. */
 struct conn *generation_submit_for_caller(struct generation *g, struct exchange *ex);
 
 /* wait.c */

@@ -258,11 +258,16 @@ static struct conn *submit(struct generation *g, struct exchange *ex, bool may_d
     return NULL;
 }
 
+static void take_over(struct exchange *ex, struct generation *g)
+{
+    ex->first_gen = g;
+    atomic_store(&ex->gen, g);
+}
+
 void exchange_enter(struct exchange *ex, struct generation *g)
 {
     if (!atomic_load(&ex->gen)) {
-        ex->first_gen = generation_ref(g);
-        atomic_store(&ex->gen, g);
+        take_over(ex, generation_ref(g));
     }
 }
 
@@ -274,8 +279,8 @@ void generation_submit(struct generation *g, struct exchange *ex)
 
 struct conn *generation_submit_for_caller(struct generation *g, struct exchange *ex)
 {
-    exchange_enter(ex, g);
-    return submit(atomic_load(&ex->gen), ex, true);
+    take_over(ex, g);
+    return submit(g, ex, true);
 }
 
 void generation_resubmit(struct generation *g, struct exchange *ex)

@@ -81,7 +81,7 @@ void exchange_enter(struct exchange *ex, struct generation *g);
 void generation_submit(struct generation *g, struct exchange *ex);
 /*
  * Submits (notify must be NULL) and waits for DONE, driving the connection when nobody else does;
- * at ex->deadline_ns the exchange is given up with TIMEOUT.
+ * at ex->deadline_ns the exchange is given up with TIMEOUT. ex takes over a reference of g.
  */
 void generation_call(struct generation *g, struct exchange *ex);
 /* Gives an exchange up with class cls (TIMEOUT, CANCELLED, SHUTDOWN); DONE follows as always. */

@@ -17,21 +17,14 @@ bool op_call(struct op *op, struct generation *g)
     bool ended = op_is_ended(op);
     if (!ended) {
         generation_call(g, &op->ex);
+    } else {
+        generation_unref(g);
     }
     while (!atomic_compare_exchange_weak(&op->pin, &live, OP_PIN_NONE)) {
         live = OP_PIN_LIVE; /* pinned: only for the moment of being given up */
         sched_yield();
     }
     return !ended;
-}
-
-static bool call_current(struct op *op)
-{
-    struct generation *g = remote_generation(op->client->remote);
-    bool began = op_call(op, g);
-
-    generation_unref(g);
-    return began;
 }
 
 static void run(struct op *op)
@@ -50,7 +43,7 @@ static void run(struct op *op)
         if (op_prepare(op) != PFS_OK) {
             return;
         }
-        if (!call_current(op)) {
+        if (!op_call(op, remote_generation(op->client->remote))) {
             op_end(op);
             return;
         }

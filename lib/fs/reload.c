@@ -65,7 +65,7 @@ static void check_health(struct op *op, const struct renewal *fresh)
     op->authorization = fresh->authorization;
     if (op_prepare(op) != PFS_OK) {
         /* it is said */
-    } else if (!op_call(op, fresh->generation)) {
+    } else if (!op_call(op, generation_ref(fresh->generation))) {
         op_end(op);
     } else if (ex->failure != FAILURE_NONE) {
         *err = ex->err;
