@@ -9,5 +9,10 @@
  * programs on one core find little of it in the processor's caches when they are switched to.
  */
 #define PFS_COLD __attribute__((cold))
+/*
+ * Of functions whose frames are large: made part of its caller, such a one would have each call
+ * touch every page of it (-fstack-clash-protection), although few need it.
+ */
+#define PFS_APART __attribute__((noinline))
 
 #endif

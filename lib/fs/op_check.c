@@ -137,21 +137,14 @@ static bool has_target_below(const struct op *op, const struct pfs_request *req)
            strcmp(op->client->options.remote_path, "/") != 0;
 }
 
-enum pfs_class op_set_paths(struct op *op, const struct pfs_request *req, struct pfs_error *err)
+static PFS_APART enum pfs_class set_large_paths(struct op *op, const struct pfs_request *req,
+                                                struct pfs_error *err)
 {
-    char first[PFS_PATH_MAX + 1], second[PFS_PATH_MAX + 1]; /* not zeroed: 8 KiB a call */
+    char first[PFS_PATH_MAX + 1], second[PFS_PATH_MAX + 1];
     bool two = op_has_two_paths(req->op) || has_target_below(op, req);
-    enum pfs_class cls = check_paths(req, err);
 
-    if (cls != PFS_OK) {
-        return cls;
-    }
-    if (stays_small(op, req)) {
-        op->req.path = op->paths = op->small_paths;
-        return pfs_path_normalize(req->path, strlen(req->path), op->small_paths, err);
-    }
     second[0] = '\0';
-    cls = remote_name(op->client, req->path, first, err);
+    enum pfs_class cls = remote_name(op->client, req->path, first, err);
     if (cls == PFS_OK && two) {
         cls = remote_name(op->client, req->path2, second, err);
     }
@@ -168,4 +161,15 @@ enum pfs_class op_set_paths(struct op *op, const struct pfs_request *req, struct
     op->req.path = op->paths;
     op->req.path2 = two ? op->paths + n : req->path2;
     return PFS_OK;
+}
+
+enum pfs_class op_set_paths(struct op *op, const struct pfs_request *req, struct pfs_error *err)
+{
+    enum pfs_class cls = check_paths(req, err);
+
+    if (cls != PFS_OK || !stays_small(op, req)) {
+        return cls == PFS_OK ? set_large_paths(op, req, err) : cls;
+    }
+    op->req.path = op->paths = op->small_paths;
+    return pfs_path_normalize(req->path, strlen(req->path), op->small_paths, err);
 }

@@ -2,6 +2,7 @@
  * Copyright the ProxyFS authors */
 #include "base/alloc.h"
 #include "base/buf.h"
+#include "base/cold.h"
 #include "base/decimal.h"
 #include "base/err.h"
 #include "base/utf8.h"
@@ -268,7 +269,7 @@ static bool is_plain_write(const struct pfs_request *req)
 #define KEY_TEXT_MAX 64
 
 /* The first key that one of the first KEYS_COMPARED is again, as text; false: none. */
-static bool find_twin(const struct pfs_request *req, char name[KEY_TEXT_MAX])
+static PFS_APART bool find_twin(const struct pfs_request *req, char name[KEY_TEXT_MAX])
 {
     char seen[KEYS_COMPARED][KEY_TEXT_MAX];
     struct json_pull j;

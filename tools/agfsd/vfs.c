@@ -7,6 +7,7 @@
 #include "vfs.h"
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/cold.h"
 #include "base/err.h"
 #include "base/op.h"
 #include "base/reply.h"
@@ -387,11 +388,11 @@ static struct vcall *call_new(struct vfs *v, struct loop *loop, const struct pfs
     return c;
 }
 
-void vfs_submit(struct vfs *v, struct loop *loop, const struct pfs_request *req, pfs_done_fn *done,
-                void *arg)
+/* NULL: *err says why not. */
+static PFS_APART struct vcall *call_of(struct vfs *v, struct loop *loop,
+                                       const struct pfs_request *req, struct pfs_error *err)
 {
     char asked[PFS_PATH_MAX + 1], full[PFS_PATH_MAX + 1], second[PFS_PATH_MAX + 1];
-    struct pfs_reply failed = {0};
     struct vcall *c = NULL;
 
     asked[0] = full[0] = second[0] = '\0'; /* not zeroed: 12 KiB a call */
@@ -399,13 +400,24 @@ void vfs_submit(struct vfs *v, struct loop *loop, const struct pfs_request *req,
         req->op == PFS_OP_HANDLE_TRUNCATE) {
         vfs_handle_path(v, req->handle, full);
     }
-    if (op_is_by_handle(req->op) || resolve(v, req, asked, full, second, &failed.err) == PFS_OK) {
+    if (op_is_by_handle(req->op) || resolve(v, req, asked, full, second, err) == PFS_OK) {
         c = call_new(v, loop, req, asked, full, second);
         if (!c) {
-            pfs_nomem(&failed.err, "a request");
+            pfs_nomem(err, "a request");
         }
     }
+    return c;
+}
+
+void vfs_submit(struct vfs *v, struct loop *loop, const struct pfs_request *req, pfs_done_fn *done,
+                void *arg)
+{
+    struct pfs_error err;
+    struct vcall *c = call_of(v, loop, req, &err);
+
     if (!c) {
+        struct pfs_reply failed = {.err = err};
+
         done(arg, &failed);
         return;
     }
