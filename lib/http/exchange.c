@@ -164,20 +164,6 @@ static bool parse_length(const char *s, size_t n, int64_t *ret)
     return true;
 }
 
-static void keep(char *dst, size_t cap, const char *value, size_t n)
-{
-    if (n < cap) {
-        memcpy(dst, value, n);
-        dst[n] = '\0';
-    }
-}
-
-/* Where "absent" would be taken for "as usual", the beginning of too long a value is kept. */
-static void keep_beginning(char *dst, size_t cap, const char *value, size_t n)
-{
-    keep(dst, cap, value, n < cap ? n : cap - 1);
-}
-
 /* "bytes FIRST-LAST/TOTAL"; other forms are as none. */
 static void parse_range(struct reply_head *h, const char *s, size_t n)
 {
@@ -192,6 +178,44 @@ static void parse_range(struct reply_head *h, const char *s, size_t n)
         h->range_first = first;
         h->range_last = last;
         h->range_total = total;
+    }
+}
+
+/* Fields kept as text, by the length of their names: all differ, and most fields are not wanted. */
+static const struct text_field {
+    const char *name;
+    size_t at, cap;
+    bool is_cut; /* too long a value is kept in part, as "absent" would be taken for "as usual" */
+} text_fields[] = {
+#define TEXT_FIELD(name, member, is_cut)                                                           \
+    [sizeof name - 1] = {name, offsetof(struct reply_head, member),                                \
+                         sizeof((struct reply_head *)0)->member, is_cut}
+    TEXT_FIELD("etag", etag, false),
+    TEXT_FIELD("agfs-boot", boot, false),
+    TEXT_FIELD("retry-after", retry_after, false),
+    TEXT_FIELD("content-type", content_type, true),
+    TEXT_FIELD("content-encoding", content_encoding, true),
+#undef TEXT_FIELD
+};
+
+static void keep_text(struct reply_head *h, const char *name, size_t name_len, const char *value,
+                      size_t n)
+{
+    if (name_len >= sizeof text_fields / sizeof *text_fields) {
+        return;
+    }
+    const struct text_field *f = &text_fields[name_len];
+    if (!f->name || memcmp(name, f->name, name_len) != 0) {
+        return;
+    }
+    if (n >= f->cap && f->is_cut) {
+        n = f->cap - 1;
+    }
+    if (n < f->cap) {
+        char *dst = (char *)h + f->at;
+
+        memcpy(dst, value, n);
+        dst[n] = '\0';
     }
 }
 
@@ -214,18 +238,10 @@ enum pfs_class exchange_on_field(struct exchange *ex, const char *name, size_t n
     if (IS("content-length")) {
         return parse_length(value, value_len, &h->content_length) ? PFS_OK : PFS_PROTOCOL;
     }
-    if (IS("content-type")) {
-        keep_beginning(h->content_type, sizeof h->content_type, value, value_len);
-    } else if (IS("content-encoding")) {
-        keep_beginning(h->content_encoding, sizeof h->content_encoding, value, value_len);
-    } else if (IS("retry-after")) {
-        keep(h->retry_after, sizeof h->retry_after, value, value_len);
-    } else if (IS("agfs-boot")) {
-        keep(h->boot, sizeof h->boot, value, value_len);
-    } else if (IS("etag")) {
-        keep(h->etag, sizeof h->etag, value, value_len);
-    } else if (IS("content-range")) {
+    if (IS("content-range")) {
         parse_range(h, value, value_len);
+    } else {
+        keep_text(h, name, name_len, value, value_len);
     }
     return PFS_OK;
 }
