@@ -115,7 +115,7 @@ static struct mnode *walk(struct memfs *m, const char *path, size_t n, bool *ret
 
     *ret_file = false;
     for (size_t i = 1; i < n && at;) {
-        size_t part = strcspn(path + i, "/");
+        size_t part = (size_t)(strchrnul(path + i, '/') - (path + i));
         bool found = false;
         size_t pos = at->is_dir ? kid_position(at, path + i, part, &found) : 0;
 
