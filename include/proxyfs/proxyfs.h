@@ -23,7 +23,7 @@
  *   255; it is normalised lexically. Anything else: INVALID, outcome NA, nothing is sent.
  * - Each call has one absolute deadline over everything it does (option timeout); it returns no
  *   later, with TIMEOUT. Every class of error.h that is not CONFIG is possible.
- * - No call that waits for a remote is a cancellation point: a thread that pthread_cancel names
+ * - Nothing that may wait for a remote is a cancellation point: a thread that pthread_cancel names
  *   meanwhile comes back first, for it may be working for others, too.
  * - After fork() the child must not use clients and streams of its parent: each call says SHUTDOWN,
  *   not applied, counters are zero, and to free or close one does nothing. It may make clients of

@@ -25,20 +25,14 @@ static inline void pfs_mutex_init_short(pthread_mutex_t *m)
 }
 
 /*
- * Waits once on c, mu held; false: deadline_ns of pfs_now has passed (PFS_NEVER: it never does). As
- * any wait it may end for nothing, so the caller looks again. The clock that c was made with does
- * not matter. No cancellation point: a thread that ended here would keep mu (sys.h).
+ * Waits once on c, mu held; false: deadline_ns of pfs_now has passed. As any wait it may end for
+ * nothing, so the caller looks again. The clock that c was made with does not matter.
  */
 static inline bool pfs_cond_wait_until(pthread_cond_t *c, pthread_mutex_t *mu, int64_t deadline_ns)
 {
     struct timespec until = {.tv_sec = deadline_ns / PFS_SEC, .tv_nsec = deadline_ns % PFS_SEC};
-    int before;
 
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
-    int rc = deadline_ns == PFS_NEVER ? pthread_cond_wait(c, mu)
-                                      : pthread_cond_clockwait(c, mu, CLOCK_MONOTONIC, &until);
-    pthread_setcancelstate(before, &before);
-    return rc == 0;
+    return pthread_cond_clockwait(c, mu, CLOCK_MONOTONIC, &until) == 0;
 }
 
 #endif

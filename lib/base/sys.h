@@ -4,9 +4,8 @@
 #define PFS_BASE_SYS_H
 
 /*
- * System calls that are no cancellation points, with the results and errno of those of libc. A
- * caller's thread works for others, too: were it cancelled while it drives a connection, nobody
- * would read that any more. And libc's calls take two locked instructions each to be such points.
+ * System calls with the results and errno of those of libc, whose own take two locked instructions
+ * each to be cancellation points. Here nothing is one (thread.h).
  */
 #include <poll.h>
 #include <sys/epoll.h>
@@ -23,6 +22,11 @@ static inline ssize_t sys_recv(int fd, void *buf, size_t cap, int flags)
 static inline ssize_t sys_send(int fd, const void *buf, size_t n, int flags)
 {
     return syscall(SYS_sendto, fd, buf, n, flags, NULL, 0);
+}
+
+static inline ssize_t sys_write(int fd, const void *buf, size_t n)
+{
+    return syscall(SYS_write, fd, buf, n);
 }
 
 /* ms: 0 or more. */

@@ -17,4 +17,23 @@ typedef void *pfs_thread_fn(void *arg);
  */
 int pfs_thread_start(pfs_thread_fn *fn, void *arg, pthread_t *ret);
 
+/*
+ * From here to pfs_cancel_again, which gets what this returns, the calling thread is at no
+ * cancellation point, whatever it calls, other libraries included. It works for others, too: were
+ * it ended while it drives a connection, nobody would read that any more, and what it has locked
+ * would stay so.
+ */
+static inline int pfs_cancel_not(void)
+{
+    int before;
+
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    return before;
+}
+
+static inline void pfs_cancel_again(int before)
+{
+    pthread_setcancelstate(before, &before);
+}
+
 #endif

@@ -2,7 +2,6 @@
  * Copyright the ProxyFS authors */
 /* How a generation ends: retired in favour of an heir, or closed at once. */
 #include "base/err.h"
-#include "base/mutex.h"
 #include "conn/generation_internal.h"
 
 /* The next connection that was not told of this end yet, with a reference; NULL: none. */
@@ -95,7 +94,7 @@ void generation_close(struct generation *g)
     end_all(g, &why);
     pthread_mutex_lock(&g->mu);
     while (g->n_alive > 0) {
-        pfs_cond_wait_until(&g->freed, &g->mu, PFS_NEVER);
+        pthread_cond_wait(&g->freed, &g->mu);
     }
     pthread_mutex_unlock(&g->mu);
     generation_disarm(g);

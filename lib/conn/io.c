@@ -42,7 +42,7 @@ static void wake(struct io *io)
     if (here != io && atomic_exchange(&io->sleeping, false)) {
         uint64_t one = 1;
 
-        while (write(io->wake_fd, &one, sizeof one) < 0 && errno == EINTR) {
+        while (sys_write(io->wake_fd, &one, sizeof one) < 0 && errno == EINTR) {
         } /* else it can only fail when the counter is full: it is awake then */
     }
 }

@@ -5,7 +5,7 @@
  * connection where it can, and sleeps otherwise.
  */
 #include "base/err.h"
-#include "base/mutex.h"
+#include "base/thread.h"
 #include "fs/stream.h"
 #include <proxyfs/proxyfs.h>
 #include <pthread.h>
@@ -54,11 +54,13 @@ struct stream_wait {
     atomic_bool done;
     size_t n;
     struct pfs_error err;
+    int cancel_state;
 };
 
 #define STREAM_WAIT_INIT                                                                           \
     {                                                                                              \
-        .mu = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER                          \
+        .mu = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER,                         \
+        .cancel_state = pfs_cancel_not()                                                           \
     }
 
 static void on_io(void *arg, size_t n, const struct pfs_error *err)
@@ -79,7 +81,7 @@ static enum pfs_class wait_for(struct pfs_stream *s, struct stream_wait *w, size
     stream_drive(s, &w->done);
     pthread_mutex_lock(&w->mu);
     while (!atomic_load(&w->done)) {
-        pfs_cond_wait_until(&w->cond, &w->mu, PFS_NEVER);
+        pthread_cond_wait(&w->cond, &w->mu);
     }
     pthread_mutex_unlock(&w->mu);
     if (w->err.cls != PFS_OK) {
@@ -89,17 +91,17 @@ static enum pfs_class wait_for(struct pfs_stream *s, struct stream_wait *w, size
     } else if (ret_n) {
         *ret_n = w->n;
     }
+    pfs_cancel_again(w->cancel_state);
     return w->err.cls;
 }
 
 enum pfs_class pfs_stream_read(struct pfs_stream *s, void *buf, size_t cap, size_t *ret_n,
                                struct pfs_error *err)
 {
-    struct stream_wait w = STREAM_WAIT_INIT;
-
     if (cap == 0) { /* 0 bytes read would be the end */
         return pfs_refuse(err, PFS_INVALID, "read: there is no room for any content");
     }
+    struct stream_wait w = STREAM_WAIT_INIT;
     s->ops->read(s, buf, cap, on_io, &w);
     return wait_for(s, &w, ret_n, err);
 }
@@ -124,6 +126,9 @@ enum pfs_class pfs_stream_finish(struct pfs_stream *s, struct pfs_error *err)
 void pfs_stream_close(struct pfs_stream *s)
 {
     if (s) {
+        int before = pfs_cancel_not();
+
         s->ops->close(s);
+        pfs_cancel_again(before);
     }
 }

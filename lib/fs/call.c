@@ -3,8 +3,8 @@
 /* Blocking calls: the caller's thread carries the operation, and when alone the connection. */
 #include "base/clock.h"
 #include "base/err.h"
-#include "base/mutex.h"
 #include "base/reply.h"
+#include "base/thread.h"
 #include "fs/op.h"
 #include <sched.h>
 
@@ -81,21 +81,17 @@ static enum pfs_class submit_and_wait(struct pfs_client *c, const struct pfs_req
     pfs_submit(c, req, on_done, &w);
     pthread_mutex_lock(&w.mu);
     while (!w.done) {
-        pfs_cond_wait_until(&w.cond, &w.mu, PFS_NEVER);
+        pthread_cond_wait(&w.cond, &w.mu);
     }
     pthread_mutex_unlock(&w.mu);
     return reply->err.cls;
 }
 
-enum pfs_class pfs_call(struct pfs_client *c, const struct pfs_request *req,
-                        struct pfs_reply *reply)
+static enum pfs_class call(struct pfs_client *c, const struct pfs_request *req,
+                           struct pfs_reply *reply)
 {
     struct op op;
 
-    pfs_reply_init(reply);
-    if (op_is_stream(req->op)) {
-        return submit_and_wait(c, req, reply);
-    }
     if (op_init(&op, c, req, reply) == PFS_OK) {
         if (client_enter(c, &op)) {
             run(&op);
@@ -106,4 +102,16 @@ enum pfs_class pfs_call(struct pfs_client *c, const struct pfs_request *req,
     }
     op_fini(&op);
     return reply->err.cls;
+}
+
+enum pfs_class pfs_call(struct pfs_client *c, const struct pfs_request *req,
+                        struct pfs_reply *reply)
+{
+    int before = pfs_cancel_not();
+
+    pfs_reply_init(reply);
+    enum pfs_class cls =
+        op_is_stream(req->op) ? submit_and_wait(c, req, reply) : call(c, req, reply);
+    pfs_cancel_again(before);
+    return cls;
 }

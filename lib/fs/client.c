@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/mutex.h"
 #include "base/pool.h"
+#include "base/thread.h"
 #include "fs/async.h"
 #include <sched.h>
 
@@ -45,7 +46,10 @@ enum pfs_class pfs_client_new(const struct pfs_option *list, size_t n, struct pf
     }
     enum pfs_class cls = client_options_parse(list, n, &c->options, err);
     if (cls == PFS_OK) {
+        int before = pfs_cancel_not(); /* files are read, under a lock */
+
         cls = remote_get(&c->options, &c->remote, err);
+        pfs_cancel_again(before);
     }
     if (cls != PFS_OK) {
         client_options_fini(&c->options);
@@ -226,12 +230,14 @@ void pfs_client_free(struct pfs_client *c)
     if (!c || client_is_inherited(c)) { /* what a forked child inherited is left alone */
         return;
     }
+    int before = pfs_cancel_not();
+
     pthread_mutex_lock(&c->mu);
     atomic_store(&c->closing, true);
     empty_slots_locked(c, SLOT_CLOSED);
     cancel_all_locked(c, PFS_SHUTDOWN);
     while (!list_is_empty(&c->ops)) {
-        pfs_cond_wait_until(&c->changed, &c->mu, PFS_NEVER);
+        pthread_cond_wait(&c->changed, &c->mu);
     }
     pthread_mutex_unlock(&c->mu);
     while (atomic_load(&c->n_inside) > 0) { /* on their way out: they wait for nothing */
@@ -241,6 +247,7 @@ void pfs_client_free(struct pfs_client *c)
     remote_put(c->remote);
     client_options_fini(&c->options);
     client_unref(c);
+    pfs_cancel_again(before);
 }
 
 void pfs_client_stats(struct pfs_client *c, struct pfs_stats *ret)

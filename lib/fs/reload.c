@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/reply.h"
+#include "base/thread.h"
 #include "fs/op.h"
 
 /* How often it is looked whether another reload of the remote has ended, or an old connection. */
@@ -121,6 +122,7 @@ enum pfs_class pfs_reload(struct pfs_client *c, struct pfs_error *err)
     struct pfs_request req = PFS_REQUEST_INIT;
     struct pfs_reply reply;
     struct op op;
+    int before = pfs_cancel_not();
 
     req.op = PFS_OP_HEALTH;
     req.deadline_ns = pfs_after(pfs_now(), bound);
@@ -139,5 +141,6 @@ enum pfs_class pfs_reload(struct pfs_client *c, struct pfs_error *err)
         *err = reply.err;
     }
     pfs_reply_fini(&reply);
+    pfs_cancel_again(before);
     return cls;
 }

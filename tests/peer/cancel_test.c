@@ -241,6 +241,59 @@ Test(cancel, a_thread_that_is_cancelled_between_two_attempts_returns_first)
     world_close(&w);
 }
 
+static enum pfs_class read_stream(struct world *w)
+{
+    struct pfs_stream *s;
+    char buf[64];
+    size_t n;
+    enum pfs_class cls = pfs_open_read(w->c, "/f", 0, -1, &s, &w->err);
+
+    if (cls == PFS_OK) {
+        do {
+            cls = pfs_stream_read(s, buf, sizeof buf, &n, &w->err);
+        } while (cls == PFS_OK && n > 0);
+        pfs_stream_close(s);
+    }
+    return cls;
+}
+
+/* On a thread that would end at the first cancellation point. */
+static enum pfs_class call_all(struct world *w)
+{
+    static world_call_fn *const calls[] = {world_stat,  world_read,  write_x,    world_mkdir,
+                                           read_stream, reload,      world_stat, world_read,
+                                           write_x,     world_mkdir, read_stream};
+    enum pfs_class cls = PFS_OK;
+
+    pthread_cancel(pthread_self());
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+        for (unsigned n = 0; n < N_UNTIL_CALM && cls == PFS_OK; n++) {
+            cls = calls[i](w);
+        }
+    }
+    return cls;
+}
+
+Test(cancel, no_call_is_a_cancellation_point)
+{
+    static struct world_call callers[N_CALLERS];
+    struct world w = {0};
+
+    world_open(&w, world_serve, NULL, OPTIONS("timeout", "60s"));
+    for (unsigned n = 1; n <= N_CALLERS; n += N_CALLERS - 1) {
+        for (unsigned i = 0; i < n; i++) {
+            callers[i].cls = PFS_CANCELLED; /* it stays so if the thread ends inside */
+            world_call_begin(&callers[i], &w, call_all);
+        }
+        for (unsigned i = 0; i < n; i++) {
+            world_call_join(&callers[i]);
+            cr_assert_eq(callers[i].cls, PFS_OK, "%s: %s", pfs_class_name(callers[i].cls),
+                         callers[i].w.err.text);
+        }
+    }
+    world_close(&w);
+}
+
 Test(cancel, nothing_in_flight)
 {
     struct world w = {0};

@@ -229,6 +229,8 @@ static const char *name_of(long number)
         return "send";
     case SYS_recvfrom:
         return "recv";
+    case SYS_write: /* to an eventfd only */
+        return "wake_write";
     case SYS_epoll_pwait:
         return "epoll_wait";
     case SYS_ppoll:
