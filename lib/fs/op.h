@@ -114,8 +114,10 @@ void op_release_exchange(struct op *op);
  * while that happens, and its caller waits for the end of it before it lets go.
  */
 enum op_pin { OP_PIN_NONE, OP_PIN_LIVE, OP_PIN_PINNED };
-/* call.c: one exchange of a blocking call, through g, a reference of which is taken over. False:
- * not begun, op_is_ended. */
+/*
+ * call.c: one exchange of a blocking call, through g, a reference of which is taken over. False:
+ * not begun, op_is_ended.
+ */
 bool op_call(struct op *op, struct generation *g);
 
 /* The header of op->ex has come: is it that of the content asked for? As wire_check_head. */

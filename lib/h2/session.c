@@ -40,10 +40,6 @@ static enum pfs_class no_memory(struct h2_session *h, enum pfs_phase phase, stru
  */
 static bool has_given_up(struct h2_session *h)
 {
-    if (!h->gave_up && !nghttp2_session_want_write(h->ng)) {
-        h->n_to_send = 0; /* the usual case */
-        return false;
-    }
     if (h->goaway_seen || h->said_goodbye || nghttp2_session_check_request_allowed(h->ng)) {
         return false; /* after a GOAWAY of either side h2_drain finds it */
     }
@@ -87,6 +83,10 @@ static enum pfs_class h2_feed(struct session *s, const void *data, size_t n, int
     if (used < 0) {
         return pfs_fail(err, PFS_PROTOCOL, PFS_OUTCOME_UN, PFS_PHASE_WAIT, "%s breaks HTTP/2: %s",
                         h->options.authority, nghttp2_strerror((int)used));
+    }
+    if (!h->gave_up && !nghttp2_session_want_write(h->ng)) { /* the usual case */
+        h->n_to_send = 0;
+        return PFS_OK;
     }
     return has_given_up(h) ? broken(h, err) : PFS_OK;
 }

@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -116,7 +115,6 @@ WRAP(int, epoll_wait, "epoll_wait", (int fd, struct epoll_event *e, int n, int m
      -1)
 WRAP(int, eventfd, "eventfd", (unsigned n, int flags), (n, flags), -1)
 WRAP(int, timerfd_create, "timerfd_create", (clockid_t clock, int flags), (clock, flags), -1)
-WRAP(int, poll, "poll", (struct pollfd * p, nfds_t n, int ms), (p, n, ms), -1)
 WRAP(int, fsync, "fsync", (int fd), (fd), -1)
 WRAP(int, fdatasync, "fsync", (int fd), (fd), -1)
 WRAP(int, linkat, "linkat", (int d, const char *o, int e, const char *n, int f), (d, o, e, n, f),
@@ -164,8 +162,6 @@ int epoll_ctl(int epfd, int op, int fd, struct epoll_event *e)
         return fault == FAULT_END ? 0 : NEXT(name) args;                                           \
     }
 
-WRAP_IO(send, "send", (int fd, const void *p, size_t n, int flags), (fd, p, n, flags))
-WRAP_IO(recv, "recv", (int fd, void *p, size_t n, int flags), (fd, p, n, flags))
 /* What wakes a thread up (eventfd, pipe) goes by another name than a file. */
 static bool is_file(int fd)
 {
