@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 
-from tools import BIG, FILE, Kit, Missing, median, need, ratio
+from tools import BIG, FILE, Kit, Missing, median, need, processor, ratio, stolen_s
 
 READ = FILE + "?path=/m/f"  # the target of a small read, as the library sends it
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "../../.."))
@@ -344,7 +344,7 @@ def main():
     except Missing as why:
         print(f"limits.sh: {why}", file=sys.stderr)
         return 1
-    began = time.monotonic()
+    began, stolen = time.monotonic(), stolen_s()
     try:
         kit.stock = args.stock
         table = Table()
@@ -357,8 +357,11 @@ def main():
                 table.failed(name, " ".join(str(why).split())[:300])
     finally:
         kit.stop()
-    print(f"# {args.build}, built {how_built(args.build)}; {time.monotonic() - began:.0f} s; "
-          f"load of the machine {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs")
+    seconds = time.monotonic() - began
+    lost = 100 * (stolen_s() - stolen) / (seconds * os.cpu_count())
+    print(f"# {args.build}, built {how_built(args.build)}; {seconds:.0f} s\n"
+          f"# {os.cpu_count()} CPUs, {processor()}; load {os.getloadavg()[0]:.1f}; "
+          f"{lost:.1f} % of their time went to other machines on this host")
     return 1 if table.not_measured else 0
 
 

@@ -57,6 +57,27 @@ def on_cpu(cpu, fixed):
     return prepare
 
 
+def read_or(path, otherwise):
+    try:
+        with open(path) as f:
+            return f.read()
+    except OSError:
+        return otherwise
+
+
+def processor():
+    """Which one it is, and what of the second-level cache a core has: ratios differ by it, not only times."""
+    model = re.search(r"^model name\s*: (.+)$", read_or("/proc/cpuinfo", ""), re.M)
+    level2 = read_or("/sys/devices/system/cpu/cpu0/cache/index2/size", "?").strip()
+    return f"{model.group(1) if model else 'unknown processor'}, {level2} of L2"
+
+
+def stolen_s():
+    """Processor time that a hypervisor gave to others so far, of all CPUs; 0 where nobody says so."""
+    fields = read_or("/proc/stat", "").split("\n", 1)[0].split()
+    return int(fields[8]) / os.sysconf("SC_CLK_TCK") if len(fields) > 8 else 0.0
+
+
 class Kit:
     """A build, a directory, certificates, servers by name; everything ends with it."""
 
