@@ -58,7 +58,8 @@ def test_a_table(tmp):
     lines = out.splitlines()
     assert code == 0, out + err
     assert re.match(r"what +\| +measured \| +bar \| verdict$", lines[0]), lines[0]
-    assert len(lines) == 4 and lines[3].startswith("# "), out
+    assert len(lines) == 5 and lines[3].startswith(f"# {BUILD}, built "), out
+    assert re.match(r"# \d+ CPUs, .+, .+ of L2; load \d+\.\d; \d+\.\d % of their time went to other machines", lines[4]), out
     for line in lines[1:3]:
         row = ROW.match(line)
         assert row and float(row["measured"]) > 0, line
@@ -69,7 +70,7 @@ def test_what_others_reach(tmp):
     for _ in range(4):  # two runs are compared: a machine that is busy during one of them has another ratio
         out, err, code = run(tmp, BUILD, "--quick", "--only", "floor", "--only", "relay")
         assert code == 0, out + err
-        rows = [re.match(r"^.{78} \| +([\d.]+) \| +- \| for comparison$", line) for line in out.splitlines()[1:-1]]
+        rows = [re.match(r"^.{78} \| +([\d.]+) \| +- \| for comparison$", line) for line in out.splitlines()[1:-2]]
         assert len(rows) == 7 and all(rows), out
         values = [float(row[1]) for row in rows]
         assert all(v > 0 for v in values), out
