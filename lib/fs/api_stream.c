@@ -57,11 +57,13 @@ struct stream_wait {
     int cancel_state;
 };
 
-#define STREAM_WAIT_INIT                                                                           \
-    {                                                                                              \
-        .mu = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER,                         \
-        .cancel_state = pfs_cancel_not()                                                           \
-    }
+/* Until wait_for the thread is at no cancellation point. */
+static struct stream_wait wait_begin(void)
+{
+    return (struct stream_wait){.mu = PTHREAD_MUTEX_INITIALIZER,
+                                .cond = PTHREAD_COND_INITIALIZER,
+                                .cancel_state = pfs_cancel_not()};
+}
 
 static void on_io(void *arg, size_t n, const struct pfs_error *err)
 {
@@ -101,7 +103,7 @@ enum pfs_class pfs_stream_read(struct pfs_stream *s, void *buf, size_t cap, size
     if (cap == 0) { /* 0 bytes read would be the end */
         return pfs_refuse(err, PFS_INVALID, "read: there is no room for any content");
     }
-    struct stream_wait w = STREAM_WAIT_INIT;
+    struct stream_wait w = wait_begin();
     s->ops->read(s, buf, cap, on_io, &w);
     return wait_for(s, &w, ret_n, err);
 }
@@ -109,7 +111,7 @@ enum pfs_class pfs_stream_read(struct pfs_stream *s, void *buf, size_t cap, size
 enum pfs_class pfs_stream_write(struct pfs_stream *s, const void *buf, size_t len,
                                 struct pfs_error *err)
 {
-    struct stream_wait w = STREAM_WAIT_INIT;
+    struct stream_wait w = wait_begin();
 
     s->ops->write(s, buf, len, on_io, &w);
     return wait_for(s, &w, NULL, err);
@@ -117,7 +119,7 @@ enum pfs_class pfs_stream_write(struct pfs_stream *s, const void *buf, size_t le
 
 enum pfs_class pfs_stream_finish(struct pfs_stream *s, struct pfs_error *err)
 {
-    struct stream_wait w = STREAM_WAIT_INIT;
+    struct stream_wait w = wait_begin();
 
     s->ops->finish(s, on_io, &w);
     return wait_for(s, &w, NULL, err);
